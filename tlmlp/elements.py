@@ -1,0 +1,73 @@
+"""What the rest of the package knows about an element: one row of a table.
+
+Stillinger-Weber (SW), for atoms i, j, k at distances r and with the angle theta_jik at atom i:
+
+    E = sum_{i<j} epsilon f2(r_ij / sigma) + sum_i sum_{j<k} epsilon f3(r_ij / sigma, r_ik / sigma, theta_jik)
+    f2(r)           = A (B r^-p - r^-q) exp[1 / (r - a)]                                         r < a, else 0
+    f3(r, s, theta) = lambda (cos theta - cos theta_0)^2 exp[gamma / (r - a) + gamma / (s - a)]    r, s < a, else 0
+
+Sources:
+    Si  F. H. Stillinger and T. A. Weber, Phys. Rev. B 31, 5262 (1985)
+    Ge  K. Ding and H. C. Andersen, Phys. Rev. B 34, 6987 (1986)
+Only lambda tells the two apart once lengths are measured in sigma and energies in epsilon. With silicon's 21 for both,
+germanium would be a rescaled silicon and a transfer between them would prove nothing.
+"""
+
+from dataclasses import dataclass
+
+from ase.data import atomic_masses, atomic_numbers
+
+# Shared by both elements, without units.
+SW_A = 7.049556277
+SW_B = 0.6022245584
+SW_P = 4
+SW_Q = 0
+SW_CUTOFF = 1.80  # a, in units of sigma
+SW_GAMMA = 1.2
+SW_COS_ANGLE = -1 / 3  # cos theta_0, the tetrahedral angle
+
+
+@dataclass(frozen=True)
+class Element:
+    """One element, as Stillinger-Weber sees it.
+
+    `lattice_constant` and `melting_temperature` belong to the *model*: the diamond lattice which minimises its energy,
+    and the temperature at which its crystal and its liquid coexist at zero pressure. Nature's are 5.431 Å, 1687 K (Si)
+    and 5.658 Å, 1211 K (Ge): Ding and Andersen fitted solid and amorphous germanium, and their crystal melts far too late.
+    """
+
+    symbol: str
+    number: int  # Z
+    mass: float  # amu
+    lattice_constant: float  # Å, diamond
+    melting_temperature: float  # K
+    epsilon: float  # eV
+    sigma: float  # Å
+    lam: float  # lambda, strength of the three-body term, no unit
+
+    @property
+    def cutoff(self) -> float:
+        """Distance beyond which two atoms do not see each other, a sigma, in Å."""
+        return SW_CUTOFF * self.sigma
+
+
+def _row(symbol, **values):
+    number = atomic_numbers[symbol]
+    return Element(symbol=symbol, number=number, mass=float(atomic_masses[number]), **values)
+
+
+ELEMENTS = {
+    "Si": _row("Si", lattice_constant=5.4309, melting_temperature=1691, epsilon=2.1683, sigma=2.0951, lam=21.0),
+    "Ge": _row("Ge", lattice_constant=5.6536, melting_temperature=2900, epsilon=1.93, sigma=2.181, lam=31.0),
+}
+
+
+def element(symbol: str) -> Element:
+    """The row of an element, by its chemical symbol.
+
+    Raises:
+        ValueError: the element is not in the table.
+    """
+    if isinstance(symbol, str) and symbol in ELEMENTS:
+        return ELEMENTS[symbol]
+    raise ValueError(f"element {symbol!r} is not known, use one of {', '.join(map(repr, ELEMENTS))}")
