@@ -1,0 +1,29 @@
+"""What every test process, and every notebook kernel a test starts, finds in its environment.
+
+Set at import, before anything imports jax.
+"""
+
+import os
+import shutil
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+
+data = ROOT.parent / "shared" / "data"
+if data.is_dir():
+    os.environ.setdefault("TLMLP_DATA", str(data))
+
+# One compilation cache for all workers, kernels and runs.
+os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(ROOT / ".pytest_cache" / "jax"))
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.5")
+
+if shutil.which("nvidia-smi") is None:
+    os.environ.setdefault("JAX_PLATFORMS", "cpu")
+
+# Workers share the cores. NPROC is XLA's thread pool; with a single thread a host callback would wait for itself.
+workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", 1))
+if workers > 1:
+    threads = len(os.sched_getaffinity(0)) // workers if hasattr(os, "sched_getaffinity") else os.cpu_count() // workers
+    os.environ["NPROC"] = str(max(2, threads))
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ[name] = str(max(1, threads))
