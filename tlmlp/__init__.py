@@ -1,0 +1,8 @@
+"""tlmlp: transfer learning of machine-learning potentials across chemical elements, a course and its library."""
+
+from . import datasets, dimenet, elements, graph, potential, train
+from .dimenet import Config
+from .potential import Errors, Potential
+from .train import Progress, Weights, fit
+
+__version__ = "0.1.0"

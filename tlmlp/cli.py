@@ -1,0 +1,91 @@
+"""The command line: the same work without a screen. `tlmlp --help` lists it."""
+
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+
+app = typer.Typer(help="Transfer learning of machine-learning potentials.", no_args_is_help=True, add_completion=False)
+
+
+@app.command()
+def train(
+    data: Annotated[Optional[Path], typer.Argument(help="structures with energy and forces: extxyz or what ASE reads")] = None,
+    recipe: Annotated[Optional[str], typer.Option(help="rebuild a shipped potential by its name, instead of DATA")] = None,
+    out: Annotated[Optional[Path], typer.Option(help="file to write [default: NAME.safetensors here]")] = None,
+    preset: Annotated[str, typer.Option(help="size of the network: course or paper")] = "course",
+    steps: Annotated[int, typer.Option(help="gradient steps, one structure each")] = 4000,
+    learning_rate: Annotated[float, typer.Option(help="peak of the learning rate")] = 2e-3,
+    valid: Annotated[float, typer.Option(help="fraction of the data held out to choose the best weights")] = 0.1,
+    seed: Annotated[int, typer.Option(help="of weights, order and the held-out frames")] = 0,
+):
+    """Train a potential on your own structures, or rebuild a shipped one. Stopped, the same command goes on where it was."""
+    if (data is None) == (recipe is None):
+        raise typer.BadParameter("give either a file of structures or --recipe NAME")
+    import tlmlp
+    from tlmlp import recipes
+
+    out = out or Path(f"{recipe or data.stem}.safetensors")
+    checkpoint = out.with_suffix(".checkpoint")
+    try:
+        if recipe:
+            progress = recipes.run(recipe, checkpoint)
+        else:
+            frames = tlmlp.datasets.read(data)
+            elements = sorted({s for atoms in frames for s in atoms.get_chemical_symbols()})
+            held_out = max(1, round(valid * len(frames))) if valid else 0
+            part, rest = tlmlp.datasets.split(frames, held_out, seed) if held_out else (frames, None)
+            potential = tlmlp.Potential.create(preset, elements, seed)
+            potential = potential.replace(info=dict(data=data.name, frames=len(frames), steps=steps, seed=seed))
+            progress = tlmlp.fit(
+                potential, part, rest, steps=steps, learning_rate=learning_rate, seed=seed, checkpoint=checkpoint
+            )
+        best = _watch(progress, out.stem)
+    except (ValueError, OSError, FloatingPointError) as error:
+        typer.secho(f"tlmlp: {error}", fg="red", err=True)
+        raise typer.Exit(1) from None
+    best.save(out)
+    checkpoint.unlink(missing_ok=True)
+    if not recipe:
+        held = rest or part
+        typer.echo(f"\n{'held-out' if rest else 'training'} frames:\n{best.evaluate(held)}")
+    else:
+        typer.echo(f"test set: {best.info['test_errors']}")
+    typer.echo(f'\nwrote {out}: tlmlp.Potential.load("{out}").calculator() is an ASE calculator')
+
+
+@app.command("list")
+def list_():
+    """Name the potentials that ship and the errors they reached on their test sets."""
+    import tlmlp
+    from tlmlp.potential import shipped
+
+    for name in shipped():
+        potential = tlmlp.Potential.load(name)
+        e = potential.info.get("test_errors", {})
+        typer.echo(
+            f"{name:22} {potential.config.preset:7} {potential.n_weights:7d} weights   "
+            f"energy RMSE {e.get('energy_rmse', float('nan')):6.2f} meV/atom   force RMSE {e.get('force_rmse', float('nan')):6.1f} meV/Å"
+        )
+
+
+def _watch(progress, name):
+    """Consume a training with a bar; returns the best potential."""
+    from tqdm import tqdm
+
+    bar, valid, p = None, "", None
+    for p in progress:
+        if bar is None:
+            bar = tqdm(total=p.steps, initial=0, desc=name, unit="step", mininterval=5, dynamic_ncols=True)
+        if p.valid:
+            valid = f"valid E {p.valid.energy_rmse:.1f} F {p.valid.force_rmse:.0f}"
+        bar.set_postfix_str(f"train E {p.energy_mae:.1f} meV/atom F {p.force_mae:.0f} meV/Å {valid}", refresh=False)
+        bar.update(p.step - bar.n)
+    if p is None:
+        raise ValueError("this training is finished already; delete its checkpoint to train again")
+    bar.close()
+    return p.best
+
+
+if __name__ == "__main__":
+    app()

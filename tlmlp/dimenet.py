@@ -1,0 +1,221 @@
+"""DimeNet++ in Haiku, the whole network, without a single triplet.
+
+Letters: N atoms, K neighbour slots per atom, F embed_size, A angle_size, L n_spherical, R n_radial; i, j, k atoms with
+bonds k->j->i; slot (j, a) holds the bond between j and its neighbour a, and the message that *arrives* at j along it.
+
+A message m_ji runs along the bond from j to i. An interaction block updates it with all messages m_kj that arrive at j,
+weighted by the distance d_kj and by the angle θ between the two bonds. The published network lists every triplet k->j->i
+(48 000 of them for 64 silicon atoms at 5 Å). None is needed, because the basis is a product:
+
+    o_ji = Σ_{k≠i} y_kj ⊙ Σ_ln W_ln R_ln(d_kj) c_l P_l(cosθ)          y_kj  the down-projected message      [A]
+                                                                    W_ln  = sbf1 @ sbf2, a linear map     [A]
+         = Σ_l Σ_{k≠i} P_l(û_ji·û_jk) g_kj,l                         c_l   = sqrt((2l+1)/4π)
+    with g_kj,l = y_kj ⊙ Σ_n W_ln c_l R_ln(d_kj)                      û_jk  unit vector from j to k
+
+g belongs to a bond, not to a triplet, and P_l(û·û') is a [K, K] table per atom. So the sum over k and l is one matrix
+product per atom, [K, K·L] x [K·L, A], with zeros on the diagonal k = i. There is no angle, hence no arccos and no NaN
+where three atoms lie on a line. The result sits at j, in the slot of i: `graph.reverse` carries it to i, in the slot of j.
+
+Source: Gasteiger et al., DimeNet (arXiv 2003.03123) and DimeNet++ (arXiv 2011.14115); where their codes differ (envelope,
+angle, bias-free RBF_Dense) we follow chemtrain, so that its weights load (see potential.from_chemtrain).
+"""
+
+import dataclasses
+from dataclasses import dataclass
+
+import haiku as hk
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from . import bessel
+
+PRESETS = {
+    "paper": {},
+    "course": dict(cutoff=4.5, n_blocks=2, n_spherical=4, n_residual_after=1),
+}
+
+
+@dataclass(frozen=True)
+class Config:
+    """Shape of a DimeNet++. `Config("course")` or `Config("paper")`, and any field by name to change it.
+
+    paper: the network of Röcken & Zavadlav (arXiv 2502.13522). course: a quarter of its cost, to train live on two cores.
+    Raises ValueError for an unknown preset and for values outside their range.
+    """
+
+    preset: str = "paper"
+    cutoff: float = None  # Å, radius within which atoms are neighbours
+    embed_size: int = None  # F, length of a message
+    n_blocks: int = None  # interaction blocks; each lets atoms see one neighbour shell farther
+    n_radial: int = None  # R, radial functions per angular degree
+    n_spherical: int = None  # L, angular degrees l = 0 .. L-1
+    n_residual_before: int = None  # residual layers before the skip connection of a block
+    n_residual_after: int = None  # residual layers after it
+    angle_size: int = None  # A, length of the down-projected message in the sum over angles
+    basis_size: int = None  # bottleneck between the bases and the messages
+    type_size: int = None  # length of an element's embedding vector
+    out_size: int = None  # width of the per-atom output layers
+    n_dense_out: int = None  # output layers
+    envelope_power: int = None  # p of the polynomial cutoff
+
+    def __post_init__(self):
+        if self.preset not in PRESETS:
+            raise ValueError(f"preset must be one of {', '.join(map(repr, PRESETS))}, not {self.preset!r}")
+        defaults = dict(
+            cutoff=5.0, embed_size=32, n_blocks=4, n_radial=6, n_spherical=7, n_residual_before=1, n_residual_after=2,
+            basis_size=8, n_dense_out=3, envelope_power=6,
+        )  # fmt: skip
+        defaults |= PRESETS[self.preset]
+        size = self.embed_size or defaults["embed_size"]
+        defaults |= dict(angle_size=size // 2, type_size=size // 2, out_size=2 * size)
+        for field in dataclasses.fields(self)[1:]:
+            if getattr(self, field.name) is None:
+                object.__setattr__(self, field.name, defaults[field.name])
+            value, lowest = getattr(self, field.name), 0 if field.name.startswith("n_res") else 1
+            if isinstance(value, bool) or not isinstance(value, (int, float)) or not value >= lowest:
+                raise ValueError(f"{field.name} must be a number of at least {lowest}, not {value!r}")
+            if field.name != "cutoff" and value != int(value):
+                raise ValueError(f"{field.name} must be a whole number, not {value!r}")
+        if self.n_spherical < 2:
+            raise ValueError(f"n_spherical must be at least 2 (without angles it is not DimeNet), not {self.n_spherical}")
+
+
+class OrthogonalGlorot(hk.initializers.Initializer):
+    """Random (semi-)orthogonal weights with the variance of Glorot, as in DimeNet."""
+
+    def __call__(self, shape, dtype):
+        w = hk.initializers.Orthogonal()(shape, dtype)
+        return w / jnp.maximum(jnp.std(w), 1e-3) / sum(shape) ** 0.5
+
+
+def dense(size, name, bias=True):
+    return hk.Linear(size, with_bias=bias, w_init=OrthogonalGlorot(), name=name)
+
+
+def weight(name, shape):
+    return hk.get_parameter(name, shape, jnp.float32, init=OrthogonalGlorot())
+
+
+def frequencies_init(shape, dtype):
+    return jnp.pi * jnp.arange(1, shape[0] + 1, dtype=dtype)
+
+
+def swap(slots, reverse):
+    """slots [N·K, F] with every row carried to the other end of its bond. Its own transpose: no scatter in a gradient."""
+    move = lambda reverse, x: jnp.take(x, reverse, axis=0, mode="clip", unique_indices=True)
+    return jax.custom_derivatives.linear_call(move, move, reverse, slots)
+
+
+class Embedding(hk.Module):
+    """First message of a bond, from the elements at both ends and the distance: [N·K, F]."""
+
+    def __init__(self, config, n_elements):
+        super().__init__("embedding")
+        self.config, self.n_elements = config, n_elements
+
+    def __call__(self, rbf, centre, neighbor):
+        c, T = self.config, self.config.type_size
+        uniform = hk.initializers.RandomUniform(-(3**0.5), 3**0.5)
+        table = hk.get_parameter("elements", (self.n_elements, T), jnp.float32, init=uniform)  # one row per element
+        w_rbf = weight("rbf", (c.n_radial, c.embed_size))
+        w = weight("w", (2 * T + c.embed_size, c.embed_size))
+        b = hk.get_parameter("b", (c.embed_size,), jnp.float32, init=jnp.zeros)
+        # concat(h_i, h_j, rbf @ w_rbf) @ w, taken apart: the elements' share is a small table, looked up by one-hot rows
+        types = jnp.concatenate([centre, neighbor], -1) @ jnp.concatenate([table @ w[:T], table @ w[T : 2 * T]])
+        return jax.nn.swish(types + rbf @ (w_rbf @ w[2 * T :]) + b)
+
+
+class Interaction(hk.Module):
+    """Messages [N·K, F] -> messages [N·K, F], updated with those that arrive where each one starts."""
+
+    def __init__(self, config, name):
+        super().__init__(name)
+        self.config = config
+
+    def __call__(self, m, rbf, sbf, legendre, reverse):
+        c, swish = self.config, jax.nn.swish
+        N, K, _ = legendre.shape
+        F, A, L, R, Q = c.embed_size, c.angle_size, c.n_spherical, c.n_radial, c.basis_size
+
+        w_rbf = weight("rbf1", (R, Q)) @ weight("rbf2", (Q, F))  # [R, F]
+        w_sbf = weight("sbf1", (L * R, Q)) @ weight("sbf2", (Q, A))  # [L·R, A]
+        x = swish(dense(F, "dense_kj")(m)) * (rbf @ w_rbf)  # [N·K, F]
+        y = swish(dense(A, "down", bias=False)(x))  # [N·K, A]
+        g = jnp.einsum("elr,lra->ela", sbf, w_sbf.reshape(L, R, A)) * y[:, None]  # [N·K, L, A]
+        o = legendre @ g.reshape(N, K * L, A)  # [N, K, A], at j in the slot of i
+        o = swap(o.reshape(N * K, A), reverse)  # at i in the slot of j
+
+        x = swish(dense(F, "dense_ji")(m)) + swish(dense(F, "up", bias=False)(o))
+        for n in range(c.n_residual_before):
+            x = self.residual(x, f"before_{n + 1}")
+        x = swish(dense(F, "skip")(x)) + m
+        for n in range(c.n_residual_after):
+            x = self.residual(x, f"after_{n + 1}")
+        return x
+
+    def residual(self, x, name):
+        h = jax.nn.swish(dense(x.shape[-1], name + "a")(x))
+        return x + jax.nn.swish(dense(x.shape[-1], name + "b")(h))
+
+
+class Output(hk.Module):
+    """Messages [N·K, F] -> energy of each atom [N], in eV."""
+
+    def __init__(self, config, name):
+        super().__init__(name)
+        self.config = config
+
+    def __call__(self, m, rbf, N):
+        c = self.config
+        m = m * (rbf @ weight("rbf", (c.n_radial, c.embed_size)))  # zero in empty slots, and smooth at the cutoff
+        x = dense(c.out_size, "up", bias=False)(m.reshape(N, -1, c.embed_size).sum(1))
+        for n in range(c.n_dense_out):
+            x = jax.nn.swish(dense(c.out_size, f"dense_{n + 1}")(x))
+        return dense(1, "final", bias=False)(x)[:, 0]
+
+
+class DimeNetPP(hk.Module):
+    """Graph -> energy of each atom [N] in eV; zero for padding atoms."""
+
+    def __init__(self, config, n_elements):
+        super().__init__("dimenet")
+        self.config, self.n_elements = config, n_elements
+
+    def __call__(self, graph):
+        c = self.config
+        N, K = graph.neighbors.shape
+        dtype = graph.vectors.dtype
+
+        # An empty slot gets a harmless distance before sqrt and division: at the cutoff, where every basis is zero.
+        squared = jnp.sum(graph.vectors**2, -1)
+        inside = graph.mask & (squared < c.cutoff**2)
+        r = jnp.where(inside[..., None], graph.vectors, jnp.array([c.cutoff, 0, 0], dtype))
+        d = jnp.sqrt(jnp.sum(r**2, -1))  # [N, K]
+        u = r / d[..., None]
+
+        x = (d / c.cutoff).reshape(N * K)
+        frequencies = hk.get_parameter("frequencies", (c.n_radial,), jnp.float32, init=frequencies_init)
+        rbf = bessel.radial_bessel(x, frequencies, c.cutoff, c.envelope_power)  # [N·K, R]
+        c_l = np.sqrt((2 * np.arange(c.n_spherical) + 1) / (4 * np.pi))[:, None]
+        sbf = bessel.spherical_bessel(x, c.n_spherical, c.n_radial, c.envelope_power) * jnp.asarray(c_l, dtype)
+        others = 1 - jnp.eye(K, dtype=dtype)  # k ≠ i
+        cosines = jnp.einsum("jax,jbx->jab", u, u)
+        legendre = jnp.stack([p * others for p in bessel.legendre(cosines, c.n_spherical)], -1).reshape(N, K, -1)
+
+        one_hot = jax.nn.one_hot(graph.species, self.n_elements, dtype=dtype)
+        centre = jnp.broadcast_to(one_hot[:, None], (N, K, self.n_elements)).reshape(N * K, -1)
+        neighbor = one_hot[graph.neighbors.reshape(-1)]
+        reverse = graph.reverse.reshape(-1)
+
+        m = Embedding(c, self.n_elements)(rbf, centre, neighbor)
+        energies = Output(c, "output_0")(m, rbf, N)
+        for n in range(1, c.n_blocks + 1):
+            m = Interaction(c, f"interaction_{n}")(m, rbf, sbf, legendre, reverse)
+            energies += Output(c, f"output_{n}")(m, rbf, N)
+        return jnp.where(graph.atom_mask, energies, 0)
+
+
+def transform(config, n_elements):
+    """The network as a pair of pure functions: init(key, graph) -> params, apply(params, graph) -> energies [N] in eV."""
+    return hk.without_apply_rng(hk.transform(lambda graph: DimeNetPP(config, n_elements)(graph)))

@@ -1,0 +1,308 @@
+"""Potential: a DimeNet++ with its weights and reference energies, ready to use, to save and to hand to ASE.
+
+    E = Σ_i (ε_net,i + ε_ref,Z(i))      F_i = -∂E/∂r_i      σ = (1/V) ∂E/∂strain
+
+The network sees bond vectors only, so one gradient, g[i, a] = ∂E/∂r_ia, gives everything else: atom i feels the bonds that
+start at it and, through `reverse`, those that end at it, and the virial is Σ r ⊗ g. No scatter is needed.
+
+Units: eV, Å, eV/Å, eV/Å^3 (stress in ASE's sign, positive = tension, Voigt order xx yy zz yz xz xy).
+"""
+
+import dataclasses
+import json
+import os
+import tempfile
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+from functools import partial
+from importlib import resources
+from pathlib import Path
+from typing import NamedTuple
+
+import ase
+import jax
+import jax.numpy as jnp
+import numpy as np
+import safetensors
+import safetensors.numpy
+from ase.calculators.calculator import Calculator, all_changes
+from ase.calculators.singlepoint import SinglePointCalculator
+from ase.stress import full_3x3_to_voigt_6_stress
+
+from . import dimenet, graph as graphs
+
+WEIGHTS = resources.files("tlmlp") / "weights"
+FORMAT = 1
+
+
+class Prediction(NamedTuple):
+    energies: jax.Array  # [N] eV, of each atom, without reference energies
+    forces: jax.Array  # [N, 3] eV/Å
+    virial: jax.Array  # [B, 3, 3] eV, ∂E/∂strain of each structure
+
+
+def energy_forces(config, params, graph):
+    """Prediction for a Graph; pure, with `config` static. Precision follows graph.vectors (float32 or float64)."""
+    n_elements = len(params["dimenet/embedding"]["elements"])
+    network = dimenet.transform(config, n_elements)
+
+    def energy(vectors):
+        energies = network.apply(params, graph._replace(vectors=vectors))
+        return energies.sum(), energies
+
+    g, energies = jax.grad(energy, has_aux=True)(graph.vectors)  # [N, K, 3], ∂E/∂r of each bond
+    N, K = graph.neighbors.shape
+    g_other = dimenet.swap(g.reshape(N * K, 3), graph.reverse.reshape(-1)).reshape(N, K, 3)
+    virial = jax.ops.segment_sum(
+        jnp.einsum("iax,iay->ixy", graph.vectors, g), graph.structure, len(graph.volume), indices_are_sorted=True
+    )
+    return Prediction(energies, (g - g_other).sum(1), virial)
+
+
+predict = jax.jit(energy_forces, static_argnums=0)
+
+
+class Errors(NamedTuple):
+    """Errors over a dataset; energies per atom, forces per component, stress per component where it is known."""
+
+    energy_rmse: float  # meV/atom
+    energy_mae: float  # meV/atom
+    force_rmse: float  # meV/Å
+    force_mae: float  # meV/Å
+    stress_rmse: float  # GPa, nan where no frame carries a stress
+    frames: int
+    groups: dict = {}  # the same for each value of atoms.info["group"]
+
+    def __str__(self):
+        rows = [("all", self), *sorted(self.groups.items())]
+        head = f"{'':12}{'frames':>7}{'energy RMSE':>13}{'force MAE':>11}{'force RMSE':>12}{'stress RMSE':>13}\n"
+        units = f"{'':19}{'meV/atom':>13}{'meV/Å':>11}{'meV/Å':>12}{'GPa':>13}\n"
+        return head + units + "\n".join(
+            f"{name:12}{e.frames:7d}{e.energy_rmse:13.2f}{e.force_mae:11.1f}{e.force_rmse:12.1f}{e.stress_rmse:13.3f}"
+            for name, e in rows
+        )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Potential:
+    """A trained (or fresh) potential. Made by `create`, `load` or `fit`; never changed in place."""
+
+    config: dimenet.Config
+    elements: tuple  # symbols, in the order of the embedding rows
+    params: dict = field(repr=False)  # haiku weights, float32
+    reference: tuple  # eV per atom and element, added to the network's energies
+    trained: tuple = ()  # the elements it has seen in training
+    info: dict = field(default_factory=dict, repr=False)  # recipe, data, seed, errors: whatever rebuilds it
+
+    @classmethod
+    def create(cls, config="course", elements=("Si", "Ge"), seed=0):
+        """A fresh potential with random weights; config: a Config or a preset's name."""
+        config = dimenet.Config(config) if isinstance(config, str) else config
+        elements = tuple(elements)
+        unknown = [e for e in elements if e not in ase.data.atomic_numbers or e == "X"]
+        if not elements or unknown or len(set(elements)) < len(elements):
+            raise ValueError(f"elements must be different chemical symbols such as ('Si', 'Ge'), not {elements!r}")
+        graph = graphs.from_atoms(ase.Atoms(elements[0] + "2", [(0, 0, 0), (0, 0, 2)]), elements, config.cutoff)
+        init = jax.jit(dimenet.transform(config, len(elements)).init)
+        params = jax.tree.map(np.asarray, init(jax.random.key(seed), graph))
+        return cls(config, elements, params, (0.0,) * len(elements))
+
+    def replace(self, **changes):
+        """A copy with some fields changed."""
+        return dataclasses.replace(self, **changes)
+
+    @property
+    def n_weights(self):
+        return sum(w.size for w in jax.tree.leaves(self.params))
+
+    # -- files ---------------------------------------------------------------------------------------------------------
+
+    def save(self, path):
+        """Write weights and everything needed to use and rebuild them to a safetensors file; replaces it whole or not at all."""
+        path = Path(path)
+        header = dict(
+            format=FORMAT, config=dataclasses.asdict(self.config), elements=self.elements, reference=self.reference,
+            trained=self.trained, info=self.info,
+        )  # fmt: skip
+        tensors = {f"{module}:{name}": np.asarray(w) for module, ws in self.params.items() for name, w in ws.items()}
+        data = safetensors.numpy.save(tensors, metadata={"tlmlp": json.dumps(header, ensure_ascii=False)})
+        write_whole(path, data)
+        return path
+
+    @classmethod
+    def load(cls, name):
+        """A shipped potential by its name ("si-sw-course", see `shipped()`), or any file that `save` wrote.
+
+        Raises FileNotFoundError or ValueError, in one sentence, for a name or file that does not hold a potential.
+        """
+        path = Path(name)
+        if not path.suffix and not path.is_file():
+            path = Path(str(WEIGHTS / f"{name}.safetensors"))
+        if not path.is_file():
+            raise FileNotFoundError(f"no potential {str(name)!r}: give a file or one of {', '.join(shipped())}")
+        try:
+            with safetensors.safe_open(path, "numpy") as file:
+                header = json.loads((file.metadata() or {})["tlmlp"])
+                tensors = {key: file.get_tensor(key) for key in file.keys()}
+        except KeyError:
+            raise ValueError(f"{path} is a safetensors file but not a tlmlp potential; Potential.save writes one") from None
+        except (safetensors.SafetensorError, OSError, ValueError) as error:
+            raise ValueError(f"{path} is empty, truncated or not a safetensors file ({error}); copy it again") from None
+        if header["format"] != FORMAT:
+            raise ValueError(f"{path} has format {header['format']}, this tlmlp reads {FORMAT}; update the older of the two")
+        params = {}
+        for key, w in tensors.items():
+            module, weight = key.rsplit(":", 1)
+            params.setdefault(module, {})[weight] = w
+        potential = cls(
+            dimenet.Config(**header["config"]), tuple(header["elements"]), params, tuple(header["reference"]),
+            tuple(header["trained"]), header["info"],
+        )  # fmt: skip
+        expected = cls.create(potential.config, potential.elements).params
+        if jax.tree.map(np.shape, params) != jax.tree.map(np.shape, expected):
+            raise ValueError(f"the weights in {path} do not fit the network that its header describes")
+        return potential
+
+    # -- use -----------------------------------------------------------------------------------------------------------
+
+    def check_elements(self, atoms):
+        """ValueError where `atoms` holds an element that this potential has no weights for or was never trained on."""
+        graphs.species_of(atoms, self.elements)
+        unseen = sorted(set(atoms.get_chemical_symbols()) - set(self.trained or self.elements))
+        if unseen:
+            raise ValueError(
+                f"this potential was trained on {', '.join(self.trained)} and has never seen {', '.join(unseen)}; "
+                f"tlmlp.transfer.start carries it to another element"
+            )
+
+    def reference_energies(self, atoms):
+        """Reference energy [N] of each atom in eV, float64."""
+        return np.array(self.reference)[graphs.species_of(atoms, self.elements)]
+
+    def calculator(self, dtype="float32", skin=0.3):
+        """An ASE calculator: energy, free_energy, energies, forces, stress.
+
+        dtype: "float64" costs about three times as much, for phonons and elastic constants; skin in Å: how far atoms move
+        (twice) before neighbours are searched again.
+        """
+        return PotentialCalculator(self, dtype, skin)
+
+    def predict(self, frames):
+        """The same structures [list of ase.Atoms] carrying this potential's energy, energies, forces and stress."""
+        out = []
+        for atoms in frames:
+            self.check_elements(atoms)
+        for batch, graph in _padded(frames, self):
+            p = predict(self.config, self.params, graph)
+            energies, forces, virial = np.asarray(p.energies, float), np.asarray(p.forces, float), np.asarray(p.virial)
+            out.append((batch, self._results(frames[batch], energies, forces, virial[0])))
+        return [_carrying(frames[i], results) for i, results in sorted(out, key=lambda pair: pair[0])]
+
+    def _results(self, atoms, energies, forces, virial):
+        energies = energies[: len(atoms)] + self.reference_energies(atoms)
+        results = dict(energy=energies.sum(), free_energy=energies.sum(), energies=energies, forces=forces[: len(atoms)])
+        if graphs.volume_of(atoms):
+            results["stress"] = full_3x3_to_voigt_6_stress(np.asarray(virial, float)) / atoms.get_volume()
+        return results
+
+    def evaluate(self, frames):
+        """Errors against the energy, forces and stress that `frames` carry, in all and for each info["group"]."""
+        predicted = self.predict(frames)
+        groups = [atoms.info.get("group") for atoms in frames]
+        names = sorted({g for g in groups if g is not None})
+        pairs = list(zip(frames, predicted))
+        return _errors(pairs)._replace(
+            groups={n: _errors([p for p, g in zip(pairs, groups) if g == n]) for n in names} if len(names) > 1 else {}
+        )
+
+
+def shipped():
+    """Names of the potentials that come with the package."""
+    return sorted(p.name.removesuffix(".safetensors") for p in WEIGHTS.iterdir() if p.name.endswith(".safetensors"))
+
+
+def write_whole(path, data):
+    """Write bytes to `path` through a temporary file beside it, so that a reader never sees half of them."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".part")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+        os.chmod(temporary, 0o666 & ~_umask())
+        os.replace(temporary, path)
+    except BaseException:
+        os.unlink(temporary)
+        raise
+
+
+def _umask():
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def _carrying(atoms, results):
+    out = atoms.copy()
+    out.calc = SinglePointCalculator(out, **results)
+    return out
+
+
+def _padded(frames, potential, shapes=3):
+    """Each frame's index and its Graph, padded to at most `shapes` different shapes."""
+    tight = [graphs.from_atoms(a, potential.elements, potential.config.cutoff) for a in frames]
+    for index, (N, K) in enumerate(graphs.few_shapes(tight, shapes)):
+        yield index, graphs.join([tight[index]], N, K)
+
+
+def _errors(pairs):
+    de = np.array([(p.get_potential_energy() - t.get_potential_energy()) / len(t) for t, p in pairs]) * 1e3
+    df = np.concatenate([(p.get_forces() - t.get_forces()).ravel() for t, p in pairs]) * 1e3
+    ds = [p.get_stress() - t.get_stress() for t, p in pairs if "stress" in t.calc.results and "stress" in p.calc.results]
+    rms = lambda x: float(np.sqrt(np.mean(np.square(x)))) if len(x) else float("nan")
+    return Errors(rms(de), float(np.abs(de).mean()), rms(df), float(np.abs(df).mean()), rms(ds) / ase.units.GPa, len(pairs))
+
+
+class PotentialCalculator(Calculator):
+    """ASE calculator of a Potential. Keeps its compiled function, and its neighbour slots while atoms move little."""
+
+    implemented_properties = ["energy", "free_energy", "energies", "forces", "stress"]
+
+    def __init__(self, potential, dtype="float32", skin=0.3):
+        if dtype not in ("float32", "float64"):
+            raise ValueError(f"dtype must be 'float32' or 'float64', not {dtype!r}")
+        if not skin >= 0:
+            raise ValueError(f"skin must be 0 Å or more, not {skin!r}")
+        super().__init__()
+        self.potential, self.dtype, self.skin = potential, dtype, skin
+        self.rebuilds = 0  # how often neighbours were searched
+        self._topology = self._at = None
+
+    def calculate(self, atoms=None, properties=("energy",), system_changes=all_changes):
+        super().calculate(atoms, properties, system_changes)
+        p = self.potential
+        self._refresh(self.atoms)
+        graph = graphs.from_topology(self.atoms, self._topology, p.elements, self.dtype)
+        with jax.enable_x64(True) if self.dtype == "float64" else nullcontext():
+            out = predict(p.config, jax.tree.map(partial(np.asarray, dtype=self.dtype), p.params), graph)
+            energies, forces, virial = (np.asarray(x, float) for x in out)
+        self.results = p._results(self.atoms, energies, forces, virial[0])
+
+    def _refresh(self, atoms):
+        """Search neighbours again when the cell or the atoms are others, or one has moved more than half the skin."""
+        at = self._at
+        same = at is not None and len(at) == len(atoms) and (at.cell == atoms.cell).all() and (at.pbc == atoms.pbc).all()
+        if same and (at.numbers == atoms.numbers).all():
+            moved = np.square(atoms.positions - at.positions).sum(-1).max() ** 0.5
+            if moved <= self.skin / 2:
+                return
+        self.potential.check_elements(atoms)
+        if not np.isfinite(atoms.positions).all():
+            raise ValueError("positions must be finite; at least one atom is at nan or infinity")
+        top = graphs.topology(atoms, self.potential.config.cutoff + self.skin)
+        # A few shapes only: K grows in steps of four and never shrinks while the number of atoms stays the same.
+        K = -(-top.mask.shape[1] // 4) * 4
+        if self._topology is not None and len(self._topology.mask) == len(atoms):
+            K = max(K, self._topology.mask.shape[1])
+        self._topology, self._at = graphs.widen(top, K), atoms.copy()
+        self.rebuilds += 1

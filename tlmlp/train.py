@@ -1,0 +1,306 @@
+"""Training: the loss, one step of it, and `fit`, a generator that trains while you watch.
+
+    L = w_F ⟨|F - F*|²⟩ + w_E ⟨((E - E*)/n)²⟩ + w_S ⟨|σV/n - σ*V/n|²⟩      means over components and structures, n atoms
+
+Forces alone (w_E = 0) is what the paper does: the energy is then known up to a constant per atom, which is fitted to the
+training energies afterwards (`shift_reference`).
+
+Adam (Kingma & Ba, arXiv 1412.6980) with a clipped gradient, a short warm-up and a cosine decay of the learning rate, and a
+running average of the weights (Polyak & Juditsky 1992), which is what you get: it is better than the last weights.
+"""
+
+import json
+import time
+from functools import lru_cache
+from typing import NamedTuple
+
+import haiku as hk
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import safetensors
+import safetensors.numpy
+from ase.stress import voigt_6_to_full_3x3_stress
+
+from . import datasets, graph as graphs
+from .potential import Errors, Potential, energy_forces, write_whole
+
+
+class Labels(NamedTuple):
+    """What the network should say of a Graph with N atoms and B structures."""
+
+    energy: np.ndarray  # [B] eV, without reference energies
+    forces: np.ndarray  # [N, 3] eV/Å
+    virial: np.ndarray  # [B, 3, 3] eV, σV
+    n_atoms: np.ndarray  # [B] atoms of each structure; 0 for padding
+    has_virial: np.ndarray  # [B] 1 where a stress is known
+
+
+class Weights(NamedTuple):
+    """Weights of the terms of the loss, which is in (eV/Å)²."""
+
+    force: float = 1.0
+    energy: float = 50.0  # 1/Å²; at 50 an error of 7 meV/atom weighs as much as 50 meV/Å
+    stress: float = 0.0  # 1/Å²
+
+
+class Progress(NamedTuple):
+    """Where a training is. Errors of the training data are running ones, of the weights before each step."""
+
+    step: int
+    steps: int
+    seconds: float  # spent in this call of fit
+    learning_rate: float
+    loss: float  # (eV/Å)², mean since the last Progress
+    energy_mae: float  # meV/atom, training, likewise
+    force_mae: float  # meV/Å, training, likewise
+    valid: Errors | None  # of the averaged weights, where validation ran at this step
+    potential: Potential  # averaged weights, now
+    best: Potential  # the averaged weights with the smallest validation force RMSE so far; `potential` without validation
+    best_step: int
+
+
+def loss(config, weights, params, graph, labels):
+    """(loss, (energy MAE in eV/atom, force MAE in eV/Å)) of one Graph; pure."""
+    p = energy_forces(config, params, graph)
+    B = len(labels.n_atoms)
+    n = jnp.maximum(labels.n_atoms, 1)
+    real = jnp.maximum((labels.n_atoms > 0).sum(), 1)
+    energy = jax.ops.segment_sum(p.energies, graph.structure, B, indices_are_sorted=True)
+    de = (energy - labels.energy) / n * (labels.n_atoms > 0)
+    df = (p.forces - labels.forces) * graph.atom_mask[:, None]
+    ds = (p.virial - labels.virial) / n[:, None, None] * labels.has_virial[:, None, None]
+    components = 3 * labels.n_atoms.sum()
+    total = weights.force * jnp.sum(df**2) / components + weights.energy * jnp.sum(de**2) / real
+    if weights.stress:
+        total += weights.stress * jnp.sum(ds**2) / (9 * jnp.maximum(labels.has_virial.sum(), 1))
+    return total, (jnp.abs(de).sum() / real, jnp.abs(df).sum() / components)
+
+
+class State(NamedTuple):
+    """What a step changes; frozen weights are not in it."""
+
+    trainable: dict
+    adam: tuple
+    average: dict
+    step: jax.Array
+
+
+@lru_cache(maxsize=16)
+def make_step(config, weights, average, clip):
+    """A compiled step(state, frozen, learning_rate, graph, labels) -> (state, (loss, energy MAE, force MAE)).
+
+    Cached, so that a second training with the same settings and shapes compiles nothing. Frozen weights are an argument of
+    their own: no gradient is ever computed for them.
+    """
+    optimizer = optax.chain(optax.clip_by_global_norm(clip), optax.scale_by_adam())
+
+    def objective(trainable, frozen, graph, labels):
+        return loss(config, weights, hk.data_structures.merge(trainable, frozen), graph, labels)
+
+    @jax.jit
+    def step(state, frozen, learning_rate, graph, labels):
+        (value, maes), gradient = jax.value_and_grad(objective, has_aux=True)(state.trainable, frozen, graph, labels)
+        update, adam = optimizer.update(gradient, state.adam)
+        trainable = jax.tree.map(lambda w, u: w - learning_rate * u, state.trainable, update)
+        keep = jnp.minimum(average, (1 + state.step) / (10 + state.step))  # a short memory at first
+        averaged = jax.tree.map(lambda a, w: keep * a + (1 - keep) * w, state.average, trainable)
+        return State(trainable, adam, averaged, state.step + 1), (value, *maes)
+
+    def start(trainable):
+        return State(trainable, optimizer.init(trainable), trainable, jnp.zeros((), jnp.int32))
+
+    return start, step
+
+
+def schedule(step, steps, peak):
+    """Learning rate at a step: a rise over the first 2 %, then a cosine down to a hundredth of the peak."""
+    warm = max(1, steps // 50)
+    if step < warm:
+        return peak * (step + 1) / warm
+    x = (step - warm) / max(1, steps - warm)
+    return peak * (0.01 + 0.99 * 0.5 * (1 + np.cos(np.pi * x)))
+
+
+def fit(
+    potential, train, valid=None, steps=2000, trainable=None, seed=0, learning_rate=2e-3, batch_size=1, weights=Weights(),
+    average=0.995, clip=2.0, report_every=None, validate_every=None, checkpoint=None,
+):  # fmt: skip
+    """Train a Potential on a dataset; yields Progress, each with the `.potential` so far.
+
+    train, valid: list of ase.Atoms with energy and forces (stress if weights.stress); steps: gradient steps, each on
+    `batch_size` structures; trainable: mask from tlmlp.transfer.freeze, or None for all weights; learning_rate: its peak;
+    weights: Weights of the loss; average: decay of the weight average per step (0.99 for hundreds of steps, 0.999 for tens
+    of thousands); clip: largest norm of a gradient; report_every, validate_every: steps between two Progress and between
+    two validations (default: 50 reports, 20 validations in all); checkpoint: a file to save to at every validation and to
+    resume from, with the same numbers as an uninterrupted run.
+
+    The same seed gives the same numbers on the same machine. Raises ValueError for bad data or settings, before anything is
+    compiled, and FloatingPointError when the loss stops being a number.
+    """
+    train = list(train)
+    datasets.check(train)
+    valid = None if valid is None else datasets.check(list(valid))
+    for name, value in dict(steps=steps, batch_size=batch_size).items():
+        if not isinstance(value, (int, np.integer)) or value < 1:
+            raise ValueError(f"{name} must be a whole number of at least 1, not {value!r}")
+    for name, value in dict(learning_rate=learning_rate, clip=clip).items():
+        if not value > 0:
+            raise ValueError(f"{name} must be greater than 0, not {value!r}")
+    if not 0 <= average < 1:
+        raise ValueError(f"average must be at least 0 and less than 1, not {average!r}")
+    weights = Weights(*weights)
+    if min(weights) < 0 or not max(weights[:2]) > 0:
+        raise ValueError(f"weights of the loss must not be negative, nor all zero: {weights}")
+    has_stress = ["stress" in atoms.calc.results for atoms in train]
+    if weights.stress and not any(has_stress):
+        raise ValueError("a stress weight was given but no training frame carries a stress")
+    for atoms in train + (valid or []):
+        graphs.species_of(atoms, potential.elements)
+    report_every = report_every or max(1, steps // 50)
+    validate_every = validate_every or max(1, steps // 20)
+
+    predicate = (lambda module, name, _: True) if trainable is None else (lambda module, name, _: trainable[module][name])
+    start_params, frozen = hk.data_structures.partition(predicate, potential.params)
+    if not start_params:
+        raise ValueError("every weight is frozen; leave at least one group trainable")
+    start, step_function = make_step(potential.config, weights, float(average), float(clip))
+
+    settings = dict(
+        steps=steps, seed=seed, learning_rate=learning_rate, batch_size=batch_size, weights=weights, average=average,
+        clip=clip, frames=len(train), n_weights=potential.n_weights, frozen=hk.data_structures.tree_size(frozen),
+        validate_every=validate_every,
+    )  # fmt: skip
+    seen = {symbol for atoms in train for symbol in atoms.get_chemical_symbols()}
+    potential = potential.replace(trained=tuple(e for e in potential.elements if e in seen | set(potential.trained)))
+    resumed = _load_checkpoint(checkpoint, settings, start(start_params), potential) if checkpoint else None
+    if resumed:
+        state, potential, best, best_step, best_rmse = resumed
+    else:
+        potential = shift_reference(potential, train)
+        state, best, best_step, best_rmse = start(start_params), potential, 0, np.inf
+
+    def averaged(state):
+        params = hk.data_structures.merge(jax.tree.map(np.asarray, state.average), frozen)
+        now = potential.replace(params=hk.data_structures.to_mutable_dict(params))
+        return now if weights.energy else shift_reference(now, train)
+
+    examples = _examples(potential, train, batch_size)
+    clock, since, metrics = time.perf_counter(), int(state.step), []
+    for step in range(since, steps):
+        example = examples[_order(seed, step, len(examples))]
+        rate = schedule(step, steps, learning_rate)
+        state, metric = step_function(state, frozen, rate, *example)
+        metrics.append(metric)
+        done, last = step + 1, step + 1 == steps
+        if done % report_every and done % validate_every and not last:
+            continue
+        value, energy_mae, force_mae = np.mean(np.array(metrics, float), 0)
+        if not np.isfinite(value):
+            raise FloatingPointError(
+                f"the loss stopped being a number between steps {done - len(metrics)} and {done}; "
+                f"try a learning_rate below {learning_rate:g}, or look for outliers in the data"
+            )
+        metrics, now, errors = [], averaged(state), None
+        if valid and (done % validate_every == 0 or last):
+            errors = now.evaluate(valid)
+            if errors.force_rmse < best_rmse:
+                best, best_step, best_rmse = now, done, errors.force_rmse
+        if not valid:
+            best, best_step = now, done
+        if checkpoint and (done % validate_every == 0 or last):
+            _save_checkpoint(checkpoint, settings, state, potential, best, best_step, best_rmse)
+        seconds = time.perf_counter() - clock
+        yield Progress(
+            done, steps, seconds, rate, value, energy_mae * 1e3, force_mae * 1e3, errors, now, best, best_step
+        )
+
+
+def shift_reference(potential, frames, most=64):
+    """A Potential whose reference energies best fit the energies that `frames` carry, elements unseen there unchanged.
+
+    Least squares on what the network leaves; `most` frames, spread over the dataset, are enough for one number an element.
+    """
+    frames = [frames[i] for i in np.linspace(0, len(frames) - 1, min(most, len(frames))).astype(int)]
+    counts = np.array([[a.get_chemical_symbols().count(e) for e in potential.elements] for a in frames], float)
+    predicted = np.array([a.get_potential_energy() for a in potential.replace(trained=()).predict(frames)])
+    residual = np.array([a.get_potential_energy() for a in frames]) - predicted
+    size = counts.sum(1)  # per atom, so that a large cell does not outvote a small one
+    shift = np.linalg.lstsq(counts / size[:, None], residual / size, rcond=None)[0]
+    return potential.replace(reference=tuple(float(r + s) for r, s in zip(potential.reference, shift)))
+
+
+def _examples(potential, frames, batch_size):
+    """Padded (Graph, Labels) pairs of `batch_size` structures each, in three shapes at most."""
+    tight = [graphs.from_atoms(a, potential.elements, potential.config.cutoff) for a in frames]
+    shapes = graphs.few_shapes(tight, 3)
+    order = sorted(range(len(frames)), key=lambda i: shapes[i])
+    out = []
+    for shape in sorted(set(shapes)):
+        members = [i for i in order if shapes[i] == shape]
+        size = min(batch_size, len(members))
+        for first in range(0, len(members), size):
+            batch = members[first : first + size]
+            graph = graphs.join([tight[i] for i in batch], shape[0] * size, shape[1], size)
+            out.append(jax.tree.map(jnp.asarray, (graph, _labels(potential, [frames[i] for i in batch], graph))))
+    return out
+
+
+def _labels(potential, frames, graph):
+    B, N = len(graph.volume), len(graph.species)
+    energy, virial, n_atoms, has_virial = np.zeros(B), np.zeros((B, 3, 3)), np.zeros(B), np.zeros(B)
+    forces = np.zeros((N, 3))
+    first = 0
+    for b, atoms in enumerate(frames):
+        energy[b] = atoms.get_potential_energy() - potential.reference_energies(atoms).sum()
+        forces[first : first + len(atoms)] = atoms.get_forces(apply_constraint=False)
+        n_atoms[b], first = len(atoms), first + len(atoms)
+        if "stress" in atoms.calc.results and graphs.volume_of(atoms):
+            virial[b] = voigt_6_to_full_3x3_stress(atoms.get_stress(apply_constraint=False)) * atoms.get_volume()
+            has_virial[b] = 1
+    return Labels(*(x.astype(np.float32) for x in (energy, forces, virial, n_atoms, has_virial)))
+
+
+@lru_cache(maxsize=4)
+def _epoch(seed, epoch, n):
+    return np.random.default_rng([seed, epoch]).permutation(n)
+
+
+def _order(seed, step, n):
+    """Which example a step sees: every epoch in an order of its own, known from the step alone, so that a run can resume."""
+    return _epoch(seed, step // n, n)[step % n]
+
+
+def _save_checkpoint(path, settings, state, potential, best, best_step, best_rmse):
+    leaves = [np.asarray(x) for x in jax.tree.leaves((state, best.params))]
+    header = dict(
+        settings=settings, reference=potential.reference, best_reference=best.reference, best_step=best_step,
+        best_rmse=float(best_rmse),
+    )  # fmt: skip
+    tensors = {f"{i:05d}": np.atleast_1d(leaf) for i, leaf in enumerate(leaves)}
+    write_whole(path, safetensors.numpy.save(tensors, metadata={"checkpoint": json.dumps(header)}))
+
+
+def _load_checkpoint(path, settings, state, potential):
+    """(state, potential, best, best_step, best_rmse) from a checkpoint of the same run; None where there is no file yet."""
+    try:
+        with safetensors.safe_open(path, "numpy") as file:
+            header = json.loads(file.metadata()["checkpoint"])
+            leaves = [file.get_tensor(key) for key in sorted(file.keys())]
+    except FileNotFoundError:
+        return None
+    except (safetensors.SafetensorError, OSError, KeyError, TypeError) as error:
+        raise ValueError(f"{path} is not a checkpoint of a training ({error}); name another file or delete it") from None
+    known = json.loads(json.dumps(settings))
+    other = sorted(k for k in known if header["settings"].get(k) != known[k])
+    if other:
+        raise ValueError(f"{path} belongs to a training with other {', '.join(other)}; name another file or delete it")
+    template, structure = jax.tree.flatten((state, potential.params))
+    leaves = [jnp.asarray(x.reshape(np.shape(t)), np.asarray(t).dtype) for x, t in zip(leaves, template, strict=True)]
+    state, best_params = jax.tree.unflatten(structure, leaves)
+    potential = potential.replace(reference=tuple(header["reference"]))
+    best = potential.replace(
+        params=jax.tree.map(np.asarray, best_params), reference=tuple(header["best_reference"])
+    )
+    return state, potential, best, header["best_step"], header["best_rmse"]
