@@ -8,18 +8,24 @@ Where a frame comes from is in `frame.info`: source, element, group, phase ("cry
 where unknown).
 """
 
+import functools
 import json
 import os
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import ase.io
 import numpy as np
 import pooch
+import vesin
 from ase import Atoms, units
-from ase.calculators.calculator import PropertyNotImplementedError
+from ase.build import bulk
+from ase.calculators.calculator import Calculator, PropertyNotImplementedError, all_changes
 from ase.calculators.singlepoint import SinglePointCalculator
+from ase.geometry import complete_cell
 
+from . import elements
 from .elements import element as _element
 
 # --- mlearn: DFT (PBE) ---------------------------------------------------------------------------------------------
@@ -114,6 +120,254 @@ def _mlearn_atoms(record: dict) -> Atoms:
         "tag": record["tag"],
     }
     return atoms
+
+
+# --- Stillinger-Weber: a classical potential that labels in no time ------------------------------------------------------
+
+TIMESTEP = 2.0  # fs; the fastest vibration of silicon takes 63 fs
+FRICTION = 0.01  # 1/fs, of the Langevin thermostat: velocities are forgotten after 100 fs
+STRIDE = 100  # steps between two frames: 200 fs
+EQUILIBRATION = 3000  # fs; another 3000 fs to melt, where needed
+SLOTS = 20  # places for neighbours of an atom in molecular dynamics; a liquid atom has about 10, at most 16
+
+
+def stillinger_weber(
+    element: str, n: int, temperatures=(300, 1000), seed: int = 0, cells=(2, 2, 2)
+) -> list[Atoms]:
+    """Frames of Stillinger-Weber molecular dynamics: energy, forces, stress, momenta.
+
+    One Langevin trajectory (BAOAB, 2 fs, friction 0.01/fs) per temperature, all at once, in a fixed cube of diamond lattice.
+    It starts from the crystal. Above the model's melting temperature (`elements.ELEMENTS`: 1691 K for Si, but about 2900 K for Ge)
+    it is first molten for 3 ps at twice that, so the liquid has the density of the crystal, which is below its own:
+    expect tension. All equilibrate for 3 ps; frames are 200 fs apart. Frames alternate between the temperatures, so the first
+    of them are as evenly spread as all of them.
+
+    `info` has temperature (K, of the thermostat), phase, time (fs since equilibration), step, element, group ("MD") and source.
+
+    Args:
+        element: "Si" or "Ge".
+        n: how many frames in all.
+        temperatures: K, at least one.
+        seed: of initial velocities and thermostat; the same seed gives the same frames on the same machine.
+        cells: cubic cells of 8 atoms along each side, at least 2.
+
+    Raises:
+        ValueError: unknown element; n, temperatures or cells out of range.
+        RuntimeError: the trajectory is not sound.
+    """
+    row = _element(element)
+    if isinstance(n, bool) or not isinstance(n, (int, np.integer)) or n < 1:
+        raise ValueError(f"the number of frames must be a positive integer, not {n!r}")
+    temperatures = np.atleast_1d(np.asarray(temperatures, float))
+    if temperatures.ndim != 1 or not len(temperatures) or not np.all((temperatures > 0) & (temperatures < np.inf)):
+        raise ValueError(f"temperatures must be positive numbers in K, not {temperatures.tolist()}")
+    if np.shape(cells) != (3,) or any(int(c) != c or c < 2 for c in cells):
+        raise ValueError(f"cells must be three integers of at least 2, not {cells}: smaller boxes are below twice the cutoff")
+
+    import jax
+    import jax.numpy as jnp
+    from jax_md import simulate, space
+
+    crystal = bulk(row.symbol, "diamond", a=row.lattice_constant, cubic=True).repeat([int(c) for c in cells])
+    temperatures = temperatures[:n]
+    liquid = temperatures > row.melting_temperature
+    kT = units.kB * temperatures
+    hot = units.kB * np.where(liquid, np.maximum(2 * row.melting_temperature, temperatures), temperatures)
+
+    # In float32, a pair just inside the cutoff can round to r = a, where exp(1 / (r - a)) is infinite: once in some ten
+    # thousand steps of 64 atoms. Hence float64, for this block only.
+    with jax.enable_x64(True):
+        energy = _stillinger_weber_energy(row.symbol)
+        cell, strain = jnp.asarray(crystal.cell.array), jnp.zeros((3, 3))
+
+        def force(positions):
+            slots, _ = _nearest(positions, cell, row.cutoff)
+            return -jax.grad(energy)(positions, strain, cell, slots)
+
+        init, step = simulate.nvt_langevin(
+            force, space.free()[1], dt=TIMESTEP * units.fs, kT=0.0, gamma=FRICTION / units.fs
+        )
+
+        def one_step(_, carry):
+            state, crowd, kT = carry
+            state = step(state, kT=kT)
+            return state, jnp.maximum(crowd, _nearest(state.position, cell, row.cutoff)[1]), kT
+
+        @jax.jit
+        @jax.vmap
+        def advance(state, kT):  # STRIDE steps of all trajectories
+            state, crowd, _ = jax.lax.fori_loop(0, STRIDE, one_step, (state, 0, kT))
+            return state, crowd
+
+        keys = jax.random.split(jax.random.key(seed), len(temperatures))
+        start = jax.vmap(lambda key, kT: init(key, jnp.asarray(crystal.positions), mass=row.mass, kT=kT))
+        state, crowds, frames, steps = start(keys, hot), [], [], 0
+        pause = round(EQUILIBRATION / TIMESTEP / STRIDE)
+        for _ in range(pause if liquid.any() else 0):
+            state, crowd = advance(state, hot)
+            crowds.append(crowd)
+        for chunk in range(-pause, -(-n // len(temperatures))):
+            state, crowd = advance(state, kT)
+            crowds.append(crowd)
+            if chunk < 0:
+                continue
+            positions, momenta = np.asarray(state.position), np.asarray(state.momentum)
+            for t, temperature in enumerate(temperatures):
+                atoms = crystal.copy()
+                atoms.positions = positions[t]
+                atoms.set_momenta(momenta[t])
+                atoms.wrap()
+                atoms.info = {
+                    "source": "stillinger-weber",
+                    "element": row.symbol,
+                    "group": "MD",
+                    "phase": "liquid" if liquid[t] else "crystal",
+                    "temperature": float(temperature),
+                    "step": (chunk + 1) * STRIDE,
+                    "time": (chunk + 1) * STRIDE * TIMESTEP,
+                }
+                frames.append(atoms)
+
+    if np.max(crowds) > SLOTS or not np.all(np.isfinite(positions)):
+        raise RuntimeError(
+            f"molecular dynamics of {row.symbol} at {temperatures.max():g} K went wrong (up to {np.max(crowds)} neighbours, "
+            f"{SLOTS} expected): lower the temperature"
+        )
+    calculator = stillinger_weber_calculator(row.symbol)
+    for atoms in frames[:n]:
+        calculator.calculate(atoms)
+        atoms.calc = SinglePointCalculator(atoms, **calculator.results)
+    return frames[:n]
+
+
+def stillinger_weber_calculator(element: str) -> Calculator:
+    """ASE calculator of the Stillinger-Weber potential: energy, free_energy (eV), forces (eV/Å), stress (eV/Å^3).
+
+    In float64, whatever jax is set to. Any cell: one that is too small for its cutoff is repeated, and the results are
+    those of one cell. Periodic in all, some or no directions; stress needs all three. Compiled once for a number of
+    atoms, then reused while atoms and cell move.
+
+    Raises:
+        ValueError: unknown element; from the calculator: atoms of another element, or a periodic direction without length.
+        PropertyNotImplementedError: from the calculator: stress of atoms that are not periodic in three directions.
+    """
+    return _StillingerWeber(_element(element).symbol)
+
+
+class _StillingerWeber(Calculator):
+    implemented_properties = ["energy", "free_energy", "forces", "stress"]
+
+    def __init__(self, symbol):
+        super().__init__()
+        self.row, self.evaluate, self.slots = _element(symbol), _stillinger_weber_evaluate(symbol), 0
+
+    def calculate(self, atoms=None, properties=("energy",), system_changes=all_changes):
+        super().calculate(atoms, properties, system_changes)
+        if others := set(atoms.symbols) - {self.row.symbol}:
+            raise ValueError(f"this Stillinger-Weber calculator knows {self.row.symbol} alone, these atoms are {', '.join(sorted(others))} too")
+        if "stress" in properties and not atoms.pbc.all():
+            raise PropertyNotImplementedError("stress needs atoms that are periodic in three directions")
+        import jax
+
+        large, copies = _large_enough(atoms, self.row.cutoff)
+        slots = _slots(large, self.row.cutoff, self.slots)
+        self.slots = slots.shape[1]  # never fewer again: every new shape is compiled anew
+        with jax.enable_x64(True):
+            energy, forces, stress = map(np.asarray, self.evaluate(large.positions, large.cell.array, slots))
+        self.results = {"energy": float(energy) / copies, "free_energy": float(energy) / copies, "forces": forces[: len(atoms)]}
+        if atoms.pbc.all():
+            self.results["stress"] = stress
+
+
+def _large_enough(atoms: Atoms, cutoff: float) -> tuple[Atoms, int]:
+    """The same atoms in a fully periodic cell whose every height exceeds two cutoffs, and how many copies of them it holds.
+
+    Then the nearest image of an atom is the only one in reach, which is what jax-md takes for granted.
+    """
+    large = Atoms(atoms.numbers, atoms.positions, cell=atoms.cell.array * atoms.pbc[:, None], pbc=True)
+    if np.linalg.matrix_rank(large.cell.array, tol=1e-6) < atoms.pbc.sum():
+        raise ValueError("a direction is periodic but has no cell vector of its own: give the atoms a cell, or set pbc to False")
+    if not atoms.pbc.all():  # vacuum: as long as the atoms plus more than two cutoffs, across the periodic directions
+        normal = complete_cell(large.cell.array)
+        extent = np.ptp(large.positions @ normal.T, axis=0)
+        large.set_cell(np.where(atoms.pbc[:, None], large.cell.array, normal * (extent + 2.1 * cutoff)[:, None]))
+    heights = 1 / np.linalg.norm(np.linalg.inv(large.cell.array), axis=0)
+    repeats = np.floor(2 * cutoff / heights + 1e-6).astype(int) + 1
+    return large.repeat(repeats), int(np.prod(repeats))
+
+
+def _slots(atoms: Atoms, cutoff: float, at_least: int) -> np.ndarray:
+    """Neighbours of each atom [N, K], filled up with N; K is a multiple of 8."""
+    i, j = vesin.ase_neighbor_list("ij", atoms, cutoff)
+    order = np.argsort(i, kind="stable")
+    i, j = i[order], j[order]
+    count = np.bincount(i, minlength=len(atoms))
+    slots = np.full((len(atoms), max(at_least, 8 * -(-count.max() // 8), 8)), len(atoms), np.int32)
+    slots[i, np.arange(len(i)) - np.repeat(np.cumsum(count) - count, count)] = j
+    return slots
+
+
+def _nearest(positions, cell, cutoff):
+    """The same as `_slots` with K = SLOTS, but for jax, and the number of neighbours of the atom which has most."""
+    import jax.numpy as jnp
+    from jax import lax
+
+    squared = jnp.sum(_nearest_image(positions[:, None], positions[None], cell) ** 2, axis=-1)
+    distance = jnp.where(jnp.eye(len(positions), dtype=bool), jnp.inf, jnp.sqrt(squared))
+    near, index = lax.top_k(-distance, min(SLOTS, len(positions)))
+    return jnp.where(-near < cutoff, index, len(positions)), jnp.max(jnp.sum(distance < cutoff, axis=1))
+
+
+def _nearest_image(a, b, cell, strain=0.0):
+    """a - b of two atoms, or of the images nearest to each other, in a cell which is then strained."""
+    import jax.numpy as jnp
+
+    away = a - b
+    away = away - jnp.round(away @ jnp.linalg.inv(cell)) @ cell
+    return away + away @ (strain * jnp.ones((3, 3)))
+
+
+@functools.cache
+def _stillinger_weber_energy(symbol: str):
+    """energy(positions [N, 3], strain [3, 3], cell [3, 3], slots [N, K]) -> eV, by jax-md."""
+    from jax_md import energy, partition
+
+    row = _element(symbol)
+    _, potential = energy.stillinger_weber_neighbor_list(
+        _nearest_image,
+        row.cutoff,
+        sigma=row.sigma,
+        A=elements.SW_A,
+        B=elements.SW_B,
+        lam=row.lam,
+        gamma=elements.SW_GAMMA,
+        epsilon=row.epsilon,
+        cutoff=row.cutoff,
+        neighbor_list_fn=lambda *args, **kwargs: None,  # slots come from us
+    )
+
+    def total(positions, strain, cell, slots):
+        neighbor = SimpleNamespace(format=partition.Dense, idx=slots)
+        return potential(positions, neighbor, cell=cell, strain=strain)
+
+    return total
+
+
+@functools.cache
+def _stillinger_weber_evaluate(symbol: str):
+    """(positions, cell, slots) -> energy [], forces [N, 3], stress [6] in ASE's sign and order."""
+    import jax
+    import jax.numpy as jnp
+
+    energy = jax.value_and_grad(_stillinger_weber_energy(symbol), argnums=(0, 1))
+
+    @jax.jit
+    def evaluate(positions, cell, slots):
+        total, (gradient, virial) = energy(positions, jnp.zeros((3, 3)), cell, slots)
+        stress = (virial + virial.T) / 2 / jnp.abs(jnp.linalg.det(cell))
+        return total, -gradient, stress[jnp.array([0, 1, 2, 1, 0, 0]), jnp.array([0, 1, 2, 2, 2, 1])]
+
+    return evaluate
 
 
 # --- any file ------------------------------------------------------------------------------------------------------
