@@ -1,7 +1,7 @@
 """Where labelled structures come from.
 
 A dataset is a list of `ase.Atoms`, each with a calculator that holds its labels: energy (eV), forces [N, 3] (eV/Å) and,
-where known, stress [6] (eV/Å^3, order xx yy zz yz xz xy, positive when the cell wants to shrink, as everywhere in ASE).
+where known, stress [6] (eV/Å^3, order xx yy zz yz xz xy, positive when the cell wants to shrink: ASE's convention).
 So `ase.io.read("mine.extxyz", ":")` is a dataset, and `frame.get_forces()` are its labels.
 
 Where a frame comes from is in `frame.info`: source, element, group, phase ("crystal" or "liquid"), temperature (K, None
@@ -30,7 +30,8 @@ from .elements import element as _element
 
 # --- mlearn: DFT (PBE) ---------------------------------------------------------------------------------------------
 
-MLEARN_URL = "https://raw.githubusercontent.com/materialsvirtuallab/mlearn/10c427a5480c6281c15c64efaf869b03be04818f/data"
+MLEARN_COMMIT = "10c427a5480c6281c15c64efaf869b03be04818f"
+MLEARN_URL = f"https://raw.githubusercontent.com/materialsvirtuallab/mlearn/{MLEARN_COMMIT}/data"
 MLEARN_SHA256 = {
     "Si/training.json": "ae6d4b0a65b00e0fcf7ba0a6fad366716710d2f0d21d70199203089c6866b500",
     "Si/test.json": "d452b30a89f23bff76f7cc529b7b6c2d159ea81ccd5a4599fb1a18207654fa91",
@@ -38,8 +39,8 @@ MLEARN_SHA256 = {
     "Ge/test.json": "737ea6159c9dd27ebee7fb8ffae22f15e20466884927771248ca4f5b2cd3f093",
 }
 # eV/atom between the least bound solid frame (Si -5.06, a surface; Ge -4.25, strained by 10 %) and the best bound
-# liquid one (Si -4.78, Ge -4.05). The temperatures in the published descriptions of vacancies are wrong, so the phase has
-# to come from the energy.
+# liquid one (Si -4.78, Ge -4.05). The temperatures in the published descriptions of vacancies are wrong, so the phase
+# has to come from the energy.
 MLEARN_LIQUID_ABOVE = {"Si": -4.92, "Ge": -4.15}
 
 
@@ -79,7 +80,7 @@ def _mlearn_file(name: str) -> Path:
         if not path.is_file():
             raise FileNotFoundError(f"{path} does not exist: put it there, or unset TLMLP_DATA to download it")
         if pooch.file_hash(str(path)) != sha256:
-            raise ValueError(f"{path} is not the published file (its sha256 differs): replace it, or unset TLMLP_DATA to download it")
+            raise ValueError(f"{path} is not the published file (wrong sha256): replace it, or unset TLMLP_DATA to download it")
         return path
 
     url = f"{MLEARN_URL}/{name}"
@@ -88,7 +89,9 @@ def _mlearn_file(name: str) -> Path:
         # Writes to a temporary file and moves it once the checksum is right; a damaged file in the cache is replaced.
         return Path(pooch.retrieve(url, known_hash=f"sha256:{sha256}", path=folder, fname=Path(name).name))
     except ValueError as error:
-        raise ValueError(f"what came from {url} is not the published file (its sha256 differs): try again, or look for a proxy that alters downloads") from error
+        raise ValueError(
+            f"what came from {url} is not the published file (wrong sha256): try again, or from another network"
+        ) from error
     except OSError as error:  # of which every exception of requests is one
         raise ConnectionError(
             f"could not fetch {url} into {folder} ({type(error).__name__}): connect to the network, "
@@ -122,7 +125,7 @@ def _mlearn_atoms(record: dict) -> Atoms:
     return atoms
 
 
-# --- Stillinger-Weber: a classical potential that labels in no time ------------------------------------------------------
+# --- Stillinger-Weber: a classical potential -------------------------------------------------------------------------
 
 TIMESTEP = 2.0  # fs; the fastest vibration of silicon takes 63 fs
 FRICTION = 0.01  # 1/fs, of the Langevin thermostat: velocities are forgotten after 100 fs
@@ -131,18 +134,20 @@ EQUILIBRATION = 3000  # fs; another 3000 fs to melt, where needed
 SLOTS = 20  # places for neighbours of an atom in molecular dynamics; a liquid atom has about 10, at most 16
 
 
-def stillinger_weber(
-    element: str, n: int, temperatures=(300, 1000), seed: int = 0, cells=(2, 2, 2)
-) -> list[Atoms]:
+def stillinger_weber(element: str, n: int, temperatures=(300, 1000), seed: int = 0, cells=(2, 2, 2)) -> list[Atoms]:
     """Frames of Stillinger-Weber molecular dynamics: energy, forces, stress, momenta.
 
-    One Langevin trajectory (BAOAB, 2 fs, friction 0.01/fs) per temperature, all at once, in a fixed cube of diamond lattice.
-    It starts from the crystal. Above the model's melting temperature (`elements.ELEMENTS`: 1691 K for Si, but about 2900 K for Ge)
-    it is first molten for 3 ps at twice that, so the liquid has the density of the crystal, which is below its own:
-    expect tension. All equilibrate for 3 ps; frames are 200 fs apart. Frames alternate between the temperatures, so the first
-    of them are as evenly spread as all of them.
+    One Langevin trajectory (BAOAB, 2 fs, friction 0.01/fs) per temperature, in a cube of the model's diamond lattice. It
+    starts from the crystal; above the model's melting temperature (1691 K for Si, but 2900 K for Ge: see `elements`) it
+    is molten first, for 3 ps at twice that. The liquid keeps the crystal's volume, which puts Si under tension (4 GPa)
+    and Ge under pressure (7 GPa). Then 3 ps to equilibrate.
 
-    `info` has temperature (K, of the thermostat), phase, time (fs since equilibration), step, element, group ("MD") and source.
+    Frames alternate between the temperatures. Two of one temperature are 200 fs apart, by when forces are forgotten
+    (correlation below 0.15; total energies, which hang on few slow modes, below 0.2 in crystals, up to 0.6 in liquids).
+    Stress is that of the potential, without the motion of the atoms.
+
+    `info` has temperature (K, the thermostat's), phase, step and time (fs, both since equilibration), element, group
+    ("MD") and source.
 
     Args:
         element: "Si" or "Ge".
@@ -162,60 +167,31 @@ def stillinger_weber(
     if temperatures.ndim != 1 or not len(temperatures) or not np.all((temperatures > 0) & (temperatures < np.inf)):
         raise ValueError(f"temperatures must be positive numbers in K, not {temperatures.tolist()}")
     if np.shape(cells) != (3,) or any(int(c) != c or c < 2 for c in cells):
-        raise ValueError(f"cells must be three integers of at least 2, not {cells}: smaller boxes are below twice the cutoff")
+        raise ValueError(f"cells must be three integers of at least 2 (a box of two cutoffs), not {cells}")
 
     import jax
-    import jax.numpy as jnp
-    from jax_md import simulate, space
 
     crystal = bulk(row.symbol, "diamond", a=row.lattice_constant, cubic=True).repeat([int(c) for c in cells])
     temperatures = temperatures[:n]
     liquid = temperatures > row.melting_temperature
     kT = units.kB * temperatures
-    hot = units.kB * np.where(liquid, np.maximum(2 * row.melting_temperature, temperatures), temperatures)
+    hot = units.kB * np.where(liquid, np.maximum(temperatures, 2 * row.melting_temperature), temperatures)
 
-    # In float32, a pair just inside the cutoff can round to r = a, where exp(1 / (r - a)) is infinite: once in some ten
-    # thousand steps of 64 atoms. Hence float64, for this block only.
+    start, advance = _langevin(row.symbol)
+    pause, chunks = round(EQUILIBRATION / TIMESTEP / STRIDE), -(-n // len(temperatures))
+    cell, frames, crowd = crystal.cell.array, [], 0
     with jax.enable_x64(True):
-        energy = _stillinger_weber_energy(row.symbol)
-        cell, strain = jnp.asarray(crystal.cell.array), jnp.zeros((3, 3))
-
-        def force(positions):
-            slots, _ = _nearest(positions, cell, row.cutoff)
-            return -jax.grad(energy)(positions, strain, cell, slots)
-
-        init, step = simulate.nvt_langevin(
-            force, space.free()[1], dt=TIMESTEP * units.fs, kT=0.0, gamma=FRICTION / units.fs
-        )
-
-        def one_step(_, carry):
-            state, crowd, kT = carry
-            state = step(state, kT=kT)
-            return state, jnp.maximum(crowd, _nearest(state.position, cell, row.cutoff)[1]), kT
-
-        @jax.jit
-        @jax.vmap
-        def advance(state, kT):  # STRIDE steps of all trajectories
-            state, crowd, _ = jax.lax.fori_loop(0, STRIDE, one_step, (state, 0, kT))
-            return state, crowd
-
-        keys = jax.random.split(jax.random.key(seed), len(temperatures))
-        start = jax.vmap(lambda key, kT: init(key, jnp.asarray(crystal.positions), mass=row.mass, kT=kT))
-        state, crowds, frames, steps = start(keys, hot), [], [], 0
-        pause = round(EQUILIBRATION / TIMESTEP / STRIDE)
-        for _ in range(pause if liquid.any() else 0):
-            state, crowd = advance(state, hot)
-            crowds.append(crowd)
-        for chunk in range(-pause, -(-n // len(temperatures))):
-            state, crowd = advance(state, kT)
-            crowds.append(crowd)
-            if chunk < 0:
+        state = start(jax.random.split(jax.random.key(seed), len(kT)), hot, crystal.positions, cell)
+        schedule = [hot] * (pause if liquid.any() else 0) + [kT] * (pause + chunks)
+        for chunk, target in enumerate(schedule, start=1 + chunks - len(schedule)):
+            state, crowds = advance(state, target, cell)
+            crowd = max(crowd, int(crowds.max()))
+            if chunk < 1:
                 continue
-            positions, momenta = np.asarray(state.position), np.asarray(state.momentum)
             for t, temperature in enumerate(temperatures):
-                atoms = crystal.copy()
-                atoms.positions = positions[t]
-                atoms.set_momenta(momenta[t])
+                atoms = Atoms(crystal.numbers, state.position[t], cell=crystal.cell, pbc=True)
+                atoms.set_masses([row.mass] * len(atoms))
+                atoms.set_momenta(np.asarray(state.momentum[t]))
                 atoms.wrap()
                 atoms.info = {
                     "source": "stillinger-weber",
@@ -223,15 +199,15 @@ def stillinger_weber(
                     "group": "MD",
                     "phase": "liquid" if liquid[t] else "crystal",
                     "temperature": float(temperature),
-                    "step": (chunk + 1) * STRIDE,
-                    "time": (chunk + 1) * STRIDE * TIMESTEP,
+                    "step": chunk * STRIDE,
+                    "time": chunk * STRIDE * TIMESTEP,
                 }
                 frames.append(atoms)
 
-    if np.max(crowds) > SLOTS or not np.all(np.isfinite(positions)):
+    if crowd > SLOTS or not np.all(np.isfinite(frames[-1].positions)):
         raise RuntimeError(
-            f"molecular dynamics of {row.symbol} at {temperatures.max():g} K went wrong (up to {np.max(crowds)} neighbours, "
-            f"{SLOTS} expected): lower the temperature"
+            f"molecular dynamics of {row.symbol} at up to {temperatures.max():g} K went wrong ({crowd} neighbours of one "
+            f"atom, at most {SLOTS} expected): lower the temperatures"
         )
     calculator = stillinger_weber_calculator(row.symbol)
     for atoms in frames[:n]:
@@ -248,8 +224,9 @@ def stillinger_weber_calculator(element: str) -> Calculator:
     atoms, then reused while atoms and cell move.
 
     Raises:
-        ValueError: unknown element; from the calculator: atoms of another element, or a periodic direction without length.
-        PropertyNotImplementedError: from the calculator: stress of atoms that are not periodic in three directions.
+        ValueError: unknown element. And by the calculator: atoms of another element, a periodic direction without
+            length, positions that are not finite.
+        PropertyNotImplementedError: by the calculator, stress of atoms that are not periodic in three directions.
     """
     return _StillingerWeber(_element(element).symbol)
 
@@ -264,7 +241,9 @@ class _StillingerWeber(Calculator):
     def calculate(self, atoms=None, properties=("energy",), system_changes=all_changes):
         super().calculate(atoms, properties, system_changes)
         if others := set(atoms.symbols) - {self.row.symbol}:
-            raise ValueError(f"this Stillinger-Weber calculator knows {self.row.symbol} alone, these atoms are {', '.join(sorted(others))} too")
+            raise ValueError(f"this calculator is for {self.row.symbol} alone, the atoms have {', '.join(sorted(others))}")
+        if not np.all(np.isfinite(atoms.positions)):
+            raise ValueError("positions are not finite (NaN or infinity)")
         if "stress" in properties and not atoms.pbc.all():
             raise PropertyNotImplementedError("stress needs atoms that are periodic in three directions")
         import jax
@@ -274,19 +253,20 @@ class _StillingerWeber(Calculator):
         self.slots = slots.shape[1]  # never fewer again: every new shape is compiled anew
         with jax.enable_x64(True):
             energy, forces, stress = map(np.asarray, self.evaluate(large.positions, large.cell.array, slots))
-        self.results = {"energy": float(energy) / copies, "free_energy": float(energy) / copies, "forces": forces[: len(atoms)]}
+        energy = float(energy) / copies
+        self.results = {"energy": energy, "free_energy": energy, "forces": forces[: len(atoms)]}
         if atoms.pbc.all():
             self.results["stress"] = stress
 
 
 def _large_enough(atoms: Atoms, cutoff: float) -> tuple[Atoms, int]:
-    """The same atoms in a fully periodic cell whose every height exceeds two cutoffs, and how many copies of them it holds.
+    """The same atoms in a fully periodic cell all of whose heights exceed two cutoffs, and how many copies it holds.
 
-    Then the nearest image of an atom is the only one in reach, which is what jax-md takes for granted.
+    Then no more than one image of an atom is in reach, the nearest: what jax-md takes for granted.
     """
     large = Atoms(atoms.numbers, atoms.positions, cell=atoms.cell.array * atoms.pbc[:, None], pbc=True)
     if np.linalg.matrix_rank(large.cell.array, tol=1e-6) < atoms.pbc.sum():
-        raise ValueError("a direction is periodic but has no cell vector of its own: give the atoms a cell, or set pbc to False")
+        raise ValueError("a periodic direction has no cell vector of its own: set the cell, or pbc to False there")
     if not atoms.pbc.all():  # vacuum: as long as the atoms plus more than two cutoffs, across the periodic directions
         normal = complete_cell(large.cell.array)
         extent = np.ptp(large.positions @ normal.T, axis=0)
@@ -307,29 +287,18 @@ def _slots(atoms: Atoms, cutoff: float, at_least: int) -> np.ndarray:
     return slots
 
 
-def _nearest(positions, cell, cutoff):
-    """The same as `_slots` with K = SLOTS, but for jax, and the number of neighbours of the atom which has most."""
-    import jax.numpy as jnp
-    from jax import lax
-
-    squared = jnp.sum(_nearest_image(positions[:, None], positions[None], cell) ** 2, axis=-1)
-    distance = jnp.where(jnp.eye(len(positions), dtype=bool), jnp.inf, jnp.sqrt(squared))
-    near, index = lax.top_k(-distance, min(SLOTS, len(positions)))
-    return jnp.where(-near < cutoff, index, len(positions)), jnp.max(jnp.sum(distance < cutoff, axis=1))
-
-
-def _nearest_image(a, b, cell, strain=0.0):
-    """a - b of two atoms, or of the images nearest to each other, in a cell which is then strained."""
+def _nearest_image(a, b, cell, strain=None):
+    """Vector from atom b to atom a, or to the image of a nearest to b, in a cell which is then strained."""
     import jax.numpy as jnp
 
-    away = a - b
-    away = away - jnp.round(away @ jnp.linalg.inv(cell)) @ cell
-    return away + away @ (strain * jnp.ones((3, 3)))
+    vector = a - b
+    vector = vector - jnp.round(vector @ jnp.linalg.inv(cell)) @ cell
+    return vector if strain is None else vector + vector @ strain
 
 
 @functools.cache
 def _stillinger_weber_energy(symbol: str):
-    """energy(positions [N, 3], strain [3, 3], cell [3, 3], slots [N, K]) -> eV, by jax-md."""
+    """energy(positions [N, 3], cell [3, 3], slots [N, K], strain [3, 3] or None) -> eV, by jax-md."""
     from jax_md import energy, partition
 
     row = _element(symbol)
@@ -343,12 +312,11 @@ def _stillinger_weber_energy(symbol: str):
         gamma=elements.SW_GAMMA,
         epsilon=row.epsilon,
         cutoff=row.cutoff,
-        neighbor_list_fn=lambda *args, **kwargs: None,  # slots come from us
+        neighbor_list_fn=lambda *args, **kwargs: None,  # the slots come from us
     )
 
-    def total(positions, strain, cell, slots):
-        neighbor = SimpleNamespace(format=partition.Dense, idx=slots)
-        return potential(positions, neighbor, cell=cell, strain=strain)
+    def total(positions, cell, slots, strain=None):
+        return potential(positions, SimpleNamespace(format=partition.Dense, idx=slots), cell=cell, strain=strain)
 
     return total
 
@@ -359,15 +327,61 @@ def _stillinger_weber_evaluate(symbol: str):
     import jax
     import jax.numpy as jnp
 
-    energy = jax.value_and_grad(_stillinger_weber_energy(symbol), argnums=(0, 1))
+    energy = jax.value_and_grad(_stillinger_weber_energy(symbol), argnums=(0, 3))
 
     @jax.jit
     def evaluate(positions, cell, slots):
-        total, (gradient, virial) = energy(positions, jnp.zeros((3, 3)), cell, slots)
+        total, (gradient, virial) = energy(positions, cell, slots, jnp.zeros((3, 3)))
         stress = (virial + virial.T) / 2 / jnp.abs(jnp.linalg.det(cell))
         return total, -gradient, stress[jnp.array([0, 1, 2, 1, 0, 0]), jnp.array([0, 1, 2, 2, 2, 1])]
 
     return evaluate
+
+
+@functools.cache
+def _langevin(symbol: str):
+    """(start, advance): T Langevin trajectories in one cell, to be called where float64 is enabled.
+
+    start(keys [T], kT [T], positions [N, 3], cell [3, 3]) -> state
+    advance(state, kT [T], cell [3, 3]) -> state STRIDE steps later, and the most neighbours an atom had on the way [T]
+    """
+    import jax
+    import jax.numpy as jnp
+    from jax_md import simulate
+
+    row = _element(symbol)
+    energy = _stillinger_weber_energy(symbol)
+
+    def nearest(positions, cell):  # as `_slots`, afresh at every step: no skin, and so fewer triples
+        squared = jnp.sum(_nearest_image(positions[:, None], positions[None], cell) ** 2, axis=-1)
+        squared = jnp.where(jnp.eye(len(positions), dtype=bool), jnp.inf, squared)
+        near, slots = jax.lax.top_k(-squared, SLOTS)
+        slots = jnp.where(-near < row.cutoff**2, slots, len(positions))
+        return slots, jnp.max(jnp.sum(squared < row.cutoff**2, axis=1))
+
+    def force(positions, cell, **_):
+        return -jax.grad(energy)(positions, cell, nearest(positions, cell)[0])
+
+    init, step = simulate.nvt_langevin(
+        force, lambda r, dr, **_: r + dr, dt=TIMESTEP * units.fs, kT=0.0, gamma=FRICTION / units.fs
+    )
+
+    @jax.jit
+    @functools.partial(jax.vmap, in_axes=(0, 0, None, None))
+    def start(key, kT, positions, cell):
+        return init(key, positions, mass=row.mass, kT=kT, cell=cell)
+
+    @jax.jit
+    @functools.partial(jax.vmap, in_axes=(0, 0, None))
+    def advance(state, kT, cell):
+        def one_step(_, carry):
+            state, crowd = carry
+            state = step(state, kT=kT, cell=cell)
+            return state, jnp.maximum(crowd, nearest(state.position, cell)[1])
+
+        return jax.lax.fori_loop(0, STRIDE, one_step, (state, 0))
+
+    return start, advance
 
 
 # --- any file ------------------------------------------------------------------------------------------------------
@@ -411,28 +425,28 @@ def check(frames, forces: bool = True) -> list[Atoms]:
         n = len(frame)
         if n == 0:
             raise ValueError(f"frame {index} has no atoms")
-        values = {"positions": (frame.positions, (n, 3)), "cell": (frame.cell.array, (3, 3)), "energy": (_label(frame, index, "energy"), ())}
+        values = {"positions": frame.positions, "cell": frame.cell.array, "energy": _label(frame, index, "energy")}
         if forces:
-            values["forces"] = (_label(frame, index, "forces"), (n, 3))
-        if frame.calc is not None and "stress" in getattr(frame.calc, "results", {}):
-            values["stress"] = (_label(frame, index, "stress"), (6,))
-        for name, (value, shape) in values.items():
-            if np.shape(value) != shape:
-                raise ValueError(f"{name} of frame {index} has shape {np.shape(value)} where {shape} is needed for its {n} atoms")
+            values["forces"] = _label(frame, index, "forces")
+        if "stress" in getattr(frame.calc, "results", {}):
+            values["stress"] = _label(frame, index, "stress")
+        shapes = {"positions": (n, 3), "cell": (3, 3), "energy": (), "forces": (n, 3), "stress": (6,)}
+        for name, value in values.items():
+            if np.shape(value) != shapes[name]:
+                raise ValueError(f"{name} of frame {index} has shape {np.shape(value)}, {shapes[name]} is needed")
             if not np.all(np.isfinite(value)):
-                raise ValueError(f"{name} of frame {index} is not finite (NaN or infinity), remove that frame or compute it again")
+                raise ValueError(f"{name} of frame {index} is not finite (NaN or infinity): remove the frame")
     return list(frames)
 
 
 def _label(frame: Atoms, index: int, name: str):
-    get = {"energy": frame.get_potential_energy, "forces": frame.get_forces, "stress": frame.get_stress}[name]
     try:
-        return get() if name == "energy" else get(apply_constraint=False)
+        if name == "energy":
+            return frame.get_potential_energy()
+        return frame.get_forces(apply_constraint=False) if name == "forces" else frame.get_stress(apply_constraint=False)
     except (RuntimeError, PropertyNotImplementedError):  # no calculator at all, or one without this property
-        found = sorted([*frame.info, *(set(frame.arrays) - {"numbers", "positions"}), *getattr(frame.calc, "results", {})])
-        raise ValueError(
-            f"frame {index} has no {name}: ASE looks for the name '{name}', the frame has {', '.join(found) or 'no labels'}"
-        ) from None
+        found = [*frame.info, *frame.arrays, *getattr(frame.calc, "results", {})]
+        raise ValueError(f"frame {index} has no '{name}': its names are {', '.join(map(repr, found))}") from None
 
 
 def _describe(frames) -> str:
@@ -471,7 +485,7 @@ def split(frames, n_valid, seed: int = 0) -> tuple[list[Atoms], list[Atoms]]:
     """
     n = round(n_valid * len(frames)) if isinstance(n_valid, float) and n_valid < 1 else n_valid
     if isinstance(n, bool) or not isinstance(n, (int, np.integer)) or not 0 < n < len(frames):
-        raise ValueError(f"{n_valid!r} of {len(frames)} frames cannot be held out, use a number or a fraction that leaves some on both sides")
+        raise ValueError(f"{n_valid!r} of {len(frames)} frames cannot be held out: some must be left on both sides")
     order = _stratified(frames, seed)
     return [frames[i] for i in order[n:]], [frames[i] for i in order[:n]]
 
@@ -479,10 +493,10 @@ def split(frames, n_valid, seed: int = 0) -> tuple[list[Atoms], list[Atoms]]:
 def _stratified(frames, seed: int) -> list[int]:
     """Indices of all frames, in an order whose every beginning has about the same share of each stratum."""
     rng = np.random.default_rng(seed)
-    strata = {}
+    strata, keys = {}, {}
     for index, frame in enumerate(frames):
-        strata.setdefault(tuple(str(frame.info.get(name)) for name in ("group", "phase", "temperature")), []).append(index)
-    keys = {}
+        stratum = tuple(str(frame.info.get(name)) for name in ("group", "phase", "temperature"))
+        strata.setdefault(stratum, []).append(index)
     for stratum in sorted(strata):  # sorted: the order of frames of different strata in the file plays no role
         members, start = rng.permutation(strata[stratum]), rng.uniform()
         for rank, index in enumerate(members):

@@ -97,6 +97,12 @@ def weight(name, shape):
     return hk.get_parameter(name, shape, jnp.float32, init=OrthogonalGlorot())
 
 
+def residual(x, name):
+    """x plus two activated dense layers of it."""
+    h = jax.nn.swish(dense(x.shape[-1], name + "a")(x))
+    return x + jax.nn.swish(dense(x.shape[-1], name + "b")(h))
+
+
 def frequencies_init(shape, dtype):
     return jnp.pi * jnp.arange(1, shape[0] + 1, dtype=dtype)
 
@@ -148,15 +154,11 @@ class Interaction(hk.Module):
 
         x = swish(dense(F, "dense_ji")(m)) + swish(dense(F, "up", bias=False)(o))
         for n in range(c.n_residual_before):
-            x = self.residual(x, f"before_{n + 1}")
+            x = residual(x, f"before_{n + 1}")
         x = swish(dense(F, "skip")(x)) + m
         for n in range(c.n_residual_after):
-            x = self.residual(x, f"after_{n + 1}")
+            x = residual(x, f"after_{n + 1}")
         return x
-
-    def residual(self, x, name):
-        h = jax.nn.swish(dense(x.shape[-1], name + "a")(x))
-        return x + jax.nn.swish(dense(x.shape[-1], name + "b")(h))
 
 
 class Output(hk.Module):
