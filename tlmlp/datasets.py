@@ -80,7 +80,7 @@ def _mlearn_file(name: str) -> Path:
         if not path.is_file():
             raise FileNotFoundError(f"{path} does not exist: put it there, or unset TLMLP_DATA to download it")
         if pooch.file_hash(str(path)) != sha256:
-            raise ValueError(f"{path} is not the published file (wrong sha256): replace it, or unset TLMLP_DATA to download it")
+            raise ValueError(f"{path} is not the published file (wrong sha256): replace it, or unset TLMLP_DATA")
         return path
 
     url = f"{MLEARN_URL}/{name}"
@@ -241,7 +241,7 @@ class _StillingerWeber(Calculator):
     def calculate(self, atoms=None, properties=("energy",), system_changes=all_changes):
         super().calculate(atoms, properties, system_changes)
         if others := set(atoms.symbols) - {self.row.symbol}:
-            raise ValueError(f"this calculator is for {self.row.symbol} alone, the atoms have {', '.join(sorted(others))}")
+            raise ValueError(f"this calculator knows {self.row.symbol} alone, not {', '.join(sorted(others))}")
         if not np.all(np.isfinite(atoms.positions)):
             raise ValueError("positions are not finite (NaN or infinity)")
         if "stress" in properties and not atoms.pbc.all():
