@@ -137,8 +137,8 @@ SLOTS = 20  # places for neighbours of an atom in molecular dynamics; a liquid a
 def stillinger_weber(element: str, n: int, temperatures=(300, 1000), seed: int = 0, cells=(2, 2, 2)) -> list[Atoms]:
     """Frames of Stillinger-Weber molecular dynamics: energy, forces, stress, momenta.
 
-    One Langevin trajectory (BAOAB, 2 fs, friction 0.01/fs) per temperature, in a cube of the model's diamond lattice. It
-    starts from the crystal; above the model's melting temperature (1691 K for Si, but 2900 K for Ge: see `elements`) it
+    One Langevin trajectory (BAOAB, 2 fs, friction 0.01/fs) per temperature, in a cube of the model's diamond lattice.
+    It starts from the crystal; above the model's melting temperature (1691 K for Si, but 2900 K for Ge: see elements) it
     is molten first, for 3 ps at twice that. The liquid keeps the crystal's volume, which puts Si under tension (4 GPa)
     and Ge under pressure (7 GPa). Then 3 ps to equilibrate.
 
@@ -206,7 +206,7 @@ def stillinger_weber(element: str, n: int, temperatures=(300, 1000), seed: int =
 
     if crowd > SLOTS or not np.all(np.isfinite(frames[-1].positions)):
         raise RuntimeError(
-            f"molecular dynamics of {row.symbol} at up to {temperatures.max():g} K went wrong ({crowd} neighbours of one "
+            f"molecular dynamics of {row.symbol} at up to {temperatures.max():g} K went wrong ({crowd} neighbours of an "
             f"atom, at most {SLOTS} expected): lower the temperatures"
         )
     calculator = stillinger_weber_calculator(row.symbol)
@@ -219,8 +219,8 @@ def stillinger_weber(element: str, n: int, temperatures=(300, 1000), seed: int =
 def stillinger_weber_calculator(element: str) -> Calculator:
     """ASE calculator of the Stillinger-Weber potential: energy, free_energy (eV), forces (eV/Å), stress (eV/Å^3).
 
-    In float64, whatever jax is set to. Any cell: one that is too small for its cutoff is repeated, and the results are
-    those of one cell. Periodic in all, some or no directions; stress needs all three. Compiled once for a number of
+    In float64, whatever jax is set to. Any cell: one that is too small for its cutoff is repeated, the results are for
+    one. Periodic in all, some or no directions; stress needs all three. Compiled once for a number of
     atoms, then reused while atoms and cell move.
 
     Raises:
@@ -425,28 +425,33 @@ def check(frames, forces: bool = True) -> list[Atoms]:
         n = len(frame)
         if n == 0:
             raise ValueError(f"frame {index} has no atoms")
-        values = {"positions": frame.positions, "cell": frame.cell.array, "energy": _label(frame, index, "energy")}
+        _finite(index, "positions", frame.positions, (n, 3))
+        _finite(index, "cell", frame.cell.array, (3, 3))
+        _finite(index, "energy", _label(frame, index, "energy"), ())
         if forces:
-            values["forces"] = _label(frame, index, "forces")
+            _finite(index, "forces", _label(frame, index, "forces"), (n, 3))
         if "stress" in getattr(frame.calc, "results", {}):
-            values["stress"] = _label(frame, index, "stress")
-        shapes = {"positions": (n, 3), "cell": (3, 3), "energy": (), "forces": (n, 3), "stress": (6,)}
-        for name, value in values.items():
-            if np.shape(value) != shapes[name]:
-                raise ValueError(f"{name} of frame {index} has shape {np.shape(value)}, {shapes[name]} is needed")
-            if not np.all(np.isfinite(value)):
-                raise ValueError(f"{name} of frame {index} is not finite (NaN or infinity): remove the frame")
+            _finite(index, "stress", _label(frame, index, "stress"), (6,))
     return list(frames)
 
 
+def _finite(index: int, name: str, value, shape: tuple):
+    if np.shape(value) != shape:
+        raise ValueError(f"{name} of frame {index} has shape {np.shape(value)}, {shape} is needed")
+    if not np.all(np.isfinite(value)):
+        raise ValueError(f"{name} of frame {index} is not finite (NaN or infinity): remove the frame")
+
+
 def _label(frame: Atoms, index: int, name: str):
+    get = {"energy": frame.get_potential_energy, "forces": frame.get_forces, "stress": frame.get_stress}[name]
     try:
-        if name == "energy":
-            return frame.get_potential_energy()
-        return frame.get_forces(apply_constraint=False) if name == "forces" else frame.get_stress(apply_constraint=False)
+        return get() if name == "energy" else get(apply_constraint=False)
     except (RuntimeError, PropertyNotImplementedError):  # no calculator at all, or one without this property
-        found = [*frame.info, *frame.arrays, *getattr(frame.calc, "results", {})]
-        raise ValueError(f"frame {index} has no '{name}': its names are {', '.join(map(repr, found))}") from None
+        results = getattr(frame.calc, "results", {})
+        if name in results:
+            raise ValueError(f"'{name}' of frame {index} is out of date: its atoms changed since") from None
+        found = ", ".join(map(repr, [*frame.info, *frame.arrays, *results]))
+        raise ValueError(f"frame {index} has no '{name}': its names are {found}") from None
 
 
 def _describe(frames) -> str:
@@ -461,7 +466,7 @@ def _describe(frames) -> str:
 def subset(frames, n: int, seed: int = 0) -> list[Atoms]:
     """n frames with the same share of each group, phase and temperature as in all of them.
 
-    Nested: `subset(frames, 10, seed)` is the beginning of `subset(frames, 20, seed)`, so that a learning curve adds data
+    Nested: `subset(frames, 10, seed)` is the beginning of `subset(frames, 20, seed)`, so a learning curve adds data
     and never exchanges it.
 
     Raises:
