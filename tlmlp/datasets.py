@@ -138,8 +138,8 @@ def stillinger_weber(element: str, n: int, temperatures=(300, 1000), seed: int =
     """Frames of Stillinger-Weber molecular dynamics: energy, forces, stress, momenta.
 
     One Langevin trajectory (BAOAB, 2 fs, friction 0.01/fs) per temperature, in a cube of the model's diamond lattice.
-    It starts from the crystal; above the model's melting temperature (1691 K for Si, but 2900 K for Ge: see elements) it
-    is molten first, for 3 ps at twice that. The liquid keeps the crystal's volume, which puts Si under tension (4 GPa)
+    It starts from the crystal; above the model's melting temperature (1691 K for Si, but 2900 K for Ge: see elements),
+    it is molten first, for 3 ps at twice that. The liquid keeps the crystal's volume, which puts Si under tension (4 GPa)
     and Ge under pressure (7 GPa). Then 3 ps to equilibrate.
 
     Frames alternate between the temperatures. Two of one temperature are 200 fs apart, by when forces are forgotten
@@ -206,8 +206,8 @@ def stillinger_weber(element: str, n: int, temperatures=(300, 1000), seed: int =
 
     if crowd > SLOTS or not np.all(np.isfinite(frames[-1].positions)):
         raise RuntimeError(
-            f"molecular dynamics of {row.symbol} at up to {temperatures.max():g} K went wrong ({crowd} neighbours of an "
-            f"atom, at most {SLOTS} expected): lower the temperatures"
+            f"molecular dynamics of {row.symbol} at up to {temperatures.max():g} K went wrong ({crowd} neighbours, "
+            f"at most {SLOTS} expected): lower the temperatures"
         )
     calculator = stillinger_weber_calculator(row.symbol)
     for atoms in frames[:n]:
