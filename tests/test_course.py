@@ -1,0 +1,149 @@
+"""The doctor finds what is wrong, and exercise checks can fail as well as pass."""
+
+from importlib import metadata
+from pathlib import Path
+
+import numpy as np
+import pytest
+from ase import units
+from ase.build import bulk
+from ase.calculators.lj import LennardJones
+
+from tlmlp import course
+
+
+def line(what):
+    return next(x for x in course.doctor() if x.what == what)
+
+
+@pytest.mark.parametrize("package, shown, version", [
+    ("jax", "jax", "0.10.2"), ("jax", "jax", "0.11.1"), ("nglview", "nglview", "4.0.1"),
+])  # fmt: skip
+def test_doctor_flags_versions_that_must_not_be_there(monkeypatch, package, shown, version):
+    true = metadata.version
+    monkeypatch.setattr(metadata, "version", lambda name: version if name == package else true(name))
+    found = line(shown)
+    assert found.state == "fail" and version in found.found and "pip install" in found.advice
+    assert not course.doctor().ok
+
+
+def test_doctor_misses_a_package(monkeypatch):
+    true = metadata.version
+
+    def version(name):
+        if name == "optax":
+            raise metadata.PackageNotFoundError(name)
+        return true(name)
+
+    monkeypatch.setattr(metadata, "version", version)
+    assert line("optax") == course.Line("fail", "optax", "missing", "Install it: pip install optax")
+
+
+def test_doctor_compares_both_sides_of_the_viewer(monkeypatch, tmp_path):
+    assert line("viewer").state == "ok"
+    import jupyter_core.paths
+
+    folder = tmp_path / "nglview-js-widgets"
+    folder.mkdir()
+    (folder / "package.json").write_text('{"version": "1.2.3"}')
+    monkeypatch.setattr(jupyter_core.paths, "jupyter_path", lambda *_: [str(tmp_path)])
+    assert line("viewer").state == "fail" and "1.2.3" in line("viewer").found
+    monkeypatch.setattr(jupyter_core.paths, "jupyter_path", lambda *_: [])
+    assert line("viewer").found == "no front end"
+
+
+def test_doctor_says_where_data_would_come_from(monkeypatch, tmp_path):
+    monkeypatch.setenv("TLMLP_DATA", str(tmp_path))
+    assert line("DFT data (mlearn)").state == "warn" and "TLMLP_DATA" in line("DFT data (mlearn)").advice
+    for symbol in ("Si", "Ge"):
+        (tmp_path / "mlearn" / symbol).mkdir(parents=True)
+        for name in ("training.json", "test.json"):
+            (tmp_path / "mlearn" / symbol / name).write_text("{}")
+    assert line("DFT data (mlearn)").state == "ok"
+
+
+def test_doctor_tells_a_folder_that_cannot_be_written(monkeypatch):
+    def refuse(*args, **kwargs):
+        raise PermissionError
+
+    monkeypatch.setattr(course.tempfile, "NamedTemporaryFile", refuse)
+    assert line("this folder").state == "warn"
+
+
+def test_doctor_shows_itself_in_both_worlds():
+    report = course.Report([course.Line("ok", "a", "1"), course.Line("fail", "b <c>", "2", "Do this.")])
+    assert not report.ok and "Do this." in str(report)
+    assert "b &lt;c&gt;" in report._repr_html_()
+
+
+def test_mode(monkeypatch):
+    monkeypatch.delenv("BINDER_SERVICE_HOST", raising=False)
+    monkeypatch.delenv("TLMLP_MODE", raising=False)
+    monkeypatch.setattr("jax.default_backend", lambda: "cpu")
+    monkeypatch.setattr(course, "memory_limit", lambda: 16.0)
+    assert course.mode() == "cpu"
+    monkeypatch.setattr(course, "memory_limit", lambda: 2.0)
+    assert course.mode() == "binder"
+    monkeypatch.setenv("TLMLP_MODE", "gpu")
+    assert course.mode() == "gpu"
+    monkeypatch.setenv("TLMLP_MODE", "fast")
+    with pytest.raises(ValueError, match="gpu, cpu or binder"):
+        course.mode()
+
+
+def test_memory_limit_respects_a_container(monkeypatch):
+    monkeypatch.setenv("MEM_LIMIT", "2147483648")
+    assert course.memory_limit() == pytest.approx(2.147, abs=1e-3)
+
+
+def test_data_out_of_reach_is_one_sentence(monkeypatch, tmp_path, capsys):
+    monkeypatch.setenv("TLMLP_DATA", str(tmp_path))
+    assert course.data("Si") == []
+    said = capsys.readouterr().out
+    assert said.count("\n") == 1 and "go on with Stillinger-Weber" in said
+
+
+@pytest.fixture(scope="module")
+def atoms():
+    atoms = bulk("Si", "diamond", a=5.43, cubic=True)
+    atoms.rattle(0.1, seed=1)
+    atoms.calc = LennardJones(sigma=2.1, epsilon=0.5, rc=3.5)
+    return atoms
+
+
+def test_a_force_by_finite_differences_passes_and_mistakes_do_not(atoms):
+    def energy(shift):
+        moved = atoms.copy()
+        moved.calc = LennardJones(sigma=2.1, epsilon=0.5, rc=3.5)
+        moved.positions[2, 1] += shift
+        return moved.get_potential_energy()
+
+    h = 1e-3
+    force = -(energy(h) - energy(-h)) / (2 * h)
+    check = lambda answer: course.check_force(answer, atoms, atom=2, axis=1)
+    assert check(force) and check(np.float64(force))
+    for answer, words in [
+        (-force, "wrong sign"), (2 * force, "2 h apart"), (force / 2, "divide by 2 h"), (0.0, "zero"), (..., "dots"),
+        ("big", "one number"), (np.nan, "not a number"), (atoms.get_forces()[2, 0], "along x"), (force + 100, "near 0.01"),
+    ]:  # fmt: skip
+        verdict = check(answer)
+        assert not verdict and words in verdict.words, (answer, verdict)
+
+
+def test_kinetic_energy_and_constant():
+    kT = units.kB * 300
+    assert course.check_kinetic_energy(0.0388, 300)
+    for answer, words in [(38.8, "meV"), (kT, "three directions"), (kT / 2, "one direction"), (3 * kT, "half"), (7, "equi"), (None, "dots")]:
+        verdict = course.check_kinetic_energy(answer, 300)
+        assert not verdict and words in verdict.words
+        assert "Not yet" in repr(verdict) and "Not yet" in verdict._repr_html_()
+    assert course.check_constant(0) and not course.check_constant(1) and not course.check_constant(...)
+
+
+def test_no_check_of_the_doctor_downloads(monkeypatch):
+    import pooch
+
+    monkeypatch.setattr(pooch, "retrieve", lambda *a, **k: pytest.fail("the doctor downloads"))
+    monkeypatch.delenv("TLMLP_DATA", raising=False)
+    monkeypatch.setattr(pooch, "os_cache", lambda name: Path("nowhere") / name)
+    assert line("DFT data (mlearn)").state == "warn"

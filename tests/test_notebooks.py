@@ -1,0 +1,49 @@
+"""Every notebook runs from top to bottom without a person and without an error, and is committed without outputs."""
+
+import asyncio
+import os
+import re
+import shutil
+import sys
+import time
+
+import nbformat
+import pytest
+from conftest import ROOT
+from nbclient import NotebookClient
+
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+LIMIT = 300  # s, on two cores
+
+
+@pytest.mark.parametrize("path", [pytest.param(p, marks=pytest.mark.xdist_group(p.stem), id=p.stem) for p in NOTEBOOKS])
+def test_runs_from_top_to_bottom(path, tmp_path, monkeypatch):
+    copy = shutil.copy(path, tmp_path)
+    notebook = nbformat.read(copy, as_version=4)
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")])))
+    monkeypatch.setenv("TLMLP_MODE", "binder")
+    monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
+    if sys.platform == "win32":
+        asyncio.set_event_loop_policy(asyncio.WindowsSelectorEventLoopPolicy())
+    begun = time.monotonic()
+    NotebookClient(notebook, timeout=LIMIT, kernel_name="python3", resources={"metadata": {"path": str(tmp_path)}}).execute()
+    assert time.monotonic() - begun < LIMIT
+    warnings = [o.text for c in notebook.cells if c.cell_type == "code" for o in c.outputs if o.get("name") == "stderr"]
+    assert warnings == []
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
+def test_is_committed_as_a_learner_should_meet_it(path):
+    notebook = nbformat.read(path, as_version=4)
+    nbformat.validate(notebook)
+    assert (notebook.nbformat, notebook.nbformat_minor) == (4, 5)
+    assert notebook.metadata.kernelspec.name == "python3"
+    code = [c for c in notebook.cells if c.cell_type == "code"]
+    assert len(code) <= 15
+    assert all(c.outputs == [] and c.execution_count is None for c in code)
+    assert len({c.id for c in notebook.cells}) == len(notebook.cells)
+    text = "".join(c.source for c in notebook.cells)
+    assert "Running time" in notebook.cells[0].source and "<details>" in text and "Read next" in text + text.title()
+    assert "course.check_" in text
+    for name in re.findall(r"\]\(([\w./-]+\.ipynb)\)", text):
+        assert (path.parent / name).is_file(), f"{path.name} links to {name}, which is not there"

@@ -1,0 +1,342 @@
+"""Widgets and figures: they stop, they say what went wrong, and their axes have units."""
+
+import subprocess
+import sys
+import threading
+import time
+
+import ase
+import numpy as np
+import pytest
+from ase import units
+from ase.build import bulk
+from ase.calculators.calculator import Calculator, all_changes
+from ase.calculators.lj import LennardJones
+from ase.calculators.singlepoint import SinglePointCalculator
+from ase.md.langevin import Langevin
+from ase.md.verlet import VelocityVerlet
+
+import tlmlp
+from tlmlp import show
+from tlmlp.show.watch import _wrapping
+
+TINY = tlmlp.Config("course", embed_size=8, n_blocks=1, n_spherical=2, out_size=8, cutoff=3.0)
+
+
+def frames(n):
+    """Silicon, two atoms each, with the labels of a Lennard-Jones potential."""
+    out = []
+    for seed in range(n):
+        atoms = bulk("Si", "diamond", a=5.43)
+        atoms.rattle(0.1, seed=seed)
+        atoms.calc = LennardJones(sigma=2.1, epsilon=0.5, rc=3.5)
+        labels = dict(energy=atoms.get_potential_energy(), forces=atoms.get_forces())
+        atoms.calc = SinglePointCalculator(atoms, **labels)
+        atoms.info["phase"] = "crystal" if seed % 2 else "liquid"
+        out.append(atoms)
+    return out
+
+
+@pytest.fixture(scope="module")
+def potential():
+    return tlmlp.Potential.create(TINY, ("Si",))
+
+
+def until(condition, seconds=10):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, f"not within {seconds} s"
+        time.sleep(0.01)
+
+
+class Count(show.Live):
+    """Counts for ever, or until an error."""
+
+    interval = 0.05
+
+    def __init__(self, error=None):
+        self.error, self.seen = error, []
+        super().__init__()
+
+    def work(self):
+        n = 0
+        while True:
+            time.sleep(0.01)
+            yield n
+            n += 1
+            if self.error and n == 3:
+                raise self.error
+
+    def take(self, item):
+        self.seen.append(item)
+
+
+def test_importing_tlmlp_imports_no_screen():
+    code = "import sys, tlmlp; assert not {'matplotlib', 'nglview', 'ipywidgets', 'tlmlp.show'} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+# -- Live -------------------------------------------------------------------------------------------------------------
+
+
+def test_stop_ends_the_thread_within_a_second():
+    live = Count().start()
+    until(lambda: len(live.seen) > 3)
+    asked = time.monotonic()
+    live.stop()
+    until(lambda: not live.alive, 1)
+    assert time.monotonic() - asked < 1
+    assert not live.running
+
+
+def test_start_begins_anew_and_the_first_thread_is_gone():
+    live = Count().start()
+    until(lambda: len(live.seen) > 3)
+    first = live._run.worker
+    live.seen.clear()
+    live.start()
+    until(lambda: 0 in live.seen and len(live.seen) > 2)
+    assert not first.is_alive()
+    live.close()
+
+
+def test_an_exception_is_shown_in_words_and_raised_by_wait():
+    live = Count(ValueError("the loss stopped being a <number>")).start()
+    until(lambda: "stopped being" in live.status.value)
+    assert "ended with an error" in live.status.value and "&lt;number&gt;" in live.status.value
+    with pytest.raises(ValueError, match="stopped being"):
+        live.wait()
+
+
+def test_closing_ends_the_thread():
+    live = Count().start()
+    until(lambda: live.seen)
+    live.close()
+    until(lambda: not live.alive, 1)
+
+
+def test_one_of_a_kind_runs_at_a_time():
+    first, second = Count().start(), Count().start()
+    assert second.running and not first.running
+    second.close()
+
+
+def test_threads_do_not_keep_the_interpreter_alive():
+    code = """
+import itertools, time
+from tlmlp import show
+class Endless(show.Live):
+    def work(self):
+        for n in itertools.count():
+            time.sleep(0.01)
+            yield n
+Endless().start()
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+
+
+# -- Training ---------------------------------------------------------------------------------------------------------
+
+
+def test_training_yields_a_potential(potential):
+    data = frames(6)
+    training = show.Training(lambda: tlmlp.fit(potential, data[:4], data[4:], steps=20, report_every=1))
+    with pytest.raises(RuntimeError, match="press Train"):
+        training.potential
+    empty = training._picture.value
+    training.start().wait(120)
+    until(lambda: "Done" in training.status.value)
+    assert [p.step for p in training.history] == list(range(1, 21))
+    assert training.best.evaluate(data[4:]).force_rmse <= training.potential.evaluate(data[4:]).force_rmse + 1e-6
+    assert bytes(training._picture.value).startswith(b"\x89PNG") and bytes(training._picture.value) != bytes(empty)
+    assert training._bar.value == training._bar.max == 20
+    assert training._stop.disabled and not training._train.disabled
+
+
+def test_a_stopped_training_keeps_what_it_learned(potential):
+    training = show.Training(lambda: tlmlp.fit(potential, frames(3), steps=100000, report_every=1))
+    training._train.click()
+    until(lambda: training.last is not None, 60)
+    training._stop.click()
+    until(lambda: not training.alive, 1)
+    assert training.potential is training.last.potential is training.best
+    assert training.last.step < 100000
+
+
+def test_result_trains_a_little_where_nobody_pressed_train(potential, capsys):
+    training = show.Training(lambda: tlmlp.fit(potential, frames(3), steps=100000, report_every=1))
+    assert training.result(at_least=10).n_weights == potential.n_weights
+    assert 10 <= training.last.step < 1000 and not training.running
+    assert "Nobody pressed Train" in capsys.readouterr().out
+
+
+def test_a_training_that_cannot_start_says_why(potential):
+    training = show.Training(lambda: tlmlp.fit(potential, [], steps=10))
+    training.start()
+    until(lambda: "the dataset is empty" in training.status.value)
+    with pytest.raises(ValueError, match="empty"):
+        training.result()
+
+
+# -- watch ------------------------------------------------------------------------------------------------------------
+
+
+class Spring(Calculator):
+    """Every atom on a spring to where it was; after `good` calls, no number any more."""
+
+    implemented_properties = ["energy", "forces"]
+
+    def __init__(self, atoms, good=10**9, stiffness=5.0):
+        super().__init__()
+        self.home, self.good, self.stiffness, self.threads = atoms.positions.copy(), good, stiffness, set()
+
+    def calculate(self, atoms=None, properties=("energy",), system_changes=all_changes):
+        super().calculate(atoms, properties, system_changes)
+        self.threads.add(threading.get_ident())
+        self.good -= 1
+        x = self.atoms.positions - self.home
+        bad = np.nan if self.good < 0 else 1.0
+        self.results = dict(energy=bad * self.stiffness / 2 * (x**2).sum(), forces=-bad * self.stiffness * x)
+
+
+def langevin(temperature=300, **kwargs):
+    atoms = bulk("Si", "diamond", a=5.43, cubic=True)
+    atoms.calc = Spring(atoms, **kwargs)
+    return Langevin(atoms, 2 * units.fs, temperature_K=temperature, friction=0.01 / units.fs, fixcm=False)
+
+
+def test_watch_plays_pauses_and_goes_back():
+    dynamics = langevin()
+    start = dynamics.atoms.positions.copy()
+    watch = show.watch(dynamics, autoplay=False)
+    sent = []
+    watch.view.set_coordinates = lambda arrays: sent.append(arrays[0])
+    watch._play.click()
+    until(lambda: len(sent) > 3)
+    assert watch._play.description == "Pause" and threading.get_ident() not in dynamics.atoms.calc.threads
+    watch._play.click()
+    until(lambda: not watch.alive, 1)
+    assert abs(dynamics.atoms.positions - start).max() > 1e-4 and "Paused" in watch.status.value
+    steps = watch._steps
+    watch._play.click()
+    until(lambda: watch._steps > steps)
+    watch._stop.click()
+    until(lambda: not watch.alive and "back where they started" in watch.status.value, 2)
+    np.testing.assert_array_equal(dynamics.atoms.positions, start)
+    assert max(map(len, sent)) == 8
+
+
+def test_the_slider_sets_the_thermostat_at_once():
+    dynamics = langevin(300)
+    watch = show.watch(dynamics, autoplay=False).play()
+    until(lambda: watch._run.latest)
+    watch._slider.value = 900
+    until(lambda: abs(dynamics.temp / units.kB - 900) < 1e-6, 1)
+    assert "900 K" in watch._heading.value
+    watch.close()
+
+
+def test_frames_are_drawn_ten_times_a_second_and_never_queued():
+    watch = show.watch(langevin(), steps_per_frame=1, autoplay=False)
+    sent = []
+    watch.view.set_coordinates = lambda arrays: sent.append(time.monotonic())
+    watch.play()
+    time.sleep(1.5)
+    watch.close()
+    assert 3 <= len(sent) <= 18
+
+
+def test_watch_rests_by_itself():
+    watch = show.watch(langevin(), pause_after=0.3, autoplay=False).play()
+    until(lambda: "to spare the processor" in watch.status.value, 5)
+    assert not watch.running
+
+
+def test_watch_begins_when_the_browser_is_ready():
+    watch = show.watch(langevin())
+    assert not watch.running
+    watch.view.loaded = True
+    assert watch.running
+    watch.close()
+
+
+@pytest.mark.parametrize("calculator, words", [(dict(good=20), "no longer a number"), (dict(stiffness=1e5), "far above|no longer")])
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_broken_dynamics_stops_with_a_sentence(calculator, words):
+    watch = show.watch(langevin(**calculator), autoplay=False).play()
+    with pytest.raises(FloatingPointError, match=words):
+        watch.wait(30)
+    until(lambda: "ended with an error" in watch.status.value)
+
+
+def test_dynamics_without_a_thermostat_has_no_slider():
+    atoms = bulk("Si", "diamond", a=5.43, cubic=True)
+    with pytest.raises(ValueError, match="no calculator"):
+        show.watch(VelocityVerlet(bulk("Si"), 2 * units.fs))
+    atoms.calc = Spring(atoms)
+    watch = show.watch(VelocityVerlet(atoms, 2 * units.fs), autoplay=False).play()
+    until(lambda: watch._run.latest)
+    assert watch._target is None and watch._slider not in watch.children[0].children[1].children
+    watch.close()
+
+
+def test_wrapping_keeps_crystal_planes_together_and_bond_lengths():
+    crystal = bulk("Si", "diamond", a=5.43) * (3, 3, 3)  # not cubic
+    moved = crystal.copy()
+    moved.rattle(0.05, seed=0)
+    wrap = _wrapping(crystal)
+    np.testing.assert_allclose(np.linalg.norm(wrap(moved.positions) - wrap(crystal.positions), axis=1),
+                               np.linalg.norm(moved.positions - crystal.positions, axis=1), atol=1e-9)  # fmt: skip
+    far = crystal.positions + 2 * crystal.cell.array[0]
+    np.testing.assert_allclose(wrap(far), wrap(crystal.positions), atol=1e-9)
+    molecule = ase.Atoms("Si2", [(0, 0, 0), (0, 0, 2)])
+    assert _wrapping(molecule)(molecule.positions) is molecule.positions
+
+
+# -- figures ----------------------------------------------------------------------------------------------------------
+
+
+def has_units(ax):
+    return all("(" in label and ")" in label for label in (ax.get_xlabel(), ax.get_ylabel()))
+
+
+def test_parity_has_units_and_the_errors_of_evaluate(potential):
+    data = frames(4)
+    figure = show.parity(data, {"a": potential, "b": potential.predict(data)}, by="phase")
+    assert len(figure.axes) == 4
+    assert all("(eV" in ax.get_xlabel() for ax in figure.axes)
+    assert all("(eV" in ax.get_ylabel() for ax in figure.axes[::2])
+    errors = potential.evaluate(data)
+    assert f"MAE {errors.energy_mae:.1f}, RMSE {errors.energy_rmse:.1f} meV/atom" in figure.axes[0].get_title()
+    assert f"MAE {errors.force_mae:.1f}, RMSE {errors.force_rmse:.1f} meV/Å" in figure.axes[3].get_title()
+    assert [t.get_text() for t in figure.axes[0].get_legend().get_texts()] == ["crystal", "liquid"]
+    with pytest.raises(ValueError, match="4 frames but 3"):
+        show.parity(data, data[:3])
+
+
+def test_learning_curve_has_units_and_a_legend(potential):
+    data = frames(4)
+    history = list(tlmlp.fit(potential, data[:3], data[3:], steps=4, report_every=1))
+    (ax,) = show.learning_curve(history).axes
+    assert "meV/Å" in ax.get_ylabel() and "step" in ax.get_xlabel() and ax.get_yscale() == "log"
+    assert len(ax.get_legend().get_texts()) == 3
+    assert show.learning_curve([]).png(50).startswith(b"\x89PNG")
+
+
+def test_the_three_pictures(potential):
+    atoms = bulk("Si", "diamond", a=5.43, cubic=True) * (2, 2, 2)
+    slots = show.picture_slots(atoms, 4.0)
+    assert has_units(slots.axes[0])
+    assert [t.get_text() for t in slots.axes[0].get_legend().get_texts()] == ["4 near 2.35 Å", "12 near 3.84 Å"]
+    bases = show.picture_bases(TINY)
+    assert all(has_units(ax) for ax in bases.axes[:3])
+    network = show.picture_network(potential)
+    words = " ".join(t.get_text() for t in network.axes[0].texts)
+    size = lambda block: sum(w.size for m, ws in potential.params.items() if block in m for w in ws.values())
+    for block in ("embedding", "interaction_1", "output_0", "output_1"):
+        assert f"{size(block):,} weights".replace(",", " ") in words
+    for figure in (slots, bases, network):
+        bundle, metadata = figure._repr_mimebundle_()
+        assert bundle["image/png"].startswith(b"\x89PNG") and metadata["image/png"]["width"] > 300
+    with pytest.raises(ValueError, match="no neighbour within"):
+        show.picture_slots(atoms, 1.0)
