@@ -1,0 +1,100 @@
+"""What is installed, on how many ways, and what lies in the repository."""
+
+import importlib.metadata
+import json
+import re
+import subprocess
+import sys
+import tomllib
+
+import nbformat
+import pytest
+import yaml
+from conftest import ROOT
+from packaging.requirements import Requirement
+
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+REQUIREMENTS = {r.name: r for r in map(Requirement, PROJECT["dependencies"])}
+
+
+def python(code):
+    """Standard output of a fresh interpreter."""
+    return subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, capture_output=True, text=True).stdout
+
+
+def tracked():
+    names = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    return [ROOT / name for name in names.split("\0") if name]
+
+
+def test_notebooks_are_committed_without_outputs():
+    notebooks = sorted((ROOT / "notebooks").glob("**/[!.]*.ipynb"))
+    assert notebooks
+    for path in notebooks:
+        notebook = nbformat.read(path, as_version=4)
+        nbformat.validate(notebook)
+        run = [cell.id for cell in notebook.cells if cell.get("outputs") or cell.get("execution_count")]
+        assert run == [], f"{path.name}: Edit > Clear Outputs of All Cells"
+        assert "widgets" not in notebook.metadata, f"{path.name} keeps the state of widgets"
+
+
+def test_every_dependency_has_both_bounds():
+    for name, requirement in REQUIREMENTS.items():
+        operators = {s.operator for s in requirement.specifier}
+        assert {">=", "<"} <= operators or operators == {"=="}, name
+
+
+@pytest.mark.parametrize("version", ["0.10.2", "0.11.1"])
+def test_broken_jax_is_refused(version):
+    assert "0.10.1" in REQUIREMENTS["jax"].specifier
+    assert version not in REQUIREMENTS["jax"].specifier
+
+
+def test_conda_and_binder_install_this_package_and_nothing_else():
+    conda = yaml.safe_load((ROOT / "environment.yml").read_text())["dependencies"]
+    version = (ROOT / "binder" / "runtime.txt").read_text().strip().removeprefix("python-")
+    assert conda == [f"python={version}", "pip", {"pip": ["-e ."]}]
+    lines = (ROOT / "binder" / "requirements.txt").read_text().splitlines()
+    assert [line for line in lines if not line.startswith("#")] == ["-e ."]
+    assert f"Programming Language :: Python :: {version}" in PROJECT["classifiers"]
+
+
+def test_nglview_asks_for_the_front_end_it_ships():
+    from nglview._frontend import __frontend_version__
+
+    files = importlib.metadata.files("nglview")
+    (shipped,) = [f for f in files if str(f).endswith("labextensions/nglview-js-widgets/package.json")]
+    assert json.loads(shipped.locate().read_text())["version"] == __frontend_version__
+
+
+def test_importing_tlmlp_leaves_the_slow_modules_alone():
+    loaded = python("import sys, tlmlp; print(*sys.modules)").split()
+    assert not {"jax_md", "pymatgen", "nglview", "matplotlib"} & set(loaded)
+
+
+def test_importing_tlmlp_takes_little_longer_than_jax():
+    clock = "import time; t = time.perf_counter(); import {}; print(time.perf_counter() - t)"
+    jax, ours = [], []
+    for _ in range(4):  # in turn, the best of each: other processes only ever make it slower
+        jax.append(float(python(clock.format("jax"))))
+        ours.append(float(python(clock.format("tlmlp"))))
+        if min(ours) < 1.5 * min(jax):
+            return
+    assert min(ours) < 1.5 * min(jax)
+
+
+def test_no_large_files():
+    large = [str(path) for path in tracked() if path.is_file() and path.stat().st_size > 3e6]
+    assert large == []
+
+
+def test_version_is_said_once_and_explained():
+    import tlmlp
+
+    assert tlmlp.__version__ == PROJECT["version"]
+    assert re.search(rf"^## {re.escape(PROJECT['version'])}\b", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
+
+
+def test_weights_are_packaged():
+    shipped = [path for path in tracked() if path.parent == ROOT / "tlmlp" / "weights"]
+    assert {path.suffix for path in shipped} <= {".safetensors", ".toml"}
