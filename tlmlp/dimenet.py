@@ -67,8 +67,8 @@ class Config:
             basis_size=8, n_dense_out=3, envelope_power=6,
         )  # fmt: skip
         defaults |= PRESETS[self.preset]
-        size = self.embed_size or defaults["embed_size"]
-        defaults |= dict(angle_size=size // 2, type_size=size // 2, out_size=2 * size)
+        size = self.embed_size if isinstance(self.embed_size, int) else defaults["embed_size"]
+        defaults |= dict(angle_size=max(1, size // 2), type_size=max(1, size // 2), out_size=2 * size)
         for field in dataclasses.fields(self)[1:]:
             if getattr(self, field.name) is None:
                 object.__setattr__(self, field.name, defaults[field.name])
@@ -99,12 +99,58 @@ def weight(name, shape):
 
 def residual(x, name):
     """x plus two activated dense layers of it."""
-    h = jax.nn.swish(dense(x.shape[-1], name + "a")(x))
-    return x + jax.nn.swish(dense(x.shape[-1], name + "b")(h))
+    h = swish(dense(x.shape[-1], name + "a")(x))
+    return x + swish(dense(x.shape[-1], name + "b")(h))
 
 
 def frequencies_init(shape, dtype):
     return jnp.pi * jnp.arange(1, shape[0] + 1, dtype=dtype)
+
+
+@jax.custom_vjp
+def swish(x):
+    """x σ(x), which keeps nothing but x for its gradients.
+
+    Memory traffic, not arithmetic, is what an activation costs here: left to itself, autodiff stores σ(x) and more beside
+    x. The derivatives use tanh so that the compiler does not find the exponential again and keep that instead.
+    """
+    return x / (1 + jnp.exp(-x))
+
+
+@jax.custom_vjp
+def _times_slope(x, dy):
+    """dy d(x σ(x))/dx."""
+    sigma = 0.5 + 0.5 * jnp.tanh(0.5 * x)
+    return dy * (sigma + x * sigma * (1 - sigma))
+
+
+def _slope_backward(residuals, ct):
+    x, dy = residuals
+    sigma = 0.5 + 0.5 * jnp.tanh(0.5 * x)
+    curvature = sigma * (1 - sigma) * (2 + x * (1 - 2 * sigma))
+    return ct * dy * curvature, _times_slope(x, ct)
+
+
+swish.defvjp(lambda x: (swish(x), x), lambda x, dy: (_times_slope(x, dy),))
+_times_slope.defvjp(lambda x, dy: (_times_slope(x, dy), (x, dy)), _slope_backward)
+
+
+@jax.custom_vjp
+def symmetric_product(p, p_t, g):
+    """p @ g, batched, where the transpose of p is at hand as p_t, laid out as the gradient wants it.
+
+    Here p is P_l(û_a·û_b), [N, K, K·L], symmetric in a and b: writing it down twice costs less than transposing it in
+    every product.
+    """
+    return p @ g
+
+
+def _product_backward(residuals, do):
+    p, p_t, g = residuals
+    return do @ jnp.swapaxes(g, 1, 2), None, symmetric_product(p_t, p, do)
+
+
+symmetric_product.defvjp(lambda p, p_t, g: (symmetric_product(p, p_t, g), (p, p_t, g)), _product_backward)
 
 
 def swap(slots, reverse):
@@ -129,7 +175,7 @@ class Embedding(hk.Module):
         b = hk.get_parameter("b", (c.embed_size,), jnp.float32, init=jnp.zeros)
         # concat(h_i, h_j, rbf @ w_rbf) @ w, taken apart: the elements' share is a small table, looked up by one-hot rows
         types = jnp.concatenate([centre, neighbor], -1) @ jnp.concatenate([table @ w[:T], table @ w[T : 2 * T]])
-        return jax.nn.swish(types + rbf @ (w_rbf @ w[2 * T :]) + b)
+        return swish(types + rbf @ (w_rbf @ w[2 * T :]) + b)
 
 
 class Interaction(hk.Module):
@@ -140,16 +186,18 @@ class Interaction(hk.Module):
         self.config = config
 
     def __call__(self, m, rbf, sbf, legendre, reverse):
-        c, swish = self.config, jax.nn.swish
-        N, K, _ = legendre.shape
+        c = self.config
+        N, K, _ = legendre[0].shape
         F, A, L, R, Q = c.embed_size, c.angle_size, c.n_spherical, c.n_radial, c.basis_size
 
         w_rbf = weight("rbf1", (R, Q)) @ weight("rbf2", (Q, F))  # [R, F]
         w_sbf = weight("sbf1", (L * R, Q)) @ weight("sbf2", (Q, A))  # [L·R, A]
+        # one block of weights per l: seven times the multiplications of a product for each l, but a faster product
+        w_sbf = (w_sbf.reshape(L, R, 1, A) * jnp.eye(L, dtype=m.dtype)[:, None, :, None]).reshape(L * R, L * A)
         x = swish(dense(F, "dense_kj")(m)) * (rbf @ w_rbf)  # [N·K, F]
         y = swish(dense(A, "down", bias=False)(x))  # [N·K, A]
-        g = jnp.einsum("elr,lra->ela", sbf, w_sbf.reshape(L, R, A)) * y[:, None]  # [N·K, L, A]
-        o = legendre @ g.reshape(N, K * L, A)  # [N, K, A], at j in the slot of i
+        g = (sbf @ w_sbf).reshape(N * K, L, A) * y[:, None]  # [N·K, L, A]
+        o = symmetric_product(*legendre, g.reshape(N, K * L, A))  # [N, K, A], at j in the slot of i
         o = swap(o.reshape(N * K, A), reverse)  # at i in the slot of j
 
         x = swish(dense(F, "dense_ji")(m)) + swish(dense(F, "up", bias=False)(o))
@@ -173,7 +221,7 @@ class Output(hk.Module):
         m = m * (rbf @ weight("rbf", (c.n_radial, c.embed_size)))  # zero in empty slots, and smooth at the cutoff
         x = dense(c.out_size, "up", bias=False)(m.reshape(N, -1, c.embed_size).sum(1))
         for n in range(c.n_dense_out):
-            x = jax.nn.swish(dense(c.out_size, f"dense_{n + 1}")(x))
+            x = swish(dense(c.out_size, f"dense_{n + 1}")(x))
         return dense(1, "final", bias=False)(x)[:, 0]
 
 
@@ -201,9 +249,11 @@ class DimeNetPP(hk.Module):
         rbf = bessel.radial_bessel(x, frequencies, c.cutoff, c.envelope_power)  # [N·K, R]
         c_l = np.sqrt((2 * np.arange(c.n_spherical) + 1) / (4 * np.pi))[:, None]
         sbf = bessel.spherical_bessel(x, c.n_spherical, c.n_radial, c.envelope_power) * jnp.asarray(c_l, dtype)
+        sbf = sbf.reshape(N * K, -1)  # [N·K, L·R]
         others = 1 - jnp.eye(K, dtype=dtype)  # k ≠ i
         cosines = jnp.einsum("jax,jbx->jab", u, u)
-        legendre = jnp.stack([p * others for p in bessel.legendre(cosines, c.n_spherical)], -1).reshape(N, K, -1)
+        p_l = [p * others for p in bessel.legendre(cosines, c.n_spherical)]
+        legendre = jnp.stack(p_l, -1).reshape(N, K, -1), jnp.stack(p_l, 2).reshape(N, -1, K)
 
         one_hot = jax.nn.one_hot(graph.species, self.n_elements, dtype=dtype)
         centre = jnp.broadcast_to(one_hot[:, None], (N, K, self.n_elements)).reshape(N * K, -1)

@@ -50,9 +50,9 @@ def run(name, checkpoint=None):
     train, valid, test = frames(r)
     potential = Potential.create(Config(r["config"]), r.get("elements", ("Si", "Ge")), r["seed"])
     settings = {key: r[key] for key in FIT if key in r}
-    weights = Weights(**r.get("weights", {}))
+    settings |= {key: Weights(**r[key]) for key in ("weights", "final_weights") if key in r}
     started, last = time.perf_counter(), None
-    for last in fit(potential, train, valid, weights=weights, checkpoint=checkpoint, **settings):
+    for last in fit(potential, train, valid, checkpoint=checkpoint, **settings):
         if last.step < last.steps:
             yield last
     if last is None:

@@ -5,8 +5,13 @@
 Forces alone (w_E = 0) is what the paper does: the energy is then known up to a constant per atom, which is fitted to the
 training energies afterwards (`shift_reference`).
 
-Adam (Kingma & Ba, arXiv 1412.6980) with a clipped gradient, a short warm-up and a cosine decay of the learning rate, and a
-running average of the weights (Polyak & Juditsky 1992), which is what you get: it is better than the last weights.
+Adam (Kingma & Ba, arXiv 1412.6980) with a clipped gradient, a short warm-up and a cosine decay of the learning rate η, and
+a running average of the weights (Polyak & Juditsky 1992), which is what you get: it is better than the last weights.
+
+One structure has one energy but hundreds of force components, so energies pull the weights about much more noisily. Their
+weight w_E (and w_S) therefore grows as η falls, from `weights` to `final_weights`, as in DeePMD-kit (Wang et al. 2018):
+
+    w(η) = w_final + (w_start - w_final) η/η_peak
 """
 
 import json
@@ -41,8 +46,8 @@ class Weights(NamedTuple):
     """Weights of the terms of the loss, which is in (eV/Å)²."""
 
     force: float = 1.0
-    energy: float = 50.0  # 1/Å²; at 50 an error of 7 meV/atom weighs as much as 50 meV/Å
-    stress: float = 0.0  # 1/Å²
+    energy: float = 2.0  # 1/Å²; at 50 an error of 7 meV/atom weighs as much as 50 meV/Å
+    stress: float = 0.0  # 1/Å²; at 0.1 an error of 1 GPa in silicon weighs as much as 40 meV/Å
 
 
 class Progress(NamedTuple):
@@ -73,8 +78,7 @@ def loss(config, weights, params, graph, labels):
     ds = (p.virial - labels.virial) / n[:, None, None] * labels.has_virial[:, None, None]
     components = 3 * labels.n_atoms.sum()
     total = weights.force * jnp.sum(df**2) / components + weights.energy * jnp.sum(de**2) / real
-    if weights.stress:
-        total += weights.stress * jnp.sum(ds**2) / (9 * jnp.maximum(labels.has_virial.sum(), 1))
+    total += weights.stress * jnp.sum(ds**2) / (9 * jnp.maximum(labels.has_virial.sum(), 1))
     return total, (jnp.abs(de).sum() / real, jnp.abs(df).sum() / components)
 
 
@@ -84,32 +88,42 @@ class State(NamedTuple):
     trainable: dict
     adam: tuple
     average: dict
+    norm: jax.Array  # running mean of the gradient's norm
     step: jax.Array
 
 
 @lru_cache(maxsize=16)
-def make_step(config, weights, average, clip):
-    """A compiled step(state, frozen, learning_rate, graph, labels) -> (state, (loss, energy MAE, force MAE)).
+def make_step(config, average, clip):
+    """A compiled step(state, frozen, rate, weights, graph, labels) -> (state, (loss, energy MAE, force MAE)).
 
     Cached, so that a second training with the same settings and shapes compiles nothing. Frozen weights are an argument of
     their own: no gradient is ever computed for them.
     """
-    optimizer = optax.chain(optax.clip_by_global_norm(clip), optax.scale_by_adam())
+    adam = optax.scale_by_adam()
 
-    def objective(trainable, frozen, graph, labels):
+    def objective(trainable, frozen, weights, graph, labels):
         return loss(config, weights, hk.data_structures.merge(trainable, frozen), graph, labels)
 
     @jax.jit
-    def step(state, frozen, learning_rate, graph, labels):
-        (value, maes), gradient = jax.value_and_grad(objective, has_aux=True)(state.trainable, frozen, graph, labels)
-        update, adam = optimizer.update(gradient, state.adam)
-        trainable = jax.tree.map(lambda w, u: w - learning_rate * u, state.trainable, update)
+    def step(state, frozen, rate, weights, graph, labels):
+        differentiate = jax.value_and_grad(objective, has_aux=True)
+        (value, maes), gradient = differentiate(state.trainable, frozen, weights, graph, labels)
+
+        # A gradient much longer than usual is shortened. The usual length depends on the data, the weights of the loss and
+        # the stage of the training, so it is measured: a fixed limit would make every structure pull equally hard.
+        norm = optax.global_norm(gradient)
+        allowed = jnp.where(state.step == 0, norm, jnp.minimum(norm, clip * state.norm))
+        gradient = jax.tree.map(lambda g: g * allowed / jnp.maximum(norm, 1e-30), gradient)
+        usual = jnp.where(state.step == 0, norm, 0.99 * state.norm + 0.01 * allowed)
+
+        update, moments = adam.update(gradient, state.adam)
+        trainable = jax.tree.map(lambda w, u: w - rate * u, state.trainable, update)
         keep = jnp.minimum(average, (1 + state.step) / (10 + state.step))  # a short memory at first
         averaged = jax.tree.map(lambda a, w: keep * a + (1 - keep) * w, state.average, trainable)
-        return State(trainable, adam, averaged, state.step + 1), (value, *maes)
+        return State(trainable, moments, averaged, usual, state.step + 1), (value, *maes)
 
     def start(trainable):
-        return State(trainable, optimizer.init(trainable), trainable, jnp.zeros((), jnp.int32))
+        return State(trainable, adam.init(trainable), trainable, jnp.zeros(()), jnp.zeros((), jnp.int32))
 
     return start, step
 
@@ -125,14 +139,15 @@ def schedule(step, steps, peak):
 
 def fit(
     potential, train, valid=None, steps=2000, trainable=None, seed=0, learning_rate=2e-3, batch_size=1, weights=Weights(),
-    average=0.995, clip=2.0, report_every=None, validate_every=None, checkpoint=None,
+    final_weights=Weights(energy=50.0), average=0.995, clip=5.0, report_every=None, validate_every=None, checkpoint=None,
 ):  # fmt: skip
     """Train a Potential on a dataset; yields Progress, each with the `.potential` so far.
 
     train, valid: list of ase.Atoms with energy and forces (stress if weights.stress); steps: gradient steps, each on
     `batch_size` structures; trainable: mask from tlmlp.transfer.freeze, or None for all weights; learning_rate: its peak;
-    weights: Weights of the loss; average: decay of the weight average per step (0.99 for hundreds of steps, 0.999 for tens
-    of thousands); clip: largest norm of a gradient; report_every, validate_every: steps between two Progress and between
+    weights, final_weights: Weights of the loss at the peak of the learning rate and at its end; average: decay of the
+    weight average per step (0.99 for hundreds of steps, 0.999 for tens of thousands); clip: longest gradient allowed, in
+    units of its running mean; report_every, validate_every: steps between two Progress and between
     two validations (default: 50 reports, 20 validations in all); checkpoint: a file to save to at every validation and to
     resume from, with the same numbers as an uninterrupted run.
 
@@ -150,11 +165,11 @@ def fit(
             raise ValueError(f"{name} must be greater than 0, not {value!r}")
     if not 0 <= average < 1:
         raise ValueError(f"average must be at least 0 and less than 1, not {average!r}")
-    weights = Weights(*weights)
-    if min(weights) < 0 or not max(weights[:2]) > 0:
-        raise ValueError(f"weights of the loss must not be negative, nor all zero: {weights}")
+    weights, final_weights = Weights(*weights), Weights(*final_weights)
+    if min(weights + final_weights) < 0 or not min(max(weights[:2]), max(final_weights[:2])) > 0:
+        raise ValueError("weights of the loss must not be negative, and either forces or energies must have one")
     has_stress = ["stress" in atoms.calc.results for atoms in train]
-    if weights.stress and not any(has_stress):
+    if (weights.stress or final_weights.stress) and not any(has_stress):
         raise ValueError("a stress weight was given but no training frame carries a stress")
     for atoms in train + (valid or []):
         graphs.species_of(atoms, potential.elements)
@@ -165,11 +180,11 @@ def fit(
     start_params, frozen = hk.data_structures.partition(predicate, potential.params)
     if not start_params:
         raise ValueError("every weight is frozen; leave at least one group trainable")
-    start, step_function = make_step(potential.config, weights, float(average), float(clip))
+    start, step_function = make_step(potential.config, float(average), float(clip))
 
     settings = dict(
-        steps=steps, seed=seed, learning_rate=learning_rate, batch_size=batch_size, weights=weights, average=average,
-        clip=clip, frames=len(train), n_weights=potential.n_weights, frozen=hk.data_structures.tree_size(frozen),
+        steps=steps, seed=seed, learning_rate=learning_rate, batch_size=batch_size, weights=weights,
+        final_weights=final_weights, average=average, clip=clip, frames=len(train), n_weights=potential.n_weights, frozen=hk.data_structures.tree_size(frozen),
         validate_every=validate_every,
     )  # fmt: skip
     seen = {symbol for atoms in train for symbol in atoms.get_chemical_symbols()}
@@ -184,14 +199,15 @@ def fit(
     def averaged(state):
         params = hk.data_structures.merge(jax.tree.map(np.asarray, state.average), frozen)
         now = potential.replace(params=hk.data_structures.to_mutable_dict(params))
-        return now if weights.energy else shift_reference(now, train)
+        return now if final_weights.energy else shift_reference(now, train)
 
     examples = _examples(potential, train, batch_size)
     clock, since, metrics = time.perf_counter(), int(state.step), []
     for step in range(since, steps):
         example = examples[_order(seed, step, len(examples))]
         rate = schedule(step, steps, learning_rate)
-        state, metric = step_function(state, frozen, rate, *example)
+        mixed = Weights(*(f + (w - f) * rate / learning_rate for w, f in zip(weights, final_weights)))
+        state, metric = step_function(state, frozen, rate, mixed, *example)
         metrics.append(metric)
         done, last = step + 1, step + 1 == steps
         if done % report_every and done % validate_every and not last:

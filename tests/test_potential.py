@@ -1,0 +1,179 @@
+"""Potential: files that survive, errors that say what to do, an ASE calculator that keeps what it can."""
+
+import numpy as np
+import pytest
+from ase import Atoms, units
+from ase.build import bulk
+from ase.calculators.singlepoint import SinglePointCalculator
+from ase.md.verlet import VelocityVerlet
+from ase.optimize import BFGS
+
+import tlmlp
+from tlmlp import potential as potentials
+
+TINY = tlmlp.Config("course", embed_size=8, n_blocks=1, n_spherical=2, n_dense_out=1, cutoff=3.0)
+
+
+@pytest.fixture(scope="module")
+def potential():
+    return tlmlp.Potential.create(TINY, ("Si", "Ge"), seed=2).replace(reference=(-5.4, -4.5), trained=("Si",))
+
+
+@pytest.fixture
+def atoms():
+    atoms = bulk("Si", cubic=True)
+    atoms.rattle(0.1, seed=0)
+    return atoms
+
+
+def test_saved_is_loaded(potential, atoms, tmp_path):
+    file = potential.replace(info={"recipe": "none", "seed": 2}).save(tmp_path / "p.safetensors")
+    loaded = tlmlp.Potential.load(file)
+    assert (loaded.config, loaded.elements, loaded.reference) == (TINY, ("Si", "Ge"), (-5.4, -4.5))
+    assert (loaded.trained, loaded.info) == (("Si",), {"recipe": "none", "seed": 2})
+    a, b = (p.predict([atoms])[0] for p in (potential, loaded))
+    assert a.get_potential_energy() == b.get_potential_energy()
+    assert list(tmp_path.iterdir()) == [file]
+
+
+def test_a_file_that_holds_no_potential_says_so(potential, tmp_path):
+    good = potential.save(tmp_path / "good.safetensors").read_bytes()
+    bad = tmp_path / "bad.safetensors"
+    for content in (b"", good[: len(good) // 2], good[:-1], b"not at all safetensors"):
+        bad.write_bytes(content)
+        with pytest.raises(ValueError, match="empty, truncated or not"):
+            tlmlp.Potential.load(bad)
+    import safetensors.numpy
+
+    safetensors.numpy.save_file({"x": np.zeros(3)}, bad)
+    with pytest.raises(ValueError, match="not a tlmlp potential"):
+        tlmlp.Potential.load(bad)
+    other = tlmlp.Potential.create(tlmlp.Config("course", embed_size=4, n_blocks=1, cutoff=3.0))
+    potential.replace(params=other.params).save(bad)
+    with pytest.raises(ValueError, match="do not fit"):
+        tlmlp.Potential.load(bad)
+    with pytest.raises(FileNotFoundError, match="give a file or one of"):
+        tlmlp.Potential.load("si-unobtainium")
+
+
+def test_a_save_that_fails_leaves_the_old_file(potential, tmp_path, monkeypatch):
+    file = potential.save(tmp_path / "p.safetensors")
+    before = file.read_bytes()
+    monkeypatch.setattr(potentials.os, "replace", lambda *_: (_ for _ in ()).throw(OSError("disk full")))
+    with pytest.raises(OSError, match="disk full"):
+        potential.replace(reference=(0.0, 0.0)).save(file)
+    assert file.read_bytes() == before and list(tmp_path.iterdir()) == [file]
+
+
+def test_only_trained_elements_are_computed(potential, atoms):
+    with pytest.raises(ValueError, match="trained on Si and has never seen Ge"):
+        ge = bulk("Ge", cubic=True)
+        ge.calc = potential.calculator()
+        ge.get_potential_energy()
+    with pytest.raises(ValueError, match="knows Si, Ge; it has never seen C"):
+        potential.predict([bulk("C", "diamond", a=3.57)])
+    for elements in ((), ("Si", "Si"), ("Xx",)):
+        with pytest.raises(ValueError, match="chemical symbols"):
+            tlmlp.Potential.create(TINY, elements)
+    with pytest.raises(ValueError, match="preset"):
+        tlmlp.Potential.create("enormous")
+
+
+def test_calculator_and_predict_agree(potential, atoms):
+    slab = bulk("Si", cubic=True).repeat((1, 1, 2))
+    slab.center(6.0, axis=2)
+    slab.rattle(0.1, seed=1)
+    for frame, predicted in zip([atoms, slab], potential.predict([atoms, slab])):
+        frame.calc = potential.calculator()
+        assert frame.get_potential_energy() == pytest.approx(predicted.get_potential_energy(), abs=1e-4)
+        np.testing.assert_allclose(frame.get_forces(), predicted.get_forces(), atol=1e-4)
+        np.testing.assert_allclose(frame.get_stress(), predicted.get_stress(), atol=1e-5)
+        assert frame.get_potential_energies().sum() == pytest.approx(frame.get_potential_energy())
+        frame.calc = None
+
+
+def test_reference_energies_are_added_in_double_precision(potential, atoms):
+    shifted = potential.replace(reference=(-5.4 + 1000.0, 0.0))
+    energies = [p.predict([atoms])[0].get_potential_energy() for p in (potential, shifted)]
+    assert energies[1] - energies[0] == pytest.approx(8000.0, abs=1e-9)
+
+
+def test_neighbours_are_kept_while_atoms_move_little(potential, atoms):
+    atoms.calc = potential.calculator(skin=0.5)
+    fresh = potential.calculator(skin=0.0)
+    rng = np.random.default_rng(0)
+    compiled = None
+    for _ in range(20):
+        atoms.positions += rng.normal(scale=0.01, size=(8, 3))
+        expected = fresh.get_potential_energy(atoms.copy())
+        assert atoms.get_potential_energy() == pytest.approx(expected, abs=2e-5)
+        compiled = compiled or potentials.predict._cache_size()
+    assert atoms.calc.rebuilds < 4 < fresh.rebuilds
+    assert potentials.predict._cache_size() <= compiled + 2  # at most another number of slots
+    before = atoms.calc.rebuilds
+    atoms.set_cell(atoms.cell * 1.01, scale_atoms=True)
+    atoms.get_potential_energy()
+    assert atoms.calc.rebuilds == before + 1
+
+
+def test_wrong_use_of_the_calculator(potential, atoms):
+    with pytest.raises(ValueError, match="float32"):
+        potential.calculator(dtype="float16")
+    with pytest.raises(ValueError, match="skin"):
+        potential.calculator(skin=-1)
+    atoms.calc = potential.calculator()
+    atoms.positions[0, 0] = np.nan
+    with pytest.raises(ValueError, match="finite"):
+        atoms.get_forces()
+
+
+def test_energy_is_conserved_and_minimised(potential, atoms):
+    """Forces are those of the energy, so dynamics keeps it and a relaxation lowers it."""
+    atoms.calc = potential.calculator(dtype="float64")
+    total = lambda: atoms.get_potential_energy() + atoms.get_kinetic_energy()
+    before = total()
+    VelocityVerlet(atoms, 1.0 * units.fs).run(50)
+    assert atoms.get_kinetic_energy() > 0.001
+    assert total() == pytest.approx(before, abs=0.01 * atoms.get_kinetic_energy() + 1e-4)
+    start = atoms.get_potential_energy()
+    BFGS(atoms, logfile=None).run(fmax=0.05, steps=10)
+    assert atoms.get_potential_energy() < start
+
+
+def test_errors_are_what_they_say(potential, atoms):
+    """Labels made by shifting the prediction by known amounts."""
+    frames = []
+    for group, de, df in (("a", 0.010, 0.1), ("b", -0.030, 0.2)):
+        p = potential.predict([atoms])[0]
+        labelled = atoms.copy()
+        labelled.info["group"] = group
+        labelled.calc = SinglePointCalculator(
+            labelled, energy=p.get_potential_energy() + 8 * de, forces=p.get_forces() + df,
+            stress=p.get_stress() + 0.5 * units.GPa,
+        )  # fmt: skip
+        frames.append(labelled)
+    e = potential.evaluate(frames)
+    assert e.energy_mae == pytest.approx(20, abs=1e-3) and e.energy_rmse == pytest.approx(np.sqrt(500), abs=1e-3)
+    assert e.force_mae == pytest.approx(150, abs=1e-3) and e.force_rmse == pytest.approx(np.sqrt(25000), abs=1e-3)
+    assert e.stress_rmse == pytest.approx(0.5, abs=1e-6)
+    assert e.groups["b"].force_mae == pytest.approx(200, abs=1e-3) and e.groups["a"].frames == 1
+    assert "meV/Å" in str(e) and "b " in str(e)
+
+
+def test_a_lone_atom_has_no_forces(potential):
+    lone = Atoms("Si")
+    lone.calc = potential.calculator()
+    assert np.isfinite(lone.get_potential_energy()) and (lone.get_forces() == 0).all()
+    with pytest.raises(Exception, match="stress"):
+        lone.get_stress()
+
+
+@pytest.mark.parametrize("name", potentials.shipped())
+def test_what_ships_works_and_says_how_it_was_made(name):
+    potential = tlmlp.Potential.load(name)
+    assert potential.info["recipe"] == name and potential.info["command"] == f"tlmlp train --recipe {name}"
+    assert potential.info["test_errors"]["force_rmse"] > 0
+    from tlmlp import recipes
+
+    recorded = {k: potential.info[k] for k in recipes.recipe(name)}
+    assert recorded == recipes.recipe(name), "the recipe has changed since this was trained"

@@ -1,0 +1,159 @@
+"""Training: it learns, it repeats itself, it resumes, and it stops with a sentence when something is wrong."""
+
+import jax
+import numpy as np
+import pytest
+from ase.build import bulk
+from ase.calculators.lj import LennardJones
+from ase.calculators.singlepoint import SinglePointCalculator
+
+import tlmlp
+from tlmlp import train
+
+TINY = tlmlp.Config("course", embed_size=8, n_blocks=1, n_spherical=2, n_dense_out=1, cutoff=3.0)
+
+
+def labelled(n, seed=0, energy_offset=0.0):
+    """Rattled silicon with Lennard-Jones labels: not silicon, but a smooth energy that a tiny network can learn."""
+    frames = []
+    for i in range(n):
+        atoms = bulk("Si", cubic=True)
+        atoms.rattle(0.12, seed=1000 * seed + i)
+        atoms.calc = LennardJones(sigma=2.1, epsilon=1.0, rc=3.0, smooth=True)
+        results = dict(energy=atoms.get_potential_energy() + 8 * energy_offset, forces=atoms.get_forces(), stress=atoms.get_stress())
+        atoms.calc = SinglePointCalculator(atoms, **results)
+        frames.append(atoms)
+    return frames
+
+
+@pytest.fixture(scope="module")
+def frames():
+    return labelled(12, energy_offset=-300.0)
+
+
+@pytest.fixture(scope="module")
+def potential():
+    return tlmlp.Potential.create(TINY, ("Si", "Ge"))
+
+
+def last(progress):
+    for p in progress:
+        pass
+    return p
+
+
+def same(a, b):
+    return all(np.array_equal(x, y) for x, y in zip(jax.tree.leaves(a.params), jax.tree.leaves(b.params), strict=True))
+
+
+def test_it_learns_and_reports(potential, frames):
+    reports = list(tlmlp.fit(potential, frames, labelled(4, 1, -300.0), steps=300, average=0.98, report_every=50, validate_every=100))
+    first, end = reports[0], reports[-1]
+    assert [p.step for p in reports] == [50, 100, 150, 200, 250, 300]
+    assert [p.valid is not None for p in reports] == [False, True] * 3
+    assert end.force_mae < 0.6 * first.force_mae
+    assert end.best.trained == ("Si",) and end.best_step in (100, 200, 300)
+    # the energy per atom is near -300 eV; float32 alone would leave 30 µeV of it, the reference energy keeps it exact
+    assert end.valid.energy_rmse < 100
+    assert end.valid == end.potential.evaluate(labelled(4, 1, -300.0))
+
+
+def test_same_seed_same_numbers_and_resume(potential, frames, tmp_path):
+    settings = dict(steps=40, report_every=10, validate_every=10, batch_size=2)
+    whole = last(tlmlp.fit(potential, frames, frames[:2], **settings))
+    again = last(tlmlp.fit(potential, frames, frames[:2], **settings))
+    assert same(whole.potential, again.potential) and whole.best_step == again.best_step
+    other = last(tlmlp.fit(potential, frames, frames[:2], seed=1, **settings))
+    assert not same(whole.potential, other.potential)
+
+    checkpoint = tmp_path / "run.checkpoint"
+    for p in tlmlp.fit(potential, frames, frames[:2], checkpoint=checkpoint, **settings):
+        if p.step == 20:
+            break
+    resumed = list(tlmlp.fit(potential, frames, frames[:2], checkpoint=checkpoint, **settings))
+    assert resumed[0].step == 30
+    assert same(resumed[-1].potential, whole.potential) and same(resumed[-1].best, whole.best)
+    assert resumed[-1].best.reference == whole.best.reference
+    with pytest.raises(ValueError, match="other steps"):
+        next(tlmlp.fit(potential, frames, frames[:2], checkpoint=checkpoint, **settings | dict(steps=50)))
+    checkpoint.write_bytes(b"")
+    with pytest.raises(ValueError, match="not a checkpoint"):
+        next(tlmlp.fit(potential, frames, frames[:2], checkpoint=checkpoint, **settings))
+
+
+def test_forces_alone_leave_the_energy_to_be_shifted(potential, frames):
+    forces_only = tlmlp.Weights(energy=0.0)
+    p = last(tlmlp.fit(potential, frames, steps=150, weights=forces_only, final_weights=forces_only, average=0.98)).potential
+    error = [q.get_potential_energy() - t.get_potential_energy() for q, t in zip(p.predict(frames), frames)]
+    assert abs(np.mean(error)) < 1e-3
+
+
+def test_reference_energies_of_two_elements(potential):
+    frames = labelled(6)
+    for k, atoms in enumerate(frames):
+        atoms.symbols[:k] = "Ge"
+    flat = potential.replace(params=jax.tree.map(np.zeros_like, potential.params))
+    for k, atoms in enumerate(frames):
+        atoms.calc.results["energy"] = -5.0 * (8 - k) - 3.0 * k
+        atoms.calc.atoms = atoms.copy()
+    np.testing.assert_allclose(train.shift_reference(flat, frames).reference, (-5.0, -3.0), atol=1e-9)
+
+
+def test_frozen_weights_do_not_move(potential, frames):
+    mask = jax.tree.map(lambda w: True, potential.params)
+    mask["dimenet/embedding"] = {name: False for name in mask["dimenet/embedding"]}
+    after = last(tlmlp.fit(potential, frames, steps=10, trainable=mask)).potential
+    for name, w in after.params["dimenet/embedding"].items():
+        np.testing.assert_array_equal(w, potential.params["dimenet/embedding"][name])
+    assert not same(after, potential)
+    with pytest.raises(ValueError, match="every weight is frozen"):
+        next(tlmlp.fit(potential, frames, trainable=jax.tree.map(lambda w: False, potential.params)))
+
+
+def test_a_second_training_compiles_nothing(potential, frames):
+    settings = dict(steps=5, average=0.9)
+    last(tlmlp.fit(potential, frames, **settings))
+    step = train.make_step(TINY, 0.9, 5.0)[1]
+    compiled = step._cache_size()
+    last(tlmlp.fit(potential, frames, seed=7, learning_rate=1e-4, weights=tlmlp.Weights(energy=1.0), **settings))
+    assert step._cache_size() == compiled
+
+
+def test_loss_gradient_is_the_slope_of_the_loss(potential, frames):
+    """Along one random direction, against a central difference, in double precision."""
+    with jax.enable_x64(True):
+        double = potential.replace(params=jax.tree.map(lambda w: np.asarray(w, np.float64), potential.params))
+        example = train._examples(double, frames[:2], 2)[0]
+        example = jax.tree.map(lambda x: np.asarray(x, np.float64) if x.dtype == np.float32 else x, example)
+        value = jax.jit(lambda params: train.loss(TINY, tlmlp.Weights(1.0, 3.0, 0.5), params, *example)[0])
+        rng = np.random.default_rng(0)
+        direction = jax.tree.map(lambda w: rng.normal(size=w.shape), double.params)
+        moved = lambda h: jax.tree.map(lambda w, d: w + h * d, double.params, direction)
+        slope = (value(moved(1e-5)) - value(moved(-1e-5))) / 2e-5
+        gradient = jax.jit(jax.grad(value))(double.params)
+        along = sum(np.vdot(g, d) for g, d in zip(jax.tree.leaves(gradient), jax.tree.leaves(direction)))
+    assert along == pytest.approx(float(slope), rel=1e-5)
+
+
+def test_bad_settings_and_bad_data(potential, frames):
+    for bad, words in (
+        (dict(steps=0), "steps"), (dict(batch_size=1.5), "batch_size"), (dict(learning_rate=0), "learning_rate"),
+        (dict(average=1.0), "average"), (dict(weights=(0, 0, 0)), "weights"), (dict(weights=(1, -1, 0)), "weights"),
+    ):  # fmt: skip
+        with pytest.raises(ValueError, match=words):
+            next(tlmlp.fit(potential, frames, **bad))
+    with pytest.raises(ValueError):
+        next(tlmlp.fit(potential, []))
+    silent = [bulk("Si", cubic=True)]
+    with pytest.raises(ValueError):
+        next(tlmlp.fit(potential, silent))
+    no_stress = labelled(1)
+    del no_stress[0].calc.results["stress"]
+    with pytest.raises(ValueError, match="stress"):
+        next(tlmlp.fit(potential, no_stress, final_weights=(1, 1, 1)))
+
+
+def test_a_loss_that_is_no_number_stops_the_training(potential, frames):
+    broken = potential.replace(params=jax.tree.map(lambda w: w * np.float32(np.nan), potential.params))
+    with pytest.raises(FloatingPointError, match="stopped being a number"):
+        last(tlmlp.fit(broken, frames, steps=5))
