@@ -39,7 +39,7 @@ def test_atoms_move_while_the_kernel_is_free():
             page.wait_for_timeout(1200)
             browser.wait_idle(page, timeout=5)
             after = picture(canvas)
-            moved.append(differing(before, after) > 1e-3)
+            moved.append(bool(differing(before, after) > 1e-3))
             before = after
         assert moved[-2:] == [True, True], f"the viewer stands still: {moved}"
         assert differing(before, np.broadcast_to(before[0, 0], before.shape)) > 0.01, "the viewer shows no atoms"

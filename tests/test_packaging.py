@@ -74,13 +74,10 @@ def test_importing_tlmlp_leaves_the_slow_modules_alone():
 
 def test_importing_tlmlp_takes_little_longer_than_jax():
     clock = "import time; t = time.perf_counter(); import {}; print(time.perf_counter() - t)"
-    jax, ours = [], []
-    for _ in range(4):  # in turn, the best of each: other processes only ever make it slower
-        jax.append(float(python(clock.format("jax"))))
-        ours.append(float(python(clock.format("tlmlp"))))
-        if min(ours) < 1.5 * min(jax):
-            return
-    assert min(ours) < 1.5 * min(jax)
+    # In turn, the best of five each: other processes only ever make it slower, and the first reads a cold disk.
+    seconds = [[float(python(clock.format(name))) for name in ("jax", "tlmlp")] for _ in range(5)]
+    jax, ours = map(min, zip(*seconds, strict=True))
+    assert ours < 1.5 * jax, f"jax {jax:.2f} s, tlmlp {ours:.2f} s"
 
 
 def test_no_large_files():
