@@ -15,6 +15,23 @@ from nbclient import NotebookClient
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 LIMIT = 300  # s, on two cores
 
+# What a person would do, run after the last cell.
+PERSON = {
+    "00_start_here": """
+assert course.check_kinetic_energy(1.5 * units.kB * 300, temperature_K=300)
+viewer.play()
+viewer.wait(8)
+viewer.pause()
+assert viewer._run.latest.time > 0 and 0 < viewer._run.latest.temperature < 900
+""",
+    "01_silicon": """
+{solution}
+assert course.check_force(force, atoms, atom=0, axis=0), course.check_force(force, atoms, atom=0, axis=0)
+assert course.check_constant(0)
+assert training.last.step >= 100
+""",
+}
+
 
 @pytest.mark.parametrize("path", [pytest.param(p, marks=pytest.mark.xdist_group(p.stem), id=p.stem) for p in NOTEBOOKS])
 def test_runs_from_top_to_bottom(path, tmp_path, monkeypatch):
@@ -25,6 +42,11 @@ def test_runs_from_top_to_bottom(path, tmp_path, monkeypatch):
     monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
     if sys.platform == "win32":
         asyncio.set_event_loop_policy(asyncio.WindowsSelectorEventLoopPolicy())
+    folded = "".join(re.findall(r"<details>(.*?)</details>", "".join(c.source for c in notebook.cells), re.DOTALL))
+    solution = re.findall(r"```python\n(.*?)```", folded, re.DOTALL)
+    if path.stem in PERSON:
+        code = PERSON[path.stem].replace("{solution}", "".join(solution))
+        notebook.cells.append(nbformat.v4.new_code_cell(code))
     begun = time.monotonic()
     NotebookClient(notebook, timeout=LIMIT, kernel_name="python3", resources={"metadata": {"path": str(tmp_path)}}).execute()
     assert time.monotonic() - begun < LIMIT

@@ -18,6 +18,7 @@ from ase.md.verlet import VelocityVerlet
 
 import tlmlp
 from tlmlp import show
+from tlmlp.show.figures import _running
 from tlmlp.show.watch import _wrapping
 
 TINY = tlmlp.Config("course", embed_size=8, n_blocks=1, n_spherical=2, out_size=8, cutoff=3.0)
@@ -269,6 +270,15 @@ def test_broken_dynamics_stops_with_a_sentence(calculator, words):
     until(lambda: "ended with an error" in watch.status.value)
 
 
+def test_one_atom_that_is_far_too_fast_stops_it():
+    dynamics = langevin(300, stiffness=0.0)
+    momenta = np.zeros((8, 3))
+    momenta[5, 0] = np.sqrt(2 * dynamics.atoms.get_masses()[5] * 40 * units.kB * 600)  # 40 kT
+    dynamics.atoms.set_momenta(momenta)
+    with pytest.raises(FloatingPointError, match="atom 5 has|far above"):
+        show.watch(dynamics, steps_per_frame=1, autoplay=False).play().wait(10)
+
+
 def test_dynamics_without_a_thermostat_has_no_slider():
     atoms = bulk("Si", "diamond", a=5.43, cubic=True)
     with pytest.raises(ValueError, match="no calculator"):
@@ -312,6 +322,22 @@ def test_parity_has_units_and_the_errors_of_evaluate(potential):
     assert [t.get_text() for t in figure.axes[0].get_legend().get_texts()] == ["crystal", "liquid"]
     with pytest.raises(ValueError, match="4 frames but 3"):
         show.parity(data, data[:3])
+
+
+def test_a_shift_takes_a_constant_out_of_energies_alone(potential):
+    data = frames(3)
+    higher = potential.replace(reference=tuple(e + 7 for e in potential.reference))
+    titles = lambda p, shift: [ax.get_title() for ax in show.parity(data, p, shift=shift).axes]
+    assert titles(higher, True) == titles(potential, True)
+    assert titles(higher, False)[0] != titles(potential, False)[0] and titles(higher, False)[1] == titles(potential, False)[1]
+
+
+def test_training_curve_is_a_running_mean():
+    report = lambda step, mae: tlmlp.Progress(step, 100, 0, 0, 0, 0, mae, None, None, None, 0)
+    history = [report(step, mae) for step, mae in ((2, 1.0), (4, 3.0), (6, 5.0), (8, 7.0))]
+    steps, mean, over = _running(history, points=25)
+    assert (steps, over) == ([2, 4, 6, 8], 4)
+    np.testing.assert_allclose(mean, [1, 2, 4, 6])
 
 
 def test_learning_curve_has_units_and_a_legend(potential):

@@ -217,8 +217,11 @@ def mode():
 
 def data(element, split="test"):
     """The mlearn DFT frames, or an empty list and one printed sentence where they are out of reach."""
+    import pooch
+
     from . import datasets
 
+    pooch.get_logger().setLevel("WARNING")  # it announces a download in red, like an error
     try:
         return datasets.mlearn(element, split)
     except (OSError, ValueError) as error:

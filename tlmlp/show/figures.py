@@ -57,10 +57,10 @@ def learning_curve(history, size=(7.2, 3.0)):
     figure = Picture(*size)
     ax = figure.subplots()
     _quiet(ax)
-    steps = [p.step for p in history]
+    steps, training, over = _running(history)
     valid = [(p.step, p.valid) for p in history if p.valid is not None]
     if history:
-        ax.plot(steps, [p.force_mae for p in history], color=SKY, lw=1.2, label="training, MAE")
+        ax.plot(steps, training, color=SKY, lw=1.6, label=f"training, MAE over {over} steps")
     if valid:
         at = [s for s, _ in valid]
         ax.plot(at, [v.force_mae for _, v in valid], "o-", color=BLUE, ms=4, lw=1.6, label="validation, MAE")
@@ -68,7 +68,7 @@ def learning_curve(history, size=(7.2, 3.0)):
     ax.set_yscale("log")
     low, high = 30, 1000
     if history:
-        values = [p.force_mae for p in history] + [v.force_rmse for _, v in valid] + [v.force_mae for _, v in valid]
+        values = [*training] + [v.force_rmse for _, v in valid] + [v.force_mae for _, v in valid]
         low, high = min(low, 0.8 * min(values)), max(300, 1.2 * max(values))
     ax.set_ylim(max(low, 1e-2), high)
     ax.set_xlim(0, history[-1].steps if history else 1)
@@ -85,11 +85,30 @@ def learning_curve(history, size=(7.2, 3.0)):
     return figure
 
 
-def parity(frames, predicted, by="group"):
+def _running(history, points=25):
+    """(steps, force MAE, how many steps each is a mean of): a running mean, `points` of which make a whole training.
+
+    One report is of a few structures only, some calm and some wild; alone they would fill the picture with their noise.
+    """
+    if not history:
+        return [], [], 0
+    step = np.array([p.step for p in history])
+    mae = np.array([p.force_mae for p in history])
+    weight = np.diff(step, prepend=0)  # steps that a report is a mean of
+    over = max(int(weight.max()), history[-1].steps // points)
+    total, count = np.cumsum(weight * mae), np.cumsum(weight)
+    first = np.searchsorted(step, np.maximum(step - over, 0), side="right")  # the first report of each window
+    before = lambda sums: np.where(first > 0, sums[np.maximum(first - 1, 0)], 0)
+    return list(step), list((total - before(total)) / (count - before(count))), over
+
+
+def parity(frames, predicted, by="group", shift=False):
     """Predicted against true energies (eV/atom) and force components (eV/Å), with errors.
 
     frames: list of ase.Atoms that carry the truth; predicted: the same structures carrying predictions (Potential.predict),
-    a Potential, or a dict from a name to either, one column each; by: the entry of atoms.info that gives the colour.
+    a Potential, or a dict from a name to either, one column each; by: the entry of atoms.info that gives the colour;
+    shift: move predicted energies by a constant per atom, so that they agree on average: for two methods whose energies have
+    different zeros.
     """
     columns = predicted if isinstance(predicted, dict) else {"": predicted}
     columns = {name: p.predict(frames) if hasattr(p, "predict") else list(p) for name, p in columns.items()}
@@ -113,6 +132,9 @@ def parity(frames, predicted, by="group"):
         for row, (get, what, unit, small, area) in enumerate(rows):
             ax = axes[row, column]
             truth, guess = [get(a) for a in frames], [get(a) for a in p]
+            if row == 0 and shift:
+                constant = np.mean(np.concatenate(truth) - np.concatenate(guess))
+                guess = [e + constant for e in guess]
             error = 1e3 * (np.concatenate(guess) - np.concatenate(truth))
             both = np.concatenate(truth + guess)
             margin = 0.05 * (np.ptp(both) or 1)
@@ -131,7 +153,7 @@ def parity(frames, predicted, by="group"):
             _quiet(ax)
             ax.set_xlabel(f"true {what} ({unit})")
             if column == 0:
-                ax.set_ylabel(f"predicted {what} ({unit})")
+                ax.set_ylabel(f"predicted {what}{', shifted' if shift and row == 0 else ''} ({unit})")
     return figure
 
 

@@ -25,10 +25,11 @@ class Training(Live):
     def __init__(self, make_fit):
         self.make_fit, self.history, self.last = make_fit, [], None
         self._drawn = None
-        self._train = widgets.Button(description="Train", icon="play", button_style="primary")
-        self._stop = widgets.Button(description="Stop", icon="stop", disabled=True)
-        self._bar = widgets.IntProgress(0, 0, 1, layout=widgets.Layout(width="280px", margin="2px 8px"))
-        self._time = widgets.Label("")
+        button = widgets.Layout(width="110px")
+        self._train = widgets.Button(description="Train", icon="play", button_style="primary", layout=button)
+        self._stop = widgets.Button(description="Stop", icon="stop", disabled=True, layout=button)
+        self._bar = widgets.IntProgress(0, 0, 1, layout=widgets.Layout(width="190px", margin="2px 8px"))
+        self._time = widgets.Label("", layout=widgets.Layout(width="280px"))
         width, height = self.size
         self._picture = widgets.Image(
             value=_png([], self.size), format="png", width=width, height=height,
@@ -125,17 +126,17 @@ class Training(Live):
 
 def _words(run, p, valid):
     head = {
-        "": "Training.", "done": f"Done in {duration(p.seconds)}.", "failed": "",
+        "": "", "done": f"Done in {duration(p.seconds)}.", "failed": "",
         "superseded": "Stopped, because another training was started.",
     }.get(run.how, "Stopped." if not run.worker.is_alive() else "Stopping after this step.")  # fmt: skip
-    parts = [f"{head} Training: energy MAE {p.energy_mae:.1f} meV/atom, force MAE {p.force_mae:.0f} meV/Å."]
+    parts = [head, f"Training frames: energy MAE {p.energy_mae:.1f} meV/atom, force MAE {p.force_mae:.0f} meV/Å."]
     if valid:
         v = valid[-1]
         parts.append(
-            f"Validation: energy MAE {v.energy_mae:.1f} meV/atom, force MAE {v.force_mae:.0f}, RMSE {v.force_rmse:.0f} meV/Å"
+            f"Validation frames: energy MAE {v.energy_mae:.1f} meV/atom, force MAE {v.force_mae:.0f}, RMSE {v.force_rmse:.0f} meV/Å"
             + (f"; best weights: step {p.best_step}." if p.best_step else ".")
         )
-    return sentence(" ".join(parts))
+    return sentence(" ".join(filter(None, parts)))
 
 
 def _png(history, size):

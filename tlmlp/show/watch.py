@@ -12,6 +12,8 @@ from .figures import ELEMENT_COLOURS
 from .live import Live, duration, sentence
 
 HOTTEST = 3000  # K, end of the slider
+FASTEST = 30  # kT; heat gives an atom so much once in 10^12 times
+LOST = "Two atoms came closer than the potential has ever seen, or the time step is too long. Stop takes the atoms back."
 BACK = "Stopped; the atoms are back where they started."
 
 
@@ -156,10 +158,17 @@ class Watch(Live):
                 f"the simulation broke down at {frame.time:.2f} ps: a position or an energy is no longer a number. "
                 f"Take a shorter time step, or a potential that knows such structures. Stop takes the atoms back."
             )
-        if self._target is not None and frame.temperature > 3 * self._hottest + 1000:
+        if self._target is None:
+            return
+        if frame.temperature > 2 * self._hottest + 1000:
             raise FloatingPointError(
-                f"the atoms reached {frame.temperature:.0f} K, far above the {self._hottest:.0f} K asked for: the potential "
-                f"left what it was trained on, or the time step is too long. Stop takes the atoms back."
+                f"the atoms reached {frame.temperature:.0f} K, far above the {self._hottest:.0f} K asked for. {LOST}"
+            )
+        kinetic = (self.atoms.get_momenta() ** 2).sum(1) / (2 * self.atoms.get_masses())
+        if kinetic.max() > FASTEST * units.kB * (self._hottest + 300):
+            raise FloatingPointError(
+                f"atom {kinetic.argmax()} has {kinetic.max():.1f} eV of kinetic energy, far more than heat gives it at "
+                f"{self._hottest:.0f} K. {LOST}"
             )
 
     def _back(self):
@@ -207,9 +216,10 @@ def _table(frame, target):
 
 
 def _wrapping(atoms):
-    """positions [N, 3] -> positions inside the cell, turned as a PDB file turns it.
+    """positions [N, 3] -> positions inside the cell, turned and shifted for drawing.
 
-    The faces at which atoms re-enter are put into the widest gap between them, so that no crystal plane flickers.
+    The faces at which atoms re-enter are put into the widest gap between them, so that no crystal plane flickers from one
+    side to the other. The cell is turned as a PDB file, in which it travels to the browser, would turn it.
     """
     if not atoms.pbc.any() or not atoms.cell.rank == 3:
         return lambda positions: positions
@@ -218,15 +228,15 @@ def _wrapping(atoms):
     exported = cellpar_to_cell(cell_to_cellpar(cell))
     start = atoms.positions @ inverse
     lowest = np.zeros(3)
-    for axis in range(3):
+    for axis in np.flatnonzero(pbc):
         x = np.sort(start[:, axis] % 1)
         gaps = np.diff(np.append(x, x[0] + 1))
-        at = len(gaps) - 1 - int(np.argmax(gaps[::-1] > gaps.max() - 1e-6))  # the last of equal gaps: the one below 0
-        lowest[axis] = x[at] + gaps[at] / 2 - 1 if x[at] + gaps[at] / 2 > 0.5 else x[at] + gaps[at] / 2
+        widest = int(np.argmax(gaps > gaps.max() - 1e-6))
+        lowest[axis] = x[widest] + gaps[widest] / 2
 
     def wrap(positions):
         scaled = positions @ inverse
-        scaled = np.where(pbc, (scaled - lowest) % 1 + lowest, scaled)
+        scaled = np.where(pbc, (scaled - lowest) % 1, scaled)
         return scaled @ exported
 
     return wrap
@@ -235,20 +245,33 @@ def _wrapping(atoms):
 def _view(atoms, wrap, size):
     import nglview
 
-    view = nglview.NGLWidget(nglview.ASEStructure(atoms), default=False)
+    drawn = atoms.copy()
+    drawn.set_constraint()
+    if atoms.cell.rank == 3:
+        drawn.set_cell(cellpar_to_cell(cell_to_cellpar(atoms.cell.array)))
+    drawn.positions = wrap(atoms.positions)
+    view = nglview.NGLWidget(nglview.ASEStructure(drawn), default=False)
     for symbol in sorted(set(atoms.get_chemical_symbols())):
         colour = ELEMENT_COLOURS.get(symbol)
         view.add_representation(
             "spacefill", selection=f"_{symbol}", radiusType="size", radiusSize=0.75, **({"color": colour} if colour else {})
         )
-    if atoms.cell.rank == 3:
-        view.add_representation("unitcell", color="#56606b", radiusSize=0.05)
     view.camera = "perspective"
-    view.center()
     view.control.spin([0, 1, 0], 0.30)
     view.control.spin([1, 0, 0], 0.20)
-    view.control.zoom(0.25)
+    view.center()
+    view.control.zoom(0.1)
+    if atoms.cell.rank == 3:
+        view._add_shape(_edges(drawn.cell.array), name="cell")
     width, height = (f"{pixels}px" for pixels in size)
     view.layout.width, view.layout.height = width, height
     view._set_size(width, height)
     return view
+
+
+def _edges(cell):
+    """The twelve edges of a cell [3, 3] as cylinders of NGL: from, to, colour, radius in Å."""
+    grey = [0.34, 0.38, 0.42]
+    corners = [(a, b, c) for a in (0, 1) for b in (0, 1) for c in (0, 1)]
+    pairs = [(p, q) for p in corners for q in corners if sum(np.subtract(q, p)) == 1 and min(np.subtract(q, p)) == 0]
+    return [("cylinder", (np.array(p) @ cell).tolist(), (np.array(q) @ cell).tolist(), grey, 0.05) for p, q in pairs]
