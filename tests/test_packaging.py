@@ -68,7 +68,9 @@ def test_nglview_asks_for_the_front_end_it_ships():
 
 
 def test_importing_tlmlp_leaves_the_slow_modules_alone():
-    loaded = python("import sys, tlmlp; print(*sys.modules)").split()
+    used = "tlmlp.fit, tlmlp.Potential, tlmlp.datasets, tlmlp.recipes, tlmlp.course"
+    loaded = python(f"import sys, tlmlp; {used}; print(*sys.modules)").split()
+    assert "tlmlp.train" in loaded
     assert not {"jax_md", "pymatgen", "nglview", "matplotlib"} & set(loaded)
 
 

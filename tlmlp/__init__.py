@@ -3,20 +3,29 @@
 import importlib
 from importlib.metadata import PackageNotFoundError, version
 
-from . import datasets, dimenet, elements, graph, potential, train
-from .chemtrain import from_chemtrain
-from .dimenet import Config
-from .potential import Errors, Potential
-from .train import Progress, Weights, fit
-
 try:
     __version__ = version("tlmlp")
 except PackageNotFoundError:  # a checkout that was not installed
     __version__ = "unknown"
 
+# Names of the package and the module each lives in, imported when it is first used: `import tlmlp` and the command line
+# stay quick, and only what draws imports matplotlib and nglview.
+_HOME = {
+    "Config": "dimenet", "Potential": "potential", "Errors": "potential", "shipped": "potential",
+    "fit": "train", "Progress": "train", "Weights": "train", "from_chemtrain": "chemtrain",
+}  # fmt: skip
+_MODULES = (
+    "bessel", "chemtrain", "course", "datasets", "dimenet", "elements", "graph", "potential", "recipes", "show", "train",
+)  # fmt: skip
+
 
 def __getattr__(name):
-    """What draws or asks the machine is imported when it is first used: `import tlmlp` stays quick."""
-    if name in ("show", "course", "recipes"):
+    if name in _HOME:
+        return getattr(importlib.import_module(f".{_HOME[name]}", __name__), name)
+    if name in _MODULES:
         return importlib.import_module(f".{name}", __name__)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__():
+    return sorted([*globals(), *_HOME, *_MODULES])

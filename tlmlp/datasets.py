@@ -15,7 +15,6 @@ import re
 from pathlib import Path
 from types import SimpleNamespace
 
-import ase.io
 import numpy as np
 import pooch
 import vesin
@@ -394,6 +393,8 @@ def read(path) -> list[Atoms]:
         FileNotFoundError: there is no such file.
         ValueError: ASE cannot read it, or `check` finds fault with it.
     """
+    import ase.io  # half a second, for all the formats it knows
+
     if not Path(path).is_file():
         raise FileNotFoundError(f"{path} does not exist")
     try:
