@@ -38,6 +38,7 @@ class Training(Live):
         super().__init__([widgets.HBox([self._train, self._stop, self._bar, self._time]), self._picture])
         self.layout.width = f"{width + 20}px"
         self.layout.overflow = "hidden"
+        self.status.layout.min_height = "48px"  # two lines, so that nothing below jumps
         self._train.on_click(self.start)
         self._stop.on_click(self.stop)
         self.status.value = sentence("Nothing is trained yet.")
