@@ -275,6 +275,8 @@ class PotentialCalculator(Calculator):
             raise ValueError(f"skin must be 0 Å or more, not {skin!r}")
         super().__init__()
         self.potential, self.dtype, self.skin = potential, dtype, skin
+        with self._precision():  # on the device once, not at every step
+            self._params = jax.tree.map(partial(jnp.asarray, dtype=dtype), potential.params)
         self.rebuilds = 0  # how often neighbours were searched
         self._topology = self._at = None
 
@@ -283,10 +285,13 @@ class PotentialCalculator(Calculator):
         p = self.potential
         self._refresh(self.atoms)
         graph = graphs.from_topology(self.atoms, self._topology, p.elements, self.dtype)
-        with jax.enable_x64(True) if self.dtype == "float64" else nullcontext():
-            out = predict(p.config, jax.tree.map(partial(np.asarray, dtype=self.dtype), p.params), graph)
+        with self._precision():
+            out = predict(p.config, self._params, graph)
             energies, forces, virial = (np.asarray(x, float) for x in out)
         self.results = p._results(self.atoms, energies, forces, virial[0])
+
+    def _precision(self):
+        return jax.enable_x64(True) if self.dtype == "float64" else nullcontext()
 
     def _refresh(self, atoms):
         """Search neighbours again when the cell or the atoms are others, or one has moved more than half the skin."""
