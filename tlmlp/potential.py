@@ -102,9 +102,7 @@ class Potential:
         unknown = [e for e in elements if e not in ase.data.atomic_numbers or e == "X"]
         if not elements or unknown or len(set(elements)) < len(elements):
             raise ValueError(f"elements must be different chemical symbols such as ('Si', 'Ge'), not {elements!r}")
-        graph = graphs.from_atoms(ase.Atoms(elements[0] + "2", [(0, 0, 0), (0, 0, 2)]), elements, config.cutoff)
-        init = jax.jit(dimenet.transform(config, len(elements)).init)
-        params = jax.tree.map(np.asarray, init(jax.random.key(seed), graph))
+        params = jax.tree.map(np.asarray, jax.jit(_initialiser(config, elements))(jax.random.key(seed)))
         return cls(config, elements, params, (0.0,) * len(elements))
 
     def replace(self, **changes):
@@ -158,7 +156,7 @@ class Potential:
             dimenet.Config(**header["config"]), tuple(header["elements"]), params, tuple(header["reference"]),
             tuple(header["trained"]), header["info"],
         )  # fmt: skip
-        expected = cls.create(potential.config, potential.elements).params
+        expected = jax.eval_shape(_initialiser(potential.config, potential.elements), jax.random.key(0))
         if jax.tree.map(np.shape, params) != jax.tree.map(np.shape, expected):
             raise ValueError(f"the weights in {path} do not fit the network that its header describes")
         return potential
@@ -214,6 +212,13 @@ class Potential:
         return _errors(pairs)._replace(
             groups={n: _errors([p for p, g in zip(pairs, groups) if g == n]) for n in names} if len(names) > 1 else {}
         )
+
+
+def _initialiser(config, elements):
+    """key -> random weights of a network, shown two atoms so that it knows its shapes."""
+    pair = ase.Atoms(elements[0] + "2", [(0, 0, 0), (0, 0, 2)])
+    graph = graphs.from_atoms(pair, elements, config.cutoff)
+    return lambda key: dimenet.transform(config, len(elements)).init(key, graph)
 
 
 def shipped():

@@ -111,7 +111,7 @@ def make_step(config, average, clip):
 
         # A gradient much longer than usual is shortened. The usual length depends on the data, the weights of the loss and
         # the stage of the training, so it is measured: a fixed limit would make every structure pull equally hard.
-        norm = optax.global_norm(gradient)
+        norm = optax.tree.norm(gradient)
         allowed = jnp.where(state.step == 0, norm, jnp.minimum(norm, clip * state.norm))
         gradient = jax.tree.map(lambda g: g * allowed / jnp.maximum(norm, 1e-30), gradient)
         usual = jnp.where(state.step == 0, norm, 0.99 * state.norm + 0.01 * allowed)
