@@ -27,10 +27,10 @@ def atoms():
 
 
 def test_saved_is_loaded(potential, atoms, tmp_path):
-    file = potential.replace(info={"recipe": "none", "seed": 2}).save(tmp_path / "p.safetensors")
+    file = potential.replace(info={"recipe": "none", "seed": 2}, core=1.7).save(tmp_path / "p.safetensors")
     loaded = tlmlp.Potential.load(file)
     assert (loaded.config, loaded.elements, loaded.reference) == (TINY, ("Si", "Ge"), (-5.4, -4.5))
-    assert (loaded.trained, loaded.info) == (("Si",), {"recipe": "none", "seed": 2})
+    assert (loaded.trained, loaded.info, loaded.core) == (("Si",), {"recipe": "none", "seed": 2}, 1.7)
     a, b = (p.predict([atoms])[0] for p in (potential, loaded))
     assert a.get_potential_energy() == b.get_potential_energy()
     assert list(tmp_path.iterdir()) == [file]
@@ -177,3 +177,40 @@ def test_what_ships_works_and_says_how_it_was_made(name):
 
     recorded = {k: potential.info[k] for k in recipes.recipe(name)}
     assert recorded == recipes.recipe(name), "the recipe has changed since this was trained"
+
+
+def test_nuclei_repel_below_the_shortest_distance_of_training(potential):
+    """Nothing beyond it; ZBL well below it, where the network says anything it likes."""
+    dimer = lambda d: Atoms("Si2", [(0, 0, 0), (0, 0, d)])
+    with_core = potential.replace(core=1.9)
+    energy = lambda p, d: p.calculator(dtype="float64", skin=0.0).get_potential_energy(dimer(d))
+    for d in (1.9, 2.0, 2.9):
+        assert energy(with_core, d) == energy(potential, d)
+    # Ziegler, Biersack & Littmark at 0.1 Å, where the switch is still 1: 14.4 eV Å · 14² / 0.1 Å · φ(0.1 / 0.12764)
+    x = 0.1 * 2 * 14**0.23 / 0.4685
+    phi = 0.18175 * np.exp(-3.1998 * x) + 0.50986 * np.exp(-0.94229 * x) + 0.28022 * np.exp(-0.4029 * x) + 0.02817 * np.exp(-0.20162 * x)
+    assert energy(with_core, 0.1) - energy(potential, 0.1) == pytest.approx(14.3996 * 196 / 0.1 * phi, rel=1e-4)
+    steps = np.linspace(1.89, 0.2, 30)
+    added = np.array([energy(with_core, d) - energy(potential, d) for d in steps])
+    assert (np.diff(added) > 0).all()
+    close = dimer(1.2)
+    close.calc = with_core.calculator(dtype="float64")
+    assert close.get_forces()[1, 2] == pytest.approx(
+        (energy(with_core, 1.2 - 1e-5) - energy(with_core, 1.2 + 1e-5)) / 2e-5, rel=1e-6
+    )
+
+
+def test_hot_silicon_keeps_its_atoms_apart():
+    """A network alone lets two atoms of a hot liquid fall into one another, after which energy is no longer conserved."""
+    atoms = bulk("Si", cubic=True).repeat(2)
+    rng = np.random.default_rng(3)
+    atoms.set_velocities(rng.normal(size=(64, 3)) * np.sqrt(units.kB * 12000 / atoms.get_masses())[:, None])
+    atoms.calc = tlmlp.Potential.load("si-sw-course").calculator()
+    dynamics = VelocityVerlet(atoms, 0.5 * units.fs)
+    dynamics.run(100)
+    total = atoms.get_total_energy()
+    for _ in range(30):
+        dynamics.run(10)
+        distances = atoms.get_all_distances(mic=True)[np.triu_indices(64, 1)]
+        assert distances.min() > 1.0
+    assert atoms.get_total_energy() == pytest.approx(total, abs=0.02 * atoms.get_kinetic_energy())

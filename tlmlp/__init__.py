@@ -15,7 +15,8 @@ _HOME = {
     "fit": "train", "Progress": "train", "Weights": "train", "from_chemtrain": "chemtrain",
 }  # fmt: skip
 _MODULES = (
-    "bessel", "chemtrain", "course", "datasets", "dimenet", "elements", "graph", "potential", "recipes", "show", "train",
+    "bessel", "chemtrain", "course", "datasets", "dimenet", "elements", "graph", "potential", "recipes", "repulsion", "show",
+    "train",
 )  # fmt: skip
 
 

@@ -29,7 +29,7 @@ from ase.calculators.calculator import Calculator, all_changes
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.stress import full_3x3_to_voigt_6_stress
 
-from . import dimenet, graph as graphs
+from . import dimenet, graph as graphs, repulsion
 
 WEIGHTS = resources.files("tlmlp") / "weights"
 FORMAT = 1
@@ -41,13 +41,19 @@ class Prediction(NamedTuple):
     virial: jax.Array  # [B, 3, 3] eV, ∂E/∂strain of each structure
 
 
-def energy_forces(config, params, graph):
-    """Prediction for a Graph; pure, with `config` static. Precision follows graph.vectors (float32 or float64)."""
+def energy_forces(config, params, graph, core=None):
+    """Prediction for a Graph; pure, with `config` static. Precision follows graph.vectors (float32 or float64).
+
+    core: (charges, distance), of tlmlp.repulsion, which is added; None in training, where it is zero anyway.
+    """
     n_elements = len(params["dimenet/embedding"]["elements"])
     network = dimenet.transform(config, n_elements)
 
     def energy(vectors):
-        energies = network.apply(params, graph._replace(vectors=vectors))
+        moved = graph._replace(vectors=vectors)
+        energies = network.apply(params, moved)
+        if core is not None:
+            energies += repulsion.energies(moved, *core)
         return energies.sum(), energies
 
     g, energies = jax.grad(energy, has_aux=True)(graph.vectors)  # [N, K, 3], ∂E/∂r of each bond
@@ -92,6 +98,7 @@ class Potential:
     params: dict = field(repr=False)  # haiku weights, float32
     reference: tuple  # eV per atom and element, added to the network's energies
     trained: tuple = ()  # the elements it has seen in training
+    core: float = 0.0  # Å, the shortest distance it has seen in training; below it nuclei repel (see tlmlp.repulsion)
     info: dict = field(default_factory=dict, repr=False)  # recipe, data, seed, errors: whatever rebuilds it
 
     @classmethod
@@ -120,7 +127,7 @@ class Potential:
         path = Path(path)
         header = dict(
             format=FORMAT, config=dataclasses.asdict(self.config), elements=self.elements, reference=self.reference,
-            trained=self.trained, info=self.info,
+            trained=self.trained, core=self.core, info=self.info,
         )  # fmt: skip
         tensors = {f"{module}:{name}": np.asarray(w) for module, ws in self.params.items() for name, w in ws.items()}
         data = safetensors.numpy.save(tensors, metadata={"tlmlp": json.dumps(header, ensure_ascii=False)})
@@ -154,7 +161,7 @@ class Potential:
             params.setdefault(module, {})[weight] = w
         potential = cls(
             dimenet.Config(**header["config"]), tuple(header["elements"]), params, tuple(header["reference"]),
-            tuple(header["trained"]), header["info"],
+            tuple(header["trained"]), header["core"], header["info"],
         )  # fmt: skip
         expected = jax.eval_shape(_initialiser(potential.config, potential.elements), jax.random.key(0))
         if jax.tree.map(np.shape, params) != jax.tree.map(np.shape, expected):
@@ -172,6 +179,11 @@ class Potential:
                 f"this potential was trained on {', '.join(self.trained)} and has never seen {', '.join(unseen)}; "
                 f"tlmlp.transfer.start carries it to another element"
             )
+
+    def repulsion(self):
+        """(charges [n_elements], core in Å) as energy_forces takes them."""
+        charges = [ase.data.atomic_numbers[e] for e in self.elements]
+        return np.array(charges, np.float32), np.array(self.core, np.float32)
 
     def reference_energies(self, atoms):
         """Reference energy [N] of each atom in eV, float64."""
@@ -191,7 +203,7 @@ class Potential:
         for atoms in frames:
             self.check_elements(atoms)
         for batch, graph in _padded(frames, self):
-            p = predict(self.config, self.params, graph)
+            p = predict(self.config, self.params, graph, self.repulsion())
             energies, forces, virial = np.asarray(p.energies, float), np.asarray(p.forces, float), np.asarray(p.virial)
             out.append((batch, self._results(frames[batch], energies, forces, virial[0])))
         return [_carrying(frames[i], results) for i, results in sorted(out, key=lambda pair: pair[0])]
@@ -281,7 +293,8 @@ class PotentialCalculator(Calculator):
         super().__init__()
         self.potential, self.dtype, self.skin = potential, dtype, skin
         with self._precision():  # on the device once, not at every step
-            self._params = jax.tree.map(partial(jnp.asarray, dtype=dtype), potential.params)
+            weights = (potential.params, potential.repulsion())
+            self._params, self._core = jax.tree.map(partial(jnp.asarray, dtype=dtype), weights)
         self.rebuilds = 0  # how often neighbours were searched
         self._topology = self._at = None
 
@@ -291,7 +304,7 @@ class PotentialCalculator(Calculator):
         self._refresh(self.atoms)
         graph = graphs.from_topology(self.atoms, self._topology, p.elements, self.dtype)
         with self._precision():
-            out = predict(p.config, self._params, graph)
+            out = predict(p.config, self._params, graph, self._core)
             energies, forces, virial = (np.asarray(x, float) for x in out)
         self.results = p._results(self.atoms, energies, forces, virial[0])
 

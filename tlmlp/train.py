@@ -28,7 +28,7 @@ import safetensors
 import safetensors.numpy
 from ase.stress import voigt_6_to_full_3x3_stress
 
-from . import datasets, graph as graphs
+from . import datasets, graph as graphs, repulsion
 from .potential import Errors, Potential, energy_forces, write_whole
 
 
@@ -188,7 +188,10 @@ def fit(
         validate_every=validate_every,
     )  # fmt: skip
     seen = {symbol for atoms in train for symbol in atoms.get_chemical_symbols()}
-    potential = potential.replace(trained=tuple(e for e in potential.elements if e in seen | set(potential.trained)))
+    potential = potential.replace(
+        trained=tuple(e for e in potential.elements if e in seen | set(potential.trained)),
+        core=repulsion.shortest_distance(train, potential.config.cutoff),
+    )
     resumed = _load_checkpoint(checkpoint, settings, start(start_params), potential) if checkpoint else None
     if resumed:
         state, potential, best, best_step, best_rmse = resumed

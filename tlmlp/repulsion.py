@@ -1,0 +1,43 @@
+"""What keeps atoms apart where no data does.
+
+A network knows nothing of distances that its training data never showed, and may well have holes there: in a hot liquid two
+atoms then fall into one another. Below the shortest distance of the training data, `core` (Å), the screened Coulomb repulsion
+of two nuclei is therefore added to what the network says, and switched off smoothly as d -> core. At all distances that the
+network was trained on it is exactly zero, so it changes no training.
+
+    V(d) = u(d/core) Z_1 Z_2 e²/(4πε0 d) φ(d/a),   φ(x) = Σ_k c_k exp(-b_k x),   a = 0.46850 Å / (Z_1^0.23 + Z_2^0.23)
+
+Source: Ziegler, Biersack & Littmark, The Stopping and Range of Ions in Matter (1985); u is the envelope of tlmlp.bessel.
+"""
+
+import jax.numpy as jnp
+from ase import units
+from ase.neighborlist import neighbor_list
+
+from .bessel import envelope
+
+C = (0.18175, 0.50986, 0.28022, 0.02817)
+B = (3.19980, 0.94229, 0.40290, 0.20162)
+COULOMB = units.Hartree * units.Bohr  # e²/(4πε0) in eV Å
+
+
+def energies(graph, charges, core):
+    """Repulsion [N] in eV of each atom of a Graph, half of every bond to either end; differentiable everywhere.
+
+    charges: [n_elements] nuclear charges of the embedding rows; core: Å, nothing happens beyond it.
+    """
+    squared = jnp.sum(graph.vectors**2, -1)
+    inside = graph.mask & (squared < core**2)
+    # An empty slot gets a harmless distance before the square root and the division.
+    d = jnp.sqrt(jnp.where(inside, squared, core**2 + (core == 0)))
+    Z = charges[graph.species]
+    Z_i, Z_k = Z[:, None], Z[graph.neighbors]
+    x = d * (Z_i**0.23 + Z_k**0.23) / 0.46850
+    phi = sum(c * jnp.exp(-b * x) for c, b in zip(C, B))
+    V = envelope(jnp.where(inside, d / jnp.maximum(core, 1e-6), 1.0)) * COULOMB * Z_i * Z_k / d * phi
+    return 0.5 * jnp.where(inside, V, 0).sum(-1)
+
+
+def shortest_distance(frames, cutoff):
+    """Shortest distance in Å between two atoms of a dataset; `cutoff` where no two are nearer."""
+    return float(min((neighbor_list("d", atoms, cutoff).min(initial=cutoff) for atoms in frames), default=cutoff))
