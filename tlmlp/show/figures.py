@@ -151,6 +151,7 @@ def parity(frames, predicted, by="group", shift=False):
             if len(names) > 1:
                 ax.legend(loc="upper left", frameon=False, fontsize=8, handletextpad=0.2, borderpad=0.1)
             _quiet(ax)
+            ax.locator_params(nbins=5)  # four digits a tick: more of them run into each other
             ax.set_xlabel(f"true {what} ({unit})")
             if column == 0:
                 ax.set_ylabel(f"predicted {what}{', shifted' if shift and row == 0 else ''} ({unit})")
