@@ -54,12 +54,12 @@ def machine(*sides):
     return ", ".join([model, f"{cores} cores", *sides, datetime.date.today().isoformat()])
 
 
-def compare(python, cases, rounds, repeat):
+def compare(python, cases, rounds, repeat, defaults=False):
     for case in cases:
         theirs, ours = [], []
         for number in range(rounds):
             arguments = ("--case", case, "--repeat", repeat)
-            theirs.append(run(python, "chemtrain_side.py", *arguments))
+            theirs.append(run(python, "chemtrain_side.py", *arguments, *["--defaults"] * defaults))
             ours.append(run(sys.executable, "ours_side.py", *arguments))
             print(f"{case}: round {number + 1} of {rounds}", file=sys.stderr)
         each = "one process" if rounds == 1 else f"median of {rounds} processes"
@@ -95,12 +95,14 @@ def main():
     parser.add_argument("--cases", nargs="+", default=["si64", "si216"])
     parser.add_argument("--rounds", type=int, default=3, help="processes of each side, taking turns")
     parser.add_argument("--repeat", type=int, default=10, help="timed calls in a process")
+    parser.add_argument("--defaults", action="store_true", help="chemtrain with lists as long as its defaults make them")
     parser.add_argument("--memory", action="store_true", help="only our memory against the number of edges")
     arguments = parser.parse_args()
     if arguments.memory:
         memory((64, 216, 512, 1000))
     else:
-        compare(make_fixture.environment(arguments.env), arguments.cases, arguments.rounds, arguments.repeat)
+        python = make_fixture.environment(arguments.env)
+        compare(python, arguments.cases, arguments.rounds, arguments.repeat, arguments.defaults)
 
 
 if __name__ == "__main__":

@@ -136,7 +136,7 @@ def clean_environ():
 # --- inside it ------------------------------------------------------------------------------------------------------
 
 
-def build_model(cell, positions, margin=None):
+def build_model(cell, positions, margin=None, skin=0.0, capacity=1.0):
     """chemtrain's model for one structure.
 
     Args:
@@ -144,10 +144,11 @@ def build_model(cell, positions, margin=None):
         positions: [N, 3], Å.
         margin: how much longer than needed the lists of edges and triplets are, e.g. 1.05; None for lists of the
             longest possible length.
+        skin: Å, of the neighbour list; capacity: how much longer than needed it is.
 
     Returns:
         init and apply of the energy, (key or params, positions, neighbor, species) -> params or energy; the
-        neighbour list (fixed length, no skin); the number of edges; the number of triplets.
+        neighbour list (fixed length); the number of edges; the number of triplets.
 
     Raises:
         RuntimeError: if a list is too short, which chemtrain itself would not tell.
@@ -161,7 +162,7 @@ def build_model(cell, positions, margin=None):
     displacement, _ = space.periodic(box)
     cutoff = CONFIG["r_cutoff"]
     neighbor_fn = partition.neighbor_list(
-        displacement, box, cutoff, dr_threshold=0.0, capacity_multiplier=1.0, disable_cell_list=True,
+        displacement, box, cutoff, dr_threshold=skin, capacity_multiplier=capacity, disable_cell_list=True,
         format=partition.NeighborListFormat.Dense,
     )
     neighbor = neighbor_fn.allocate(jnp.asarray(positions))
