@@ -17,7 +17,7 @@ product per atom, [K, K·L] x [K·L, A], with zeros on the diagonal k = i. There
 where three atoms lie on a line. The result sits at j, in the slot of i: `graph.reverse` carries it to i, in the slot of j.
 
 Source: Gasteiger et al., DimeNet (arXiv 2003.03123) and DimeNet++ (arXiv 2011.14115); where their codes differ (envelope,
-angle, bias-free RBF_Dense) we follow chemtrain, so that its weights load (see potential.from_chemtrain).
+angle, bias-free RBF_Dense) we follow chemtrain, so that its weights load (see tlmlp.from_chemtrain).
 """
 
 import dataclasses

@@ -3,6 +3,7 @@
 A recipe is a table in weights/recipes.toml; its potential carries it in its header, with the errors it reached.
 """
 
+import os
 import platform
 import time
 import tomllib
@@ -68,12 +69,6 @@ def header(name, recipe, progress, test, seconds):
         recipe=name, command=f"tlmlp train --recipe {name}", **recipe, best_step=progress.best_step,
         test_errors=as_dict(errors) | {"groups": {k: as_dict(v) for k, v in errors.groups.items()}},
         units="energy meV/atom, force meV/Å, stress GPa", minutes_of_the_last_part=round(seconds / 60, 1),
-        machine=f"{platform.machine()}, {_cpus()} cores", date=str(date.today()),
+        machine=f"{platform.machine()}, {os.cpu_count()} cores", date=str(date.today()),
         versions={p: metadata.version(p) for p in ("jax", "dm-haiku", "optax", "ase")},
     )  # fmt: skip
-
-
-def _cpus():
-    import os
-
-    return os.cpu_count()
