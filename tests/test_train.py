@@ -74,6 +74,8 @@ def test_same_seed_same_numbers_and_resume(potential, frames, tmp_path):
     assert resumed[0].step == 30
     assert same(resumed[-1].potential, whole.potential) and same(resumed[-1].best, whole.best)
     assert resumed[-1].best.reference == whole.best.reference
+    (finished,) = tlmlp.fit(potential, frames, frames[:2], checkpoint=checkpoint, **settings)
+    assert finished.step == 40 and same(finished.best, whole.best) and finished.best_step == whole.best_step
     with pytest.raises(ValueError, match="other steps"):
         next(tlmlp.fit(potential, frames, frames[:2], checkpoint=checkpoint, **settings | dict(steps=50)))
     checkpoint.write_bytes(b"")

@@ -73,7 +73,7 @@ def _watch(progress, name):
     """Consume a training with a bar; returns the best potential."""
     from tqdm import tqdm
 
-    bar, valid, p = None, "", None
+    bar, valid = None, ""
     for p in progress:
         if bar is None:
             bar = tqdm(total=p.steps, initial=0, desc=name, unit="step", mininterval=5, dynamic_ncols=True)
@@ -81,8 +81,6 @@ def _watch(progress, name):
             valid = f"valid E {p.valid.energy_rmse:.1f} F {p.valid.force_rmse:.0f}"
         bar.set_postfix_str(f"train E {p.energy_mae:.1f} meV/atom F {p.force_mae:.0f} meV/Å {valid}", refresh=False)
         bar.update(p.step - bar.n)
-    if p is None:
-        raise ValueError("this training is finished already; delete its checkpoint to train again")
     bar.close()
     return p.best
 

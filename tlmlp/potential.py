@@ -192,27 +192,28 @@ class Potential:
     def calculator(self, dtype="float32", skin=0.3):
         """An ASE calculator: energy, free_energy, energies, forces, stress.
 
-        dtype: "float64" costs about three times as much, for phonons and elastic constants; skin in Å: how far atoms move
+        dtype: "float64" costs two to three times as much, for phonons and elastic constants; skin in Å: how far atoms move
         (twice) before neighbours are searched again.
         """
         return PotentialCalculator(self, dtype, skin)
 
     def predict(self, frames):
         """The same structures [list of ase.Atoms] carrying this potential's energy, energies, forces and stress."""
-        out = []
         for atoms in frames:
             self.check_elements(atoms)
-        for batch, graph in _padded(frames, self):
-            p = predict(self.config, self.params, graph, self.repulsion())
-            energies, forces, virial = np.asarray(p.energies, float), np.asarray(p.forces, float), np.asarray(p.virial)
-            out.append((batch, self._results(frames[batch], energies, forces, virial[0])))
-        return [_carrying(frames[i], results) for i, results in sorted(out, key=lambda pair: pair[0])]
+        tight = [graphs.from_atoms(atoms, self.elements, self.config.cutoff) for atoms in frames]
+        out, core = [], self.repulsion()
+        for atoms, graph, (N, K) in zip(frames, tight, graphs.few_shapes(tight, 3)):
+            p = predict(self.config, self.params, graphs.join([graph], N, K), core)
+            energies, forces, virial = (np.asarray(x, float) for x in p)
+            out.append(_carrying(atoms, self._results(atoms, energies, forces, virial[0])))
+        return out
 
     def _results(self, atoms, energies, forces, virial):
         energies = energies[: len(atoms)] + self.reference_energies(atoms)
         results = dict(energy=energies.sum(), free_energy=energies.sum(), energies=energies, forces=forces[: len(atoms)])
         if graphs.volume_of(atoms):
-            results["stress"] = full_3x3_to_voigt_6_stress(np.asarray(virial, float)) / atoms.get_volume()
+            results["stress"] = full_3x3_to_voigt_6_stress(virial) / atoms.get_volume()
         return results
 
     def evaluate(self, frames):
@@ -263,13 +264,6 @@ def _carrying(atoms, results):
     out = atoms.copy()
     out.calc = SinglePointCalculator(out, **results)
     return out
-
-
-def _padded(frames, potential, shapes=3):
-    """Each frame's index and its Graph, padded to at most `shapes` different shapes."""
-    tight = [graphs.from_atoms(a, potential.elements, potential.config.cutoff) for a in frames]
-    for index, (N, K) in enumerate(graphs.few_shapes(tight, shapes)):
-        yield index, graphs.join([tight[index]], N, K)
 
 
 def _errors(pairs):

@@ -52,12 +52,10 @@ def run(name, checkpoint=None):
     potential = Potential.create(Config(r["config"]), r.get("elements", ("Si", "Ge")), r["seed"])
     settings = {key: r[key] for key in FIT if key in r}
     settings |= {key: Weights(**r[key]) for key in ("weights", "final_weights") if key in r}
-    started, last = time.perf_counter(), None
+    started = time.perf_counter()
     for last in fit(potential, train, valid, checkpoint=checkpoint, **settings):
         if last.step < last.steps:
             yield last
-    if last is None:
-        raise ValueError(f"the checkpoint {checkpoint} is of a finished training; delete it to train again")
     yield last._replace(best=last.best.replace(info=header(name, r, last, test, time.perf_counter() - started)))
 
 

@@ -204,6 +204,11 @@ def fit(
         now = potential.replace(params=hk.data_structures.to_mutable_dict(params))
         return now if final_weights.energy else shift_reference(now, train)
 
+    if state.step == steps:  # a checkpoint of a finished training: what it reached is not lost
+        nan = float("nan")
+        yield Progress(steps, steps, 0.0, 0.0, nan, nan, nan, None, averaged(state), best, best_step)
+        return
+
     examples = _examples(potential, train, batch_size)
     clock, since, metrics = time.perf_counter(), int(state.step), []
     for step in range(since, steps):
