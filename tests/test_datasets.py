@@ -299,6 +299,16 @@ def test_mlearn_stress_is_derivative_of_energy(mlearn_mirror, mode):
 
 
 @pytest.mark.parametrize(
+    "symbol, index, own",
+    [("Si", 15, (-0.50, 0.16, -0.23)), ("Ge", 14, (0.09, 0.51, 0.26))],
+)
+def test_mlearn_stress_of_dynamics(mlearn_mirror, symbol, index, own):
+    """Frames of molecular dynamics list their shear in another order than strained cells; own: CP2K, yz xz xy in GPa."""
+    shear = datasets.mlearn(symbol, "test")[index].get_stress()[3:] / units.GPa
+    assert shear == pytest.approx(own, abs=0.1)
+
+
+@pytest.mark.parametrize(
     "arguments, sentence",
     [(("C", "train"), "'C' is not known, use one of 'Si', 'Ge'"), (("Si", "valid"), "use 'train' or 'test'")],
 )

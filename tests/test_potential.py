@@ -1,5 +1,11 @@
 """Potential: files that survive, errors that say what to do, an ASE calculator that keeps what it can."""
 
+import json
+import os
+import platform
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from ase import Atoms, units
@@ -214,3 +220,24 @@ def test_hot_silicon_keeps_its_atoms_apart():
         distances = atoms.get_all_distances(mic=True)[np.triu_indices(64, 1)]
         assert distances.min() > 1.0
     assert atoms.get_total_energy() == pytest.approx(total, abs=0.02 * atoms.get_kinetic_energy())
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc maps large memory afresh at every call")
+def test_a_step_needs_no_new_pages():
+    """After a few calls the memory of a call is there: no page faults, which would cost half of a step."""
+    code = """
+import resource, numpy as np
+from ase.build import bulk
+from tlmlp import potential
+calculator = potential.Potential.create("course").calculator()
+atoms = bulk("Si", cubic=True).repeat(5)
+faults = []
+for _ in range(8):
+    atoms.rattle(1e-4)
+    calculator.get_forces(atoms)
+    faults.append(resource.getrusage(resource.RUSAGE_SELF).ru_minflt)
+print(np.diff(faults).tolist())
+"""
+    clean = {k: v for k, v in os.environ.items() if not k.startswith("MALLOC_") and k not in tlmlp.allocator.THEIRS}
+    out = lambda env: json.loads(subprocess.run([sys.executable, "-c", code], env=env, check=True, capture_output=True, text=True).stdout)
+    assert min(out(clean)) < 500 < 10_000 < min(out(clean | {"MALLOC_ARENA_MAX": "8"}))  # the user's own setting is respected

@@ -112,6 +112,13 @@ def test_frozen_weights_do_not_move(potential, frames):
         next(tlmlp.fit(potential, frames, trainable=jax.tree.map(lambda w: False, potential.params)))
 
 
+def test_a_training_compiles_once(potential, frames, monkeypatch):
+    traced, loss = [], train.loss
+    monkeypatch.setattr(train, "loss", lambda *a: traced.append(1) or loss(*a))
+    last(tlmlp.fit(potential, frames, steps=5, average=0.91, shapes=1))  # a learning rate that rises, then falls
+    assert len(traced) == 1
+
+
 def test_a_second_training_compiles_nothing(potential, frames):
     settings = dict(steps=5, average=0.9)
     last(tlmlp.fit(potential, frames, **settings))
@@ -125,7 +132,7 @@ def test_loss_gradient_is_the_slope_of_the_loss(potential, frames):
     """Along one random direction, against a central difference, in double precision."""
     with jax.enable_x64(True):
         double = potential.replace(params=jax.tree.map(lambda w: np.asarray(w, np.float64), potential.params))
-        example = train._examples(double, frames[:2], 2)[0]
+        example = train._examples(double, frames[:2], 2, 3)[0]
         example = jax.tree.map(lambda x: np.asarray(x, np.float64) if x.dtype == np.float32 else x, example)
         value = jax.jit(lambda params: train.loss(TINY, tlmlp.Weights(1.0, 3.0, 0.5), params, *example)[0])
         rng = np.random.default_rng(0)

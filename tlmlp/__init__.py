@@ -1,7 +1,12 @@
 """tlmlp: transfer learning of machine-learning potentials across chemical elements, a course and its library."""
 
 import importlib
+import os
 from importlib.metadata import PackageNotFoundError, version
+
+# JAX would take three quarters of a graphics card as soon as it is used; this way two notebooks can share one. Only in effect
+# where jax has not computed anything yet, and where the user has not said otherwise.
+os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
 
 try:
     __version__ = version("tlmlp")
@@ -15,8 +20,8 @@ _HOME = {
     "fit": "train", "Progress": "train", "Weights": "train", "from_chemtrain": "chemtrain",
 }  # fmt: skip
 _MODULES = (
-    "bessel", "chemtrain", "course", "datasets", "dimenet", "elements", "graph", "potential", "recipes", "repulsion", "show",
-    "train",
+    "allocator", "bessel", "chemtrain", "course", "datasets", "dimenet", "elements", "graph", "potential", "recipes", "repulsion", "show",
+    "simulate", "stillinger_weber", "sweep", "train", "transfer",
 )  # fmt: skip
 
 

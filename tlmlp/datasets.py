@@ -17,12 +17,11 @@ from types import SimpleNamespace
 
 import numpy as np
 import pooch
-import vesin
 from ase import Atoms, units
 from ase.build import bulk
 from ase.calculators.calculator import Calculator, PropertyNotImplementedError, all_changes
 from ase.calculators.singlepoint import SinglePointCalculator
-from ase.geometry import complete_cell
+from ase.stress import full_3x3_to_voigt_6_stress
 
 from . import elements
 from .elements import element as _element
@@ -106,8 +105,11 @@ def _mlearn_atoms(record: dict) -> Atoms:
         cell=record["structure"]["lattice"]["matrix"],
         pbc=True,
     )
-    # Published in kbar (0.1 GPa), order xx yy zz xy yz zx, positive under compression.
-    stress = -0.1 * units.GPa * np.array(outputs["virial_stress"])[[0, 1, 2, 4, 5, 3]]
+    # Published in kbar (0.1 GPa), positive under compression, and in two orders: xx yy zz xy yz zx for strained cells and
+    # surfaces, xx yy zz xy zx yz for what came from molecular dynamics. Our own DFT of the same structures tells which.
+    dynamics = record["group"] in ("AIMD-NVT", "Vacancy")
+    order = [0, 1, 2, 5, 4, 3] if dynamics else [0, 1, 2, 4, 5, 3]
+    stress = -0.1 * units.GPa * np.array(outputs["virial_stress"])[order]
     atoms.calc = SinglePointCalculator(
         atoms, energy=float(outputs["energy"]), forces=np.array(outputs["forces"], float), stress=stress
     )
@@ -122,6 +124,46 @@ def _mlearn_atoms(record: dict) -> Atoms:
         "tag": record["tag"],
     }
     return atoms
+
+
+# --- DFT of our own: in the package ----------------------------------------------------------------------------------
+
+DFT = Path(__file__).parent / "data" / "dft"
+
+
+def dft(element: str, split: str) -> list[Atoms]:
+    """DFT structures of silicon or germanium that come with the package: solid, liquid, vacancy, strained, high energy.
+
+    63 or 64 atoms each, drawn by one recipe for both elements in units of lattice constant and melting temperature, every
+    one from a trajectory of its own. Energies are free energies of the electrons at 1000 K, whose gradients the forces are.
+    How they were made, and what was converged: `datasets/README.md` in the repository.
+
+    `info` has group ("Solid", "Liquid", "Vacancy", "Strained" or "High energy"), phase, temperature (K, of the trajectory;
+    None for atoms displaced at random), name, entropy (eV, the electrons' -T S in the energy), protocol, element, source.
+
+    Args:
+        element: "Si" or "Ge".
+        split: "train" or "test".
+
+    Raises:
+        ValueError: unknown element or split.
+
+    Source: CP2K, PBE, GTH pseudopotentials, DZVP-MOLOPT-SR-GTH, 2 x 2 x 2 k-points.
+    """
+    symbol = _element(element).symbol
+    if split not in ("train", "test"):
+        raise ValueError(f"split {split!r} is not known, use 'train' or 'test'")
+    return read(DFT / f"{symbol}-{split}.extxyz.xz")
+
+
+def dft_reference(element: str) -> dict:
+    """Properties of the diamond crystal at the level of `dft`: lattice constant (Å), elastic constants (GPa), phonons (THz),
+    equation of state and vacancy (eV), each with the processor time it took (s).
+
+    Raises:
+        ValueError: unknown element.
+    """
+    return json.loads((DFT / "properties.json").read_text(encoding="utf-8"))[_element(element).symbol]
 
 
 # --- Stillinger-Weber: a classical potential -------------------------------------------------------------------------
@@ -216,26 +258,27 @@ def stillinger_weber(element: str, n: int, temperatures=(300, 1000), seed: int =
 
 
 def stillinger_weber_calculator(element: str) -> Calculator:
-    """ASE calculator of the Stillinger-Weber potential: energy, free_energy (eV), forces (eV/Å), stress (eV/Å^3).
+    """ASE calculator of the Stillinger-Weber potential: energy, free_energy, energies (eV), forces (eV/Å), stress (eV/Å^3).
 
-    In float64, whatever jax is set to. Any cell: one that is too small for its cutoff is repeated, the results are for
-    one. Periodic in all, some or no directions; stress needs all three. Compiled once for a number of
-    atoms, then reused while atoms and cell move.
+    In float64, whatever jax is set to. Any cell, also one smaller than the cutoff. Periodic in all, some or no directions;
+    stress needs all three. Compiled once for a number of atoms, then reused while atoms and cell move.
 
     Raises:
         ValueError: unknown element. And by the calculator: atoms of another element, a periodic direction without
             length, positions that are not finite.
         PropertyNotImplementedError: by the calculator, stress of atoms that are not periodic in three directions.
     """
-    return _StillingerWeber(_element(element).symbol)
+    return StillingerWeber(_element(element).symbol)
 
 
-class _StillingerWeber(Calculator):
-    implemented_properties = ["energy", "free_energy", "forces", "stress"]
+class StillingerWeber(Calculator):
+    """See stillinger_weber_calculator."""
+
+    implemented_properties = ["energy", "free_energy", "energies", "forces", "stress"]
 
     def __init__(self, symbol):
         super().__init__()
-        self.row, self.evaluate, self.slots = _element(symbol), _stillinger_weber_evaluate(symbol), 0
+        self.row, self.slots = _element(symbol), 0
 
     def calculate(self, atoms=None, properties=("energy",), system_changes=all_changes):
         super().calculate(atoms, properties, system_changes)
@@ -247,57 +290,32 @@ class _StillingerWeber(Calculator):
             raise PropertyNotImplementedError("stress needs atoms that are periodic in three directions")
         import jax
 
-        large, copies = _large_enough(atoms, self.row.cutoff)
-        slots = _slots(large, self.row.cutoff, self.slots)
-        self.slots = slots.shape[1]  # never fewer again: every new shape is compiled anew
+        from . import graph as graphs, stillinger_weber
+
+        pbc = atoms.pbc
+        if np.linalg.matrix_rank(atoms.cell.array[pbc], tol=1e-6) < pbc.sum():
+            raise ValueError("a periodic direction has no cell vector of its own: set the cell, or pbc to False there")
+        top = graphs.topology(atoms, self.row.cutoff)
+        self.slots = max(self.slots, 4 * -(-top.mask.shape[1] // 4))  # never fewer again: every new shape is compiled anew
+        graph = graphs.from_topology(atoms, graphs.widen(top, self.slots), (self.row.symbol,), np.float64)
         with jax.enable_x64(True):
-            energy, forces, stress = map(np.asarray, self.evaluate(large.positions, large.cell.array, slots))
-        energy = float(energy) / copies
-        self.results = {"energy": energy, "free_energy": energy, "forces": forces[: len(atoms)]}
-        if atoms.pbc.all():
-            self.results["stress"] = stress
+            energies, forces, virial = map(np.asarray, stillinger_weber.predict(self.row, graph))
+        self.results = {"energy": energies.sum(), "free_energy": energies.sum(), "energies": energies, "forces": forces}
+        if pbc.all():
+            self.results["stress"] = full_3x3_to_voigt_6_stress(virial[0]) / atoms.get_volume()
 
 
-def _large_enough(atoms: Atoms, cutoff: float) -> tuple[Atoms, int]:
-    """The same atoms in a fully periodic cell all of whose heights exceed two cutoffs, and how many copies it holds.
-
-    Then no more than one image of an atom is in reach, the nearest: what jax-md takes for granted.
-    """
-    large = Atoms(atoms.numbers, atoms.positions, cell=atoms.cell.array * atoms.pbc[:, None], pbc=True)
-    if np.linalg.matrix_rank(large.cell.array, tol=1e-6) < atoms.pbc.sum():
-        raise ValueError("a periodic direction has no cell vector of its own: set the cell, or pbc to False there")
-    if not atoms.pbc.all():  # vacuum: as long as the atoms plus more than two cutoffs, across the periodic directions
-        normal = complete_cell(large.cell.array)
-        extent = np.ptp(large.positions @ normal.T, axis=0)
-        large.set_cell(np.where(atoms.pbc[:, None], large.cell.array, normal * (extent + 2.1 * cutoff)[:, None]))
-    heights = 1 / np.linalg.norm(np.linalg.inv(large.cell.array), axis=0)
-    repeats = np.floor(2 * cutoff / heights + 1e-6).astype(int) + 1
-    return large.repeat(repeats), int(np.prod(repeats))
-
-
-def _slots(atoms: Atoms, cutoff: float, at_least: int) -> np.ndarray:
-    """Neighbours of each atom [N, K], filled up with N; K is a multiple of 8."""
-    i, j = vesin.ase_neighbor_list("ij", atoms, cutoff)
-    order = np.argsort(i, kind="stable")
-    i, j = i[order], j[order]
-    count = np.bincount(i, minlength=len(atoms))
-    slots = np.full((len(atoms), max(at_least, 8 * -(-count.max() // 8), 8)), len(atoms), np.int32)
-    slots[i, np.arange(len(i)) - np.repeat(np.cumsum(count) - count, count)] = j
-    return slots
-
-
-def _nearest_image(a, b, cell, strain=None):
-    """Vector from atom b to atom a, or to the image of a nearest to b, in a cell which is then strained."""
+def _nearest_image(a, b, cell):
+    """Vector from atom b to atom a, or to the image of a nearest to b."""
     import jax.numpy as jnp
 
     vector = a - b
-    vector = vector - jnp.round(vector @ jnp.linalg.inv(cell)) @ cell
-    return vector if strain is None else vector + vector @ strain
+    return vector - jnp.round(vector @ jnp.linalg.inv(cell)) @ cell
 
 
 @functools.cache
 def _stillinger_weber_energy(symbol: str):
-    """energy(positions [N, 3], cell [3, 3], slots [N, K], strain [3, 3] or None) -> eV, by jax-md."""
+    """energy(positions [N, 3], cell [3, 3], slots [N, K]) -> eV, by jax-md, for sampling: right to 1e-7 eV an atom."""
     from jax_md import energy, partition
 
     row = _element(symbol)
@@ -314,27 +332,10 @@ def _stillinger_weber_energy(symbol: str):
         neighbor_list_fn=lambda *args, **kwargs: None,  # the slots come from us
     )
 
-    def total(positions, cell, slots, strain=None):
-        return potential(positions, SimpleNamespace(format=partition.Dense, idx=slots), cell=cell, strain=strain)
+    def total(positions, cell, slots):
+        return potential(positions, SimpleNamespace(format=partition.Dense, idx=slots), cell=cell)
 
     return total
-
-
-@functools.cache
-def _stillinger_weber_evaluate(symbol: str):
-    """(positions, cell, slots) -> energy [], forces [N, 3], stress [6] in ASE's sign and order."""
-    import jax
-    import jax.numpy as jnp
-
-    energy = jax.value_and_grad(_stillinger_weber_energy(symbol), argnums=(0, 3))
-
-    @jax.jit
-    def evaluate(positions, cell, slots):
-        total, (gradient, virial) = energy(positions, cell, slots, jnp.zeros((3, 3)))
-        stress = (virial + virial.T) / 2 / jnp.abs(jnp.linalg.det(cell))
-        return total, -gradient, stress[jnp.array([0, 1, 2, 1, 0, 0]), jnp.array([0, 1, 2, 2, 2, 1])]
-
-    return evaluate
 
 
 @functools.cache
@@ -351,7 +352,7 @@ def _langevin(symbol: str):
     row = _element(symbol)
     energy = _stillinger_weber_energy(symbol)
 
-    def nearest(positions, cell):  # as `_slots`, afresh at every step: no skin, and so fewer triples
+    def nearest(positions, cell):  # afresh at every step: no skin, and so fewer triples
         squared = jnp.sum(_nearest_image(positions[:, None], positions[None], cell) ** 2, axis=-1)
         squared = jnp.where(jnp.eye(len(positions), dtype=bool), jnp.inf, squared)
         near, slots = jax.lax.top_k(-squared, SLOTS)

@@ -185,13 +185,25 @@ def widen(top, slots):
     )  # fmt: skip
 
 
+def shapes_of(frames, elements, cutoff, most=3):
+    """The padded shapes (N, K), at most `most`, that hold every structure of a dataset: see few_shapes."""
+    return sorted(set(few_shapes([from_atoms(atoms, elements, cutoff) for atoms in frames], most)))
+
+
 def few_shapes(graphs, most):
     """A padded shape (N, K) for each graph, at most `most` different ones, with little padding.
 
+    most: a number, or the shapes themselves as a list of (N, K), say those of a larger dataset that these are a part of.
+
     Shapes are merged two at a time, always the pair that adds the fewest slots: a program is compiled for each shape, and
-    padding is computed like the rest.
+    padding is computed like the rest. Raises ValueError for a graph that fits none of the shapes given.
     """
     own = [g.neighbors.shape for g in graphs]
+    if not isinstance(most, int):
+        fitting = [[(N * K, (N, K)) for N, K in most if N >= n and K >= k] for n, k in own]
+        if not all(fitting):
+            raise ValueError(f"a structure with {own[fitting.index([])]} atoms and slots fits none of the shapes {most}")
+        return [min(shapes)[1] for shapes in fitting]
     members = {shape: own.count(shape) for shape in set(own)}
     becomes = {shape: shape for shape in members}
 

@@ -14,7 +14,7 @@ import os
 import tempfile
 from contextlib import nullcontext
 from dataclasses import dataclass, field
-from functools import partial
+from functools import lru_cache, partial
 from importlib import resources
 from pathlib import Path
 from typing import NamedTuple
@@ -29,10 +29,12 @@ from ase.calculators.calculator import Calculator, all_changes
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.stress import full_3x3_to_voigt_6_stress
 
-from . import dimenet, graph as graphs, repulsion
+from . import allocator, dimenet, graph as graphs, repulsion
 
 WEIGHTS = resources.files("tlmlp") / "weights"
 FORMAT = 1
+
+allocator.keep_freed_memory()
 
 
 class Prediction(NamedTuple):
@@ -49,23 +51,35 @@ def energy_forces(config, params, graph, core=None):
     n_elements = len(params["dimenet/embedding"]["elements"])
     network = dimenet.transform(config, n_elements)
 
-    def energy(vectors):
-        moved = graph._replace(vectors=vectors)
-        energies = network.apply(params, moved)
-        if core is not None:
-            energies += repulsion.energies(moved, *core)
-        return energies.sum(), energies
+    def energies(moved):
+        out = network.apply(params, moved)
+        return out if core is None else out + repulsion.energies(moved, *core)
 
-    g, energies = jax.grad(energy, has_aux=True)(graph.vectors)  # [N, K, 3], ∂E/∂r of each bond
+    return differentiate(energies, graph)
+
+
+def differentiate(energies, graph):
+    """Prediction of a function of Graph that gives the energy [N] in eV of each atom."""
+
+    def energy(vectors):
+        out = energies(graph._replace(vectors=vectors))
+        return out.sum(), out
+
+    g, out = jax.grad(energy, has_aux=True)(graph.vectors)  # [N, K, 3], ∂E/∂r of each bond
     N, K = graph.neighbors.shape
     g_other = dimenet.swap(g.reshape(N * K, 3), graph.reverse.reshape(-1)).reshape(N, K, 3)
     virial = jax.ops.segment_sum(
         jnp.einsum("iax,iay->ixy", graph.vectors, g), graph.structure, len(graph.volume), indices_are_sorted=True
     )
-    return Prediction(energies, (g - g_other).sum(1), virial)
+    return Prediction(out, (g - g_other).sum(1), virial)
 
 
 predict = jax.jit(energy_forces, static_argnums=0)
+
+
+def on_device(graph):
+    """The Graph as jax arrays, all there: a call that waits for its arguments computes in another thread (tlmlp.allocator)."""
+    return jax.block_until_ready(jax.device_put(graph))
 
 
 class Errors(NamedTuple):
@@ -98,7 +112,7 @@ class Potential:
     params: dict = field(repr=False)  # haiku weights, float32
     reference: tuple  # eV per atom and element, added to the network's energies
     trained: tuple = ()  # the elements it has seen in training
-    core: float = 0.0  # Å, the shortest distance it has seen in training; below it nuclei repel (see tlmlp.repulsion)
+    core: float = 0.0  # Å, shorter than any distance of the training data; below it nuclei repel (see tlmlp.repulsion)
     info: dict = field(default_factory=dict, repr=False)  # recipe, data, seed, errors: whatever rebuilds it
 
     @classmethod
@@ -109,7 +123,7 @@ class Potential:
         unknown = [e for e in elements if e not in ase.data.atomic_numbers or e == "X"]
         if not elements or unknown or len(set(elements)) < len(elements):
             raise ValueError(f"elements must be different chemical symbols such as ('Si', 'Ge'), not {elements!r}")
-        params = jax.tree.map(np.asarray, jax.jit(_initialiser(config, elements))(jax.random.key(seed)))
+        params = jax.tree.map(np.asarray, _compiled_initialiser(config, elements)(jax.random.key(seed)))
         return cls(config, elements, params, (0.0,) * len(elements))
 
     def replace(self, **changes):
@@ -197,14 +211,17 @@ class Potential:
         """
         return PotentialCalculator(self, dtype, skin)
 
-    def predict(self, frames):
-        """The same structures [list of ase.Atoms] carrying this potential's energy, energies, forces and stress."""
+    def predict(self, frames, shapes=3):
+        """The same structures [list of ase.Atoms] carrying this potential's energy, energies, forces and stress.
+
+        shapes: how many padded shapes to compile for at most, or the shapes (tlmlp.graph.shapes_of).
+        """
         for atoms in frames:
             self.check_elements(atoms)
         tight = [graphs.from_atoms(atoms, self.elements, self.config.cutoff) for atoms in frames]
         out, core = [], self.repulsion()
-        for atoms, graph, (N, K) in zip(frames, tight, graphs.few_shapes(tight, 3)):
-            p = predict(self.config, self.params, graphs.join([graph], N, K), core)
+        for atoms, graph, (N, K) in zip(frames, tight, graphs.few_shapes(tight, shapes)):
+            p = predict(self.config, self.params, on_device(graphs.join([graph], N, K)), core)
             energies, forces, virial = (np.asarray(x, float) for x in p)
             out.append(_carrying(atoms, self._results(atoms, energies, forces, virial[0])))
         return out
@@ -216,9 +233,9 @@ class Potential:
             results["stress"] = full_3x3_to_voigt_6_stress(virial) / atoms.get_volume()
         return results
 
-    def evaluate(self, frames):
+    def evaluate(self, frames, shapes=3):
         """Errors against the energy, forces and stress that `frames` carry, in all and for each info["group"]."""
-        predicted = self.predict(frames)
+        predicted = self.predict(frames, shapes)
         groups = [atoms.info.get("group") for atoms in frames]
         names = sorted({g for g in groups if g is not None})
         pairs = list(zip(frames, predicted))
@@ -232,6 +249,12 @@ def _initialiser(config, elements):
     pair = ase.Atoms(elements[0] + "2", [(0, 0, 0), (0, 0, 2)])
     graph = graphs.from_atoms(pair, elements, config.cutoff)
     return lambda key: dimenet.transform(config, len(elements)).init(key, graph)
+
+
+@lru_cache(maxsize=8)
+def _compiled_initialiser(config, elements):
+    """The same, compiled once for all seeds: it takes some ten seconds."""
+    return jax.jit(_initialiser(config, elements))
 
 
 def shipped():
@@ -298,7 +321,7 @@ class PotentialCalculator(Calculator):
         self._refresh(self.atoms)
         graph = graphs.from_topology(self.atoms, self._topology, p.elements, self.dtype)
         with self._precision():
-            out = predict(p.config, self._params, graph, self._core)
+            out = predict(p.config, self._params, on_device(graph), self._core)
             energies, forces, virial = (np.asarray(x, float) for x in out)
         self.results = p._results(self.atoms, energies, forces, virial[0])
 

@@ -1,9 +1,10 @@
 """What keeps atoms apart where no data does.
 
 A network knows nothing of distances that its training data never showed, and may well have holes there: in a hot liquid two
-atoms then fall into one another. Below the shortest distance of the training data, `core` (Å), the screened Coulomb repulsion
-of two nuclei is therefore added to what the network says, and switched off smoothly as d -> core. At all distances that the
-network was trained on it is exactly zero, so it changes no training.
+atoms then fall into one another. Below a distance `core` (Å), the screened Coulomb repulsion of two nuclei is therefore added
+to what the network says, and switched off smoothly as d -> core. `core` is four fifths of the shortest covalent bond, where
+even hot liquids hardly get, or the shortest distance of the training data where that is less. So the repulsion changes no
+training, and potentials trained on little and on much data have the same.
 
     V(d) = u(d/core) Z_1 Z_2 e²/(4πε0 d) φ(d/a),   φ(x) = Σ_k c_k exp(-b_k x),   a = 0.46850 Å / (Z_1^0.23 + Z_2^0.23)
 
@@ -12,6 +13,7 @@ Source: Ziegler, Biersack & Littmark, The Stopping and Range of Ions in Matter (
 
 import jax.numpy as jnp
 from ase import units
+from ase.data import covalent_radii
 from ase.neighborlist import neighbor_list
 
 from .bessel import envelope
@@ -38,6 +40,8 @@ def energies(graph, charges, core):
     return 0.5 * jnp.where(inside, V, 0).sum(-1)
 
 
-def shortest_distance(frames, cutoff):
-    """Shortest distance in Å between two atoms of a dataset; `cutoff` where no two are nearer."""
-    return float(min((neighbor_list("d", atoms, cutoff).min(initial=cutoff) for atoms in frames), default=cutoff))
+def core_of(frames, cutoff):
+    """Distance in Å below which nuclei repel, for a potential trained on `frames`; at most `cutoff`."""
+    shortest = (neighbor_list("d", atoms, cutoff).min(initial=cutoff) for atoms in frames)
+    bonds = (2 * covalent_radii[atoms.numbers].min() for atoms in frames)
+    return float(min(min(shortest), 0.8 * min(bonds)))

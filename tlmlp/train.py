@@ -134,12 +134,12 @@ def schedule(step, steps, peak):
     if step < warm:
         return peak * (step + 1) / warm
     x = (step - warm) / max(1, steps - warm)
-    return peak * (0.01 + 0.99 * 0.5 * (1 + np.cos(np.pi * x)))
+    return float(peak * (0.01 + 0.99 * 0.5 * (1 + np.cos(np.pi * x))))  # a numpy number would be a type of its own to jax.jit
 
 
 def fit(
     potential, train, valid=None, steps=2000, trainable=None, seed=0, learning_rate=2e-3, batch_size=1, weights=Weights(),
-    final_weights=Weights(energy=50.0), average=0.995, clip=5.0, report_every=None, validate_every=None, checkpoint=None,
+    final_weights=Weights(energy=50.0), average=0.995, clip=5.0, report_every=None, validate_every=None, checkpoint=None, shapes=3,
 ):  # fmt: skip
     """Train a Potential on a dataset; yields Progress, each with the `.potential` so far.
 
@@ -149,7 +149,8 @@ def fit(
     weight average per step (0.99 for hundreds of steps, 0.999 for tens of thousands); clip: longest gradient allowed, in
     units of its running mean; report_every, validate_every: steps between two Progress and between
     two validations (default: 50 reports, 20 validations in all); checkpoint: a file to save to at every validation and to
-    resume from, with the same numbers as an uninterrupted run.
+    resume from, with the same numbers as an uninterrupted run; shapes: how many padded shapes of structures to compile for at
+    most, or the shapes themselves (tlmlp.graph.shapes_of a larger dataset, so that every part of it runs the same program).
 
     The same seed gives the same numbers on the same machine. Raises ValueError for bad data or settings, before anything is
     compiled, and FloatingPointError when the loss stops being a number.
@@ -190,26 +191,26 @@ def fit(
     seen = {symbol for atoms in train for symbol in atoms.get_chemical_symbols()}
     potential = potential.replace(
         trained=tuple(e for e in potential.elements if e in seen | set(potential.trained)),
-        core=repulsion.shortest_distance(train, potential.config.cutoff),
+        core=repulsion.core_of(train, potential.config.cutoff),
     )
     resumed = _load_checkpoint(checkpoint, settings, start(start_params), potential) if checkpoint else None
     if resumed:
         state, potential, best, best_step, best_rmse = resumed
     else:
-        potential = shift_reference(potential, train)
+        potential = shift_reference(potential, train, shapes)
         state, best, best_step, best_rmse = start(start_params), potential, 0, np.inf
 
     def averaged(state):
         params = hk.data_structures.merge(jax.tree.map(np.asarray, state.average), frozen)
         now = potential.replace(params=hk.data_structures.to_mutable_dict(params))
-        return now if final_weights.energy else shift_reference(now, train)
+        return now if final_weights.energy else shift_reference(now, train, shapes)
 
     if state.step == steps:  # a checkpoint of a finished training: what it reached is not lost
         nan = float("nan")
         yield Progress(steps, steps, 0.0, 0.0, nan, nan, nan, None, averaged(state), best, best_step)
         return
 
-    examples = _examples(potential, train, batch_size)
+    examples = _examples(potential, train, batch_size, shapes)
     clock, since, metrics = time.perf_counter(), int(state.step), []
     for step in range(since, steps):
         example = examples[_order(seed, step, len(examples))]
@@ -228,7 +229,7 @@ def fit(
             )
         metrics, now, errors = [], averaged(state), None
         if valid and (done % validate_every == 0 or last):
-            errors = now.evaluate(valid)
+            errors = now.evaluate(valid, shapes)
             if errors.force_rmse < best_rmse:
                 best, best_step, best_rmse = now, done, errors.force_rmse
         if not valid:
@@ -241,24 +242,24 @@ def fit(
         )
 
 
-def shift_reference(potential, frames, most=64):
+def shift_reference(potential, frames, shapes=3, most=64):
     """A Potential whose reference energies best fit the energies that `frames` carry, elements unseen there unchanged.
 
     Least squares on what the network leaves; `most` frames, spread over the dataset, are enough for one number an element.
     """
     frames = [frames[i] for i in np.linspace(0, len(frames) - 1, min(most, len(frames))).astype(int)]
     counts = np.array([[a.get_chemical_symbols().count(e) for e in potential.elements] for a in frames], float)
-    predicted = np.array([a.get_potential_energy() for a in potential.replace(trained=()).predict(frames)])
+    predicted = np.array([a.get_potential_energy() for a in potential.replace(trained=()).predict(frames, shapes)])
     residual = np.array([a.get_potential_energy() for a in frames]) - predicted
     size = counts.sum(1)  # per atom, so that a large cell does not outvote a small one
     shift = np.linalg.lstsq(counts / size[:, None], residual / size, rcond=None)[0]
     return potential.replace(reference=tuple(float(r + s) for r, s in zip(potential.reference, shift)))
 
 
-def _examples(potential, frames, batch_size):
-    """Padded (Graph, Labels) pairs of `batch_size` structures each, in three shapes at most."""
+def _examples(potential, frames, batch_size, shapes):
+    """Padded (Graph, Labels) pairs of `batch_size` structures each, in few shapes."""
     tight = [graphs.from_atoms(a, potential.elements, potential.config.cutoff) for a in frames]
-    shapes = graphs.few_shapes(tight, 3)
+    shapes = graphs.few_shapes(tight, shapes)
     order = sorted(range(len(frames)), key=lambda i: shapes[i])
     out = []
     for shape in sorted(set(shapes)):

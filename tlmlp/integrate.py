@@ -1,0 +1,242 @@
+"""One step of molecular dynamics, and many of them in one compiled function; made of jax-md's parts.
+
+    velocity Verlet   p += F dt/2,  r += p/m dt,  F = F(r),  p += F dt/2
+    Langevin (BAOAB)  p += F dt/2,  r += p/m dt/2,  p = c p + sqrt((1 - c²) m kT) ξ,  r += p/m dt/2,  F = F(r),  p += F dt/2
+    Nosé-Hoover       half a step of a chain of thermostats, velocity Verlet, half a step of the chain
+    NPT               the same with a second chain and a cell that breathes, V = V_0 exp(3 ε), p_ε = W dε/dt:
+                      dp_ε/dt = (1 + 3/N_f) Σ p²/m - ∂E/∂ε - 3 P V
+
+| symbol | name here | |
+|---|---|---|
+| r, p, F, m | position, momentum, force, mass | [N, 3], [N, 1]; total momentum 0, so N_f = 3 N - 3 degrees of freedom |
+| c = exp(-dt/τ), ξ | damping τ, key | ξ depends on the seed and the number of the step alone |
+| ε, p_ε, W | strain, strain_momentum | W = (N_f + 3) kT τ_b² |
+
+Units here are ASE's: Å, eV, amu, and for times Å sqrt(amu/eV) = 10.18 fs.
+
+Source: Leimkuhler & Matthews, Appl. Math. Res. Express 2013, 34 (BAOAB); Martyna et al., Mol. Phys. 87, 1117 (1996) and
+Tuckerman et al., J. Phys. A 39, 5629 (2006) (chains, NPT). jax_md.simulate has all three ensembles; its NPT evaluates energies
+twice a step, and its chains count 3 N degrees of freedom, so here its parts are put together once more.
+"""
+
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax_md import dataclasses, simulate
+
+from . import neighbors, potential as potentials, stillinger_weber
+
+CHAIN = 3  # thermostats in a chain
+
+
+class Job(NamedTuple):
+    """What a program is compiled for."""
+
+    ensemble: str  # "nve", "langevin", "nose-hoover" or "npt"
+    kind: str  # "network" or "stillinger-weber"
+    spec: Any  # tlmlp.Config, or the row of tlmlp.elements
+    dtype: str  # of the potential; positions and momenta are always float64
+    plan: neighbors.Plan
+
+
+class System(NamedTuple):
+    """What stays the same during a run."""
+
+    weights: Any  # of the network; None
+    core: Any  # its repulsion; None
+    species: jax.Array  # [N] int32
+    radii: jax.Array  # [N] Å, see neighbors.graph_of
+    cell: jax.Array  # [3, 3] Å, at strain 0
+    pbc: jax.Array  # [3] bool; vacuum in the other directions
+    seed: jax.Array  # a jax.random key
+
+
+class Drive(NamedTuple):
+    """What may change from chunk to chunk, without compiling anew."""
+
+    timestep: jax.Array
+    kT: jax.Array  # eV
+    pressure: jax.Array  # eV/Å^3
+    damping: jax.Array
+    barostat_damping: jax.Array
+    hottest: jax.Array  # eV, kinetic energy that ends a chunk
+
+
+@dataclasses.dataclass
+class State:
+    """What a step changes; jax-md's steps know position, momentum, force, mass and rng by these names."""
+
+    position: jax.Array  # [N, 3] Å, not wrapped
+    momentum: jax.Array  # [N, 3]
+    mass: jax.Array  # [N, 1] amu
+    force: jax.Array  # [N, 3] eV/Å
+    energy: jax.Array  # [] eV, without reference energies
+    virial: jax.Array  # [3, 3] eV, ∂E/∂strain
+    rng: jax.Array
+    chains: jax.Array  # [2, 2, CHAIN] position and momentum of the chains of atoms and cell
+    strain: jax.Array  # [] ε
+    strain_momentum: jax.Array  # []
+    listing: neighbors.Listing
+    problem: jax.Array  # [] bits of neighbors
+    most: jax.Array  # [] the largest number of neighbours so far
+    closest: jax.Array  # [] the smallest neighbors.Crowd.closest so far
+    distance: jax.Array  # [] Å, that distance
+    searches: jax.Array  # [] how often neighbours were searched
+
+
+def cell_of(system, state):
+    return system.cell * jnp.exp(state.strain)
+
+
+def kinetic_energy(state):
+    return 0.5 * jnp.sum(state.momentum**2 / state.mass)
+
+
+def evaluate(job, system, state):
+    """The State with force, energy and virial of its positions."""
+    plan, cell = job.plan, cell_of(system, state)
+    anew = neighbors.stale(plan, state.listing, state.position, cell)
+    listing, bits = jax.lax.cond(
+        anew,
+        lambda: neighbors.search(plan, state.listing.reach, state.position, cell, system.pbc),
+        lambda: (state.listing, jnp.zeros_like(state.problem)),
+    )
+    dtype = jnp.dtype(job.dtype)
+    graph, crowd = neighbors.graph_of(plan, listing, state.position, cell, system.species, system.radii, dtype)
+    if job.kind == "network":
+        energies, forces, virial = potentials.energy_forces(job.spec, system.weights, graph, system.core)
+    else:
+        energies, forces, virial = stillinger_weber.energy_forces(job.spec, graph)
+    wide = lambda x: x.astype(state.position.dtype)
+    nearer = crowd.closest < state.closest
+    return state.set(
+        force=wide(forces), energy=wide(energies).sum(), virial=wide(virial)[0], listing=listing,
+        problem=state.problem | bits | jnp.where(crowd.most > plan.slots, neighbors.SLOTS_FULL, 0),
+        most=jnp.maximum(state.most, crowd.most), closest=jnp.minimum(state.closest, crowd.closest),
+        distance=jnp.where(nearer, crowd.distance, state.distance), searches=state.searches + anew,
+    )  # fmt: skip
+
+
+def _move(position, distance):
+    return position + distance
+
+
+def _verlet(job, system, state, dt):
+    state = simulate.momentum_step(state, dt / 2)
+    state = simulate.position_step(state, _move, dt)
+    return simulate.momentum_step(evaluate(job, system, state), dt / 2)
+
+
+def _langevin(job, system, state, drive):
+    dt = drive.timestep
+    state = simulate.momentum_step(state, dt / 2)
+    state = simulate.position_step(state, _move, dt / 2)
+    state = simulate.stochastic_step(state, dt, drive.kT, 1 / drive.damping)
+    state = simulate.position_step(state, _move, dt / 2)
+    return simulate.momentum_step(evaluate(job, system, state), dt / 2)
+
+
+def _half_chain(dt, damping, freedom, kT, chain, momentum, mass):
+    """(chain, momentum) half a step later; chain [2, CHAIN], freedom: degrees of freedom of these momenta."""
+    fns = simulate.nose_hoover_chain(dt, CHAIN, 1, 1, damping)
+    kinetic = 0.5 * jnp.sum(momentum**2 / mass)
+    chain = simulate.NoseHooverChain(chain[0], chain[1], chain[0], damping, kinetic, freedom)
+    momentum, chain = fns.half_step(momentum, fns.update_mass(chain, kT), kT)
+    return jnp.stack([chain.position, chain.momentum]), momentum
+
+
+def _nose_hoover(job, system, state, drive):
+    freedom = 3 * len(state.position) - 3
+    half = partial(_half_chain, drive.timestep, drive.damping, freedom, drive.kT)
+    chain, p = half(state.chains[0], state.momentum, state.mass)
+    state = _verlet(job, system, state.set(momentum=p), drive.timestep)
+    chain, p = half(chain, state.momentum, state.mass)
+    return state.set(chains=state.chains.at[0].set(chain), momentum=p)
+
+
+def barostat_mass(state, drive):
+    return 3 * len(state.position) * drive.kT * drive.barostat_damping**2  # N_f + 3 = 3 N
+
+
+def _npt(job, system, state, drive):
+    dt, freedom = drive.timestep, 3 * len(state.position) - 3
+    alpha, W = 1 + 3 / freedom, barostat_mass(state, drive)
+    atoms = partial(_half_chain, dt, drive.damping, freedom, drive.kT, mass=state.mass)
+    walls = partial(_half_chain, dt, drive.barostat_damping, 1, drive.kT, mass=W)
+    sinhc = lambda x: 1 + x**2 / 6 + x**4 / 120  # sinh(x)/x; x is the strain of one step
+
+    def push(state):  # p_ε and p by half a step; the two orders are each other's mirror image
+        volume = jnp.abs(jnp.linalg.det(cell_of(system, state)))
+        return alpha * 2 * kinetic_energy(state) - jnp.trace(state.virial) - 3 * drive.pressure * volume
+
+    def kick(state):
+        x = alpha * state.strain_momentum / W * dt / 4
+        p = state.momentum * jnp.exp(-2 * x) + dt / 2 * state.force * jnp.exp(-x) * sinhc(x)
+        return state.set(momentum=p)
+
+    thermostat, p = atoms(state.chains[0], state.momentum)
+    barostat, p_strain = walls(state.chains[1], state.strain_momentum)
+    state = state.set(momentum=p, strain_momentum=p_strain)
+    state = kick(state.set(strain_momentum=state.strain_momentum + dt / 2 * push(state)))
+    x = state.strain_momentum / W * dt
+    state = state.set(
+        position=state.position * jnp.exp(x) + dt * state.momentum / state.mass * jnp.exp(x / 2) * sinhc(x / 2),
+        strain=state.strain + x,
+    )
+    state = kick(evaluate(job, system, state))
+    state = state.set(strain_momentum=state.strain_momentum + dt / 2 * push(state))
+    thermostat, p = atoms(thermostat, state.momentum)
+    barostat, p_strain = walls(barostat, state.strain_momentum)
+    return state.set(chains=jnp.stack([thermostat, barostat]), momentum=p, strain_momentum=p_strain)
+
+
+STEPS = {
+    "nve": lambda job, system, state, drive: _verlet(job, system, state, drive.timestep),
+    "langevin": _langevin,
+    "nose-hoover": _nose_hoover,
+    "npt": _npt,
+}
+
+
+def conserved(job, system, state, drive):
+    """Energy in eV, without reference energies, that exact dynamics would keep; nan for Langevin."""
+    energy, N = state.energy + kinetic_energy(state), len(state.position)
+
+    def chain(chain, damping, freedom):
+        masses = drive.kT * damping**2 * jnp.array([freedom] + [1] * (CHAIN - 1))
+        return jnp.sum(chain[1] ** 2 / (2 * masses)) + drive.kT * (freedom * chain[0, 0] + chain[0, 1:].sum())
+
+    if job.ensemble == "langevin":
+        return energy * jnp.nan
+    if job.ensemble in ("nose-hoover", "npt"):
+        energy += chain(state.chains[0], drive.damping, 3 * N - 3)
+    if job.ensemble == "npt":
+        energy += chain(state.chains[1], drive.barostat_damping, 1)
+        energy += drive.pressure * jnp.abs(jnp.linalg.det(cell_of(system, state)))
+        energy += state.strain_momentum**2 / (2 * barostat_mass(state, drive))
+    return energy
+
+
+@partial(jax.jit, static_argnames="job")
+def chunk(job, system, state, drive, first, steps):
+    """(steps done, State, conserved energy): `steps` steps, the first of them number `first`; fewer where one went wrong.
+
+    With a timestep of 0 nothing moves, and forces are evaluated for the first time.
+    """
+
+    def sound(carry):
+        done, state = carry
+        fine = (state.problem == 0) & jnp.isfinite(state.energy) & (state.closest >= 1)
+        return (done < steps) & fine & (kinetic_energy(state) <= drive.hottest)
+
+    def body(carry):
+        done, state = carry
+        state = state.set(rng=jax.random.fold_in(system.seed, first + done))
+        state = STEPS[job.ensemble](job, system, state, drive)
+        drift = state.momentum.sum(0) / state.mass.sum()
+        return done + 1, state.set(momentum=state.momentum - drift * state.mass)
+
+    done, state = jax.lax.while_loop(sound, body, (jnp.zeros((), jnp.int32), state))
+    return done, state, conserved(job, system, state, drive)
