@@ -324,3 +324,28 @@ def check_constant(answer):
     if abs(value) < 1e-9:
         return Verdict(True, "a constant has no slope. This is why a reference energy can be fitted anew and no force moves.")
     return Verdict(False, "a force is a slope of the energy; lift a hill by a metre, and how much steeper does it get?")
+
+
+def check_frequency(answer, known, length, energy, mass):
+    """A frequency (THz) that the law of corresponding states makes of a known one.
+
+    length, energy, mass: new over old, of lattice constants, energies and atoms' masses.
+    """
+    value, verdict = _answer(answer)
+    if verdict is not None:
+        return verdict
+    right = known * (energy / mass) ** 0.5 / length
+    close = lambda x: abs(value - x) < 0.01 * abs(x)
+    if close(right):
+        return Verdict(True, f"{right:.2f} THz: a spring constant is an energy over a length squared, and heavier atoms swing slower.")
+    for wrong, words in (
+        (known * (energy / mass) / length**2, "that is the ratio of squared frequencies: take the square root"),
+        (known * energy**0.5 / length, "and the mass? Germanium's atom is heavier"),
+        (known * (energy / mass) ** 0.5, "and the length? A spring constant is an energy over a length squared"),
+        (known * (1 / mass) ** 0.5, "the mass is right; now the spring constant, an energy over a length squared"),
+        (known * (energy * mass) ** 0.5 / length, "a heavier atom swings slower, not faster: divide by the mass"),
+        (known * (energy / mass) ** 0.5 * length, "a longer bond is a softer spring: divide by the length"),
+    ):
+        if close(wrong):
+            return Verdict(False, f"{words}.")
+    return Verdict(False, "a frequency is the square root of a spring constant over a mass. What are the units of a spring constant?")

@@ -1,6 +1,9 @@
 """What a person sees: figures, and widgets that work in the background while the notebook stays free."""
 
-from .figures import learning_curve, parity, picture_bases, picture_network, picture_slots
+from .curves import error_table, freezing, learning_curves
+from .explorer import TransferExplorer
+from .figures import learning_curve, likeness, parity, picture_bases, picture_network, picture_slots
 from .live import Live
+from .md import LiveMD
 from .training import Training
 from .watch import Watch, watch

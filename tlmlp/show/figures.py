@@ -359,3 +359,44 @@ def _sizes(params):
             block = parts[1] if len(parts) > 1 else name
             sizes[block] = sizes.get(block, 0) + int(np.size(w))
     return sizes
+
+
+# -- silicon and germanium ------------------------------------------------------------------------------------------------
+
+
+def likeness(silicon, germanium, cutoff=1.25):
+    """How alike two crystals are: distances in Å, distances in lattice constants, and the angles between bonds.
+
+    silicon, germanium: (list of ase.Atoms, lattice constant in Å) of each, crystals; cutoff: how far distances are counted, in
+    lattice constants. Bonds reach to 0.54 of them, halfway between first and second neighbours.
+    """
+    figure = Picture(10.6, 3.2)
+    far, scaled, angles = figure.subplots(1, 3)
+    for name, (frames, a) in dict(Si=silicon, Ge=germanium).items():
+        lengths, bends = [], []
+        for atoms in frames:
+            top = graphs.topology(atoms, cutoff * a)
+            vectors = top.vectors(atoms.positions)
+            d = np.where(top.mask, np.linalg.norm(vectors, axis=-1), np.inf)
+            lengths.append(d[top.mask])
+            for i in range(len(atoms)):
+                u = vectors[i, d[i] < 0.54 * a] / d[i, d[i] < 0.54 * a][:, None]
+                bends.append(np.rad2deg(np.arccos(np.clip((u @ u.T)[np.triu_indices(len(u), 1)], -1, 1))))
+        lengths, bends = np.concatenate(lengths), np.concatenate(bends)
+        look = dict(color=ELEMENT_COLOURS[name], lw=1.8, ls="-" if name == "Si" else "--", label=f"{name}, a = {a:.2f} Å")
+        for ax, values, unit in ((far, lengths, 1.0), (scaled, lengths / a, 1 / a)):
+            edges = np.linspace(0.35 * a, 0.95 * cutoff * a, 120) * unit
+            count = np.histogram(values, edges)[0] / np.diff(edges) / sum(map(len, frames))
+            ax.plot((edges[1:] + edges[:-1]) / 2, count, **look)
+            ax.set_ylim(0, max(1.25 * count.max(), ax.get_ylim()[1]))  # room for the legend
+        edges = np.linspace(70, 150, 61)
+        share = np.histogram(bends, edges, density=True)[0]
+        width = np.sqrt(np.mean((bends - 109.47) ** 2))
+        angles.plot((edges[1:] + edges[:-1]) / 2, share, **look | dict(label=f"{name}, width {width:.1f}°"))
+    far.set(xlabel="distance of two atoms (Å)", ylabel="neighbours per atom (1/Å)")
+    scaled.set(xlabel="distance (lattice constants a)", ylabel="neighbours per atom (1/a)")
+    angles.set(xlabel="angle between two bonds (°)", ylabel="share of all angles (1/°)")
+    for ax in (far, scaled, angles):
+        _quiet(ax)
+        ax.legend(frameon=False, fontsize=8.5)
+    return figure

@@ -1,0 +1,160 @@
+"""LiveMD without a browser: what its controls do to the simulation, and that it never sends faster than it is answered."""
+
+import time
+
+import ase.io
+import numpy as np
+import pytest
+from ase import units
+from ase.build import bulk
+
+import tlmlp
+from tlmlp.show import md, viewers
+
+SW = md.SW
+
+
+@pytest.fixture(scope="module")
+def live():
+    live = md.LiveMD(SW, temperature_K=300, viewer="canvas")
+    yield live
+    live.close()
+
+
+@pytest.fixture(autouse=True)
+def at_the_start(request):
+    yield
+    if "live" in request.fixturenames:
+        live = request.getfixturevalue("live")
+        live.stop()
+        live.wait()
+        until(lambda: live.snapshot is None)
+
+
+def until(condition, seconds=90):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it never happened"
+        time.sleep(0.02)
+
+
+def played(live, steps=20):
+    live.play()
+    until(lambda: live.snapshot is not None and live.snapshot.step > steps)
+
+
+def test_play_pause_step_stop(live):
+    played(live)
+    live.pause()
+    live.wait()
+    held = live.snapshot
+    time.sleep(0.2)
+    assert live.snapshot is held and live.health == "ok"
+    live.step().wait()
+    assert live.snapshot.step == held.step + 1
+    played(live, held.step + 1)
+    live.stop()
+    live.wait()
+    until(lambda: live.snapshot is None)
+    assert live._curves == [] and not live._frames
+
+
+def test_temperature_acts_while_it_runs(live):
+    played(live)
+    live._slider.value = 2500
+    until(lambda: live.snapshot.temperature_K > 1500)
+    assert live.running and live.snapshot.target_K == 2500
+    live._slider.value = 300
+
+
+def test_another_potential_takes_the_atoms_over(live):
+    played(live)
+    live.pause()
+    live.wait()
+    before = live.snapshot
+    live._potential.value = "si-sw-course"
+    live.step().wait()
+    after = live.snapshot
+    assert after.step == before.step + 1 and np.abs(after.positions - before.positions).max() < 0.1
+    atoms = after.atoms
+    atoms.calc = tlmlp.Potential.load("si-sw-course").calculator()
+    np.testing.assert_allclose(after.forces, atoms.get_forces(), atol=1e-4)
+    live._potential.value = SW
+
+
+def test_systems_are_what_they_are_called():
+    crystal, vacancy, slab = (md.structure("Ge", s, 5.65) for s in ("crystal", "vacancy", "slab"))
+    assert (len(crystal), len(vacancy)) == (64, 63) and slab.pbc.tolist() == [True, True, False]
+    for atoms in (crystal, vacancy, slab):  # large enough for the widest cutoff of a preset
+        heights = 1 / np.linalg.norm(np.linalg.inv(atoms.cell.complete().array), axis=0)
+        assert heights[atoms.pbc].min() >= 2 * tlmlp.Config("paper").cutoff
+    crystal = md.structure("Si", "crystal", 5.4309)
+    melt = md.molten(crystal, "Si")
+    wave = 2 * np.pi / 5.4309 * np.array([[2, 2, 0], [2, 0, 2], [0, 2, 2], [2, -2, 0]])
+    order = lambda atoms: np.mean(np.abs(np.exp(1j * atoms.positions @ wave.T).mean(0)) ** 2)
+    assert order(crystal) > 0.99 and order(melt) < 0.3
+
+
+def test_radial_distribution_counts_neighbours():
+    """The integral of 4π r² ρ g(r) over the first two shells of diamond: 4 and 12 neighbours."""
+    atoms = bulk("Si", "diamond", a=5.43, cubic=True).repeat(2)
+    r, g = md.radial_distribution(atoms, [atoms.positions, atoms.positions])
+    shell = 4 / 3 * np.pi * ((r + r[0]) ** 3 - (r - r[0]) ** 3) * 64 / atoms.get_volume() * g
+    assert shell[r < 3].sum() == pytest.approx(4) and shell[(r > 3) & (r < 4.2)].sum() == pytest.approx(12)
+
+
+def test_a_breakdown_lights_the_lamp_and_keeps_the_last_good_frame():
+    atoms = bulk("Si", "diamond", a=5.43, cubic=True).repeat(2)
+    atoms.positions[0] = atoms.positions[1] + [0, 0, 1.0]
+    live = md.LiveMD(SW, atoms=atoms, viewer="canvas")
+    live.play().wait()
+    until(lambda: "Two atoms came within 1.00 Å" in live.status.value)
+    assert "<b>stopped</b>" in live._lamp.value and live.health.startswith("Two atoms") and live.snapshot is None
+    live.close()
+
+
+def test_save(live, tmp_path):
+    with pytest.raises(ValueError, match="nothing to save yet"):
+        live.save(tmp_path / "none.extxyz")
+    played(live, 30)
+    live.pause()
+    live.wait()
+    frames = ase.io.read(live.save(tmp_path / "run.extxyz"), ":")
+    assert frames[0].info["step"] == 0 and frames[-1].info["step"] == live.snapshot.step
+    np.testing.assert_allclose(frames[-1].positions, live.snapshot.positions, atol=1e-7)
+    np.testing.assert_allclose(frames[-1].get_velocities() * units.fs, live.snapshot.velocities, atol=1e-7)
+
+
+@pytest.mark.parametrize("kind", ["nglview", "canvas"])
+def test_a_browser_that_does_not_answer_is_not_flooded(kind, monkeypatch):
+    """One frame is under way at most; the next is sent when it was drawn, or after some patience."""
+    clock = [0.0]
+    monkeypatch.setattr(viewers.time, "monotonic", lambda: clock[0])
+    atoms = bulk("Si", "diamond", a=5.43, cubic=True)
+    viewer = viewers.viewer(atoms, (300, 300), kind)
+    assert not viewer.ready  # nobody looks
+    if kind == "nglview":
+        viewer.widget.loaded = True
+        answer = lambda: viewer._answer(viewer.widget, {"type": "drawn", "data": viewer._asked}, [])
+    else:
+        answer = lambda: setattr(viewer.widget, "drawn", viewer.widget.asked)
+        answer()
+    assert viewer.ready
+    viewer.draw(atoms.positions)
+    assert not viewer.ready
+    answer()
+    assert viewer.ready
+    viewer.draw(atoms.positions, np.linspace(0, 1, 8))
+    clock[0] += viewers.PATIENCE + 0.1
+    assert viewer.ready
+
+
+def test_refuses():
+    with pytest.raises(ValueError, match="system must be one of 'crystal', 'melt', 'vacancy', 'slab', not 'gas'"):
+        md.LiveMD(system="gas")
+    with pytest.raises(ValueError, match="no potential 'si-sw' for Ge"):
+        md.LiveMD("si-sw", element="Ge")
+    with pytest.raises(ValueError, match="between 0 and 4000 K"):
+        md.LiveMD(temperature_K=-5)
+    with pytest.raises(ValueError, match="'nglview', 'canvas', not 'vmd'"):
+        md.LiveMD(viewer="vmd")

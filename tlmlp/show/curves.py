@@ -1,0 +1,209 @@
+"""Curves of test errors: as they grow, against the amount of data, against what is frozen.
+
+They draw rows: dicts as `tlmlp.sweep` and `tlmlp.race` write them, one for each training. Rows that differ in their seed alone
+are one line, their mean, in a band of one standard deviation.
+"""
+
+import numpy as np
+
+from .figures import BLUE, GREEN, GREY, ORANGE, Picture, _quiet
+
+STYLE = {  # of a method: colour, marker, words
+    "copied": (BLUE, "o", "transfer"),
+    "reduced": (GREEN, "^", "transfer, reduced units"),
+    "scratch": (ORANGE, "s", "scratch"),
+}
+AXIS = "test force MAE (meV/Å)"
+
+
+def race(current=(), earlier=(), precomputed=(), stale="", empty="", steps=None, size=(5.6, 2.9)):
+    """Force errors on held-out germanium against the training step.
+
+    current: rows of the newest run, thick; earlier: a list of lists of rows, thin; precomputed: rows that others computed,
+    dotted; stale: words that mark the newest run as one of other settings; empty: words where there is nothing to draw;
+    steps: where the axis ends at least.
+    """
+    figure = Picture(*size)
+    ax = figure.subplots()
+    _quiet(ax)
+    seen = []
+    for rows in earlier:
+        for method, group in _methods(rows):
+            at, mean, _ = _over_seeds(group)
+            ax.plot(at, mean, color=STYLE[method][0], lw=0.9, alpha=0.45, zorder=2)
+            seen.append(mean)
+    for method, group in _methods(precomputed):
+        colour, _, words = STYLE[method]
+        at, mean, spread = _over_seeds(group)
+        ax.fill_between(at, mean - spread, mean + spread, color=colour, alpha=0.10, lw=0, zorder=1)
+        label = f"precomputed {words}: {mean[-1]:.0f}" + (f" ± {spread[-1]:.0f}, {len(group)} seeds" if len(group) > 1 else "")
+        ax.plot(at, mean, ":", color=colour, lw=2, zorder=3, label=label)
+        seen.append(mean)
+    strength = 0.4 if stale else 1.0
+    for method, group in _methods(current):
+        colour, marker, words = STYLE[method]
+        at, mean, spread = _over_seeds(group)
+        if len(group) > 1:
+            ax.fill_between(at, mean - spread, mean + spread, color=colour, alpha=0.18 * strength, lw=0, zorder=3)
+            for row in group:
+                own = np.array(row["curve"], float)
+                ax.plot(own[:, 0], own[:, 1], color=colour, lw=0.8, alpha=0.6 * strength, zorder=3)
+        complete = sum(row["curve"][-1][0] >= row["steps"] for row in group)
+        label = f"{words}: {mean[-1]:.0f}" + (f" ± {spread[-1]:.0f}, {max(complete, 1)} seeds" if len(group) > 1 and complete > 1 else "")
+        ax.plot(at, mean, color=colour, marker=marker, ms=4.5, lw=2.2, alpha=strength, zorder=4, label=label)
+        seen.append(mean)
+    values = np.concatenate(seen) if seen else np.array([50.0, 500.0])
+    low, high = 0.85 * values.min(), 1.25 * values.max()
+    ax.set_yscale("log")
+    ax.set_ylim(low, high)
+    _plain_ticks(ax, low, high)
+    ends = [row["steps"] for row in [*current, *precomputed, *sum(map(list, earlier), [])]] + [steps or 1]
+    ax.set_xlim(-0.01 * max(ends), 1.01 * max(ends))
+    ax.set_xlabel("training step")
+    ax.set_ylabel(AXIS)
+    if seen and (current or precomputed):
+        ax.legend(loc="upper right", frameon=False, fontsize=9)
+    elif empty:
+        ax.text(0.5, 0.5, empty, transform=ax.transAxes, ha="center", va="center", color=GREY, fontsize=10)
+    if stale:
+        ax.set_title(stale, loc="left", fontsize=9.5, color="#B35900")
+    return figure
+
+
+def _methods(rows):
+    """[(method, its rows)], scratch last, so that it lies on top where lines meet."""
+    return [(m, [r for r in rows if r["method"] == m]) for m in ("copied", "reduced", "scratch") if any(r["method"] == m for r in rows)]
+
+
+def _over_seeds(rows):
+    """(steps, mean, standard deviation) of force MAE over rows, at the steps that all complete ones have.
+
+    A training under way is drawn by itself; it joins the mean when it is complete.
+    """
+    complete = [r for r in rows if r["curve"][-1][0] >= r["steps"]] or rows[:1]
+    common = set.intersection(*({point[0] for point in row["curve"]} for row in complete))
+    curves = np.array([[p[1] for p in row["curve"] if p[0] in common] for row in complete], float)
+    spread = curves.std(0, ddof=1) if len(curves) > 1 else np.zeros(curves.shape[1])
+    return np.array(sorted(common)), curves.mean(0), spread
+
+
+def _plain_ticks(ax, low, high):
+    for digits in ((1, 2, 5), (1, 1.5, 2, 3, 5, 7)):
+        ticks = [d * 10.0**e for e in range(-2, 6) for d in digits if low <= d * 10.0**e <= high]
+        if len(ticks) >= 4:
+            break
+    ax.set_yticks(ticks, [f"{t:g}" for t in ticks])
+    ax.minorticks_off()
+
+
+# -- precomputed sweeps -----------------------------------------------------------------------------------------------
+
+SOURCES = {"mlearn": "DFT (mlearn)", "stillinger-weber": "Stillinger-Weber"}
+SIZES = (5, 10, 20, 50, 100, 0)
+NOTHING = "no precomputed runs of this kind yet"
+
+
+def learning_curves(rows, size=None):
+    """Force errors on held-out germanium against the number of training structures, one panel a source.
+
+    rows: of tlmlp.sweep.rows("learning-curve"), or of "own-best", where each training counts with the learning rate that was
+    best on its own validation structures. The dashed line is transfer with ten structures, on to where scratch meets it.
+    """
+    rows = _own_best(rows)
+    sources, figure, axes = _panels(rows, size)
+    for source, ax in zip(sources, axes):
+        own = [r for r in rows if r["source"] == source]
+        for method, group in _methods(own):
+            colour, marker, words = STYLE[method]
+            sizes = [n for n in SIZES if any(r["n"] == n for r in group)]
+            means, spreads, most = _statistics([[r for r in group if r["n"] == n] for n in sizes])
+            at = [SIZES.index(n) for n in sizes]
+            ax.errorbar(at, means, spreads, color=colour, marker=marker, ms=5.5, lw=1.8, capsize=3, label=f"{words}, {most} seeds")
+            if method == "copied" and 10 in sizes:
+                level = means[sizes.index(10)]
+                ax.axhline(level, color=colour, ls="--", lw=1, alpha=0.7, zorder=1)
+        _finish(ax, own, SOURCES[source])
+        ax.set_xticks(range(len(SIZES)), [str(n or "all") for n in SIZES])
+        ax.set_xlabel("germanium structures to train on")
+    return figure
+
+
+def freezing(rows, size=None):
+    """Force errors on held-out germanium against the number of groups frozen, one panel a source, one line a data size.
+
+    rows: of tlmlp.sweep.rows("frozen"), with those of "learning-curve" for freezing nothing.
+    """
+    rows = [r for r in rows if r["method"] == "copied"]
+    sizes = sorted({r["n"] for r in rows if r["frozen"]})
+    rows = [r for r in rows if r["n"] in sizes]
+    sources, figure, axes = _panels(rows, size)
+    longest = max((r["frozen"] for r in rows), key=len, default=[])
+    names = ["nothing", *(f"+ {name.replace('_', ' ')}" for name in longest)]
+    for source, ax in zip(sources, axes):
+        own = [r for r in rows if r["source"] == source]
+        for n, colour, marker in zip(sizes, (BLUE, GREEN, ORANGE), "o^s"):
+            depths = sorted({len(r["frozen"]) for r in own if r["n"] == n})
+            means, spreads, most = _statistics([[r for r in own if r["n"] == n and len(r["frozen"]) == d] for d in depths])
+            ax.errorbar(depths, means, spreads, color=colour, marker=marker, ms=5.5, lw=1.8, capsize=3,
+                        label=f"{n} structures, {most} seeds")  # fmt: skip
+        _finish(ax, own, SOURCES[source])
+        ax.set_xticks(range(len(names)), names, rotation=25, ha="right", fontsize=8.5)
+        ax.set_xlabel("frozen")
+    return figure
+
+
+def error_table(rows, key="force_mae"):
+    """The numbers of `learning_curves` as text: mean ± standard deviation over seeds, in meV/Å."""
+    rows, lines = _own_best(rows), []
+    for source in (s for s in SOURCES if any(r["source"] == s for r in rows)):
+        lines.append(f"{SOURCES[source]:24}" + "".join(f"{n or 'all':>12}" for n in SIZES))
+        for method, group in _methods([r for r in rows if r["source"] == source]):
+            cells = []
+            for n in SIZES:
+                values = [r[key] for r in group if r["n"] == n]
+                means, spreads, _ = _statistics([[r for r in group if r["n"] == n]], key) if values else ([0], [0], 0)
+                cells.append(f"{means[0]:.0f} ± {spreads[0]:.0f}" if len(values) > 1 else f"{values[0]:.0f}" if values else "–")
+            lines.append(f"{STYLE[method][2]:24}" + "".join(f"{cell:>12}" for cell in cells))
+        lines.append("")
+    return "\n".join(lines[:-1]) or NOTHING
+
+
+def _own_best(rows):
+    """Of trainings that differ in their learning rate alone, the one with the smallest error on its validation structures."""
+    best = {}
+    for row in rows:
+        same = (row["source"], row["method"], row["n"], row["seed"], tuple(row["frozen"]))
+        rival = best.get(same)
+        if rival is None or (row.get("valid_force_rmse") or 0) < (rival.get("valid_force_rmse") or 0):
+            best[same] = row
+    return list(best.values())
+
+
+def _panels(rows, size):
+    sources = [s for s in SOURCES if any(r["source"] == s for r in rows)]
+    figure = Picture(*(size or (4.9 * max(1, len(sources)), 3.7 if sources else 0.8)))
+    axes = np.atleast_1d(figure.subplots(1, max(1, len(sources))))
+    if not sources:
+        axes[0].set_axis_off()
+        axes[0].text(0.5, 0.5, NOTHING, ha="center", va="center", color=GREY)
+    return sources, figure, axes
+
+
+def _statistics(groups, key="force_mae"):
+    """(means, standard deviations, the most seeds of a point) of groups of rows."""
+    values = [[r[key] for r in group] for group in groups]
+    spreads = [float(np.std(v, ddof=1)) if len(v) > 1 else 0.0 for v in values]
+    return [float(np.mean(v)) for v in values], spreads, max(map(len, values))
+
+
+def _finish(ax, rows, source):
+    _quiet(ax)
+    ax.set_yscale("log")
+    values = [r["force_mae"] for r in rows]
+    low, high = 0.85 * min(values), 1.25 * max(values)
+    ax.set_ylim(low, high)
+    _plain_ticks(ax, low, high)
+    steps = sorted({r["steps"] for r in rows})
+    ax.set_title(f"{source}: precomputed, {' or '.join(map(str, steps))} steps", fontsize=10)
+    ax.set_ylabel(AXIS)
+    ax.legend(frameon=False, fontsize=9)
