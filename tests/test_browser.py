@@ -1,13 +1,16 @@
-"""What a learner sees in the first minutes: the opening notebook in JupyterLab, in a real browser."""
+"""What a learner sees in JupyterLab, in a real browser: the first minutes, molecular dynamics, the explorer."""
 
 import io
 import time
 
 import browser
+import nbformat
 import numpy as np
 import pytest
 from conftest import ROOT
 from PIL import Image
+
+from tlmlp import datasets
 
 pytestmark = [
     pytest.mark.xdist_group("browser"),
@@ -43,4 +46,114 @@ def test_atoms_move_while_the_kernel_is_free():
             before = after
         assert moved[-2:] == [True, True], f"the viewer stands still: {moved}"
         assert differing(before, np.broadcast_to(before[0, 0], before.shape)) > 0.01, "the viewer shows no atoms"
+        assert browser.errors(page) == []
+
+
+def notebook(folder, *cells):
+    """A folder with one notebook of these cells."""
+    book = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
+    book.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3 (ipykernel)", "language": "python"}
+    nbformat.write(book, folder / "live.ipynb")
+    return folder
+
+
+def until(page, condition, seconds=60):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it never happened"
+        page.wait_for_timeout(400)
+
+
+@pytest.mark.parametrize("kind", ["nglview", "canvas"])
+def test_molecular_dynamics_in_the_hands_of_a_learner(tmp_path, kind):
+    """Play, another cell meanwhile, another temperature, Pause, Stop."""
+    cells = (f"import tlmlp\nlive = tlmlp.show.LiveMD('Stillinger-Weber', viewer={kind!r})\nlive", "print(6 * 7)")
+    with browser.lab(notebook(tmp_path, *cells)) as url, browser.page() as page:
+        browser.open_notebook(page, url("live.ipynb"))
+        browser.run_all(page)
+        browser.wait_idle(page)
+        atoms = browser.viewer(page) if kind == "nglview" else page.locator("canvas.tlmlp-canvas").first
+        plots = page.locator(".widget-image").first
+        atoms.wait_for(timeout=30_000)
+        button = lambda name: page.locator(".widget-button").filter(has_text=name).first
+        status = lambda words: page.get_by_text(words).first.is_visible()
+
+        shows = lambda image: differing(image, np.broadcast_to(image[0, 0], image.shape)) > 0.01
+        until(page, lambda: shows(picture(atoms)))
+        page.wait_for_timeout(2000)
+        at_rest, empty = picture(atoms), picture(plots)
+        button("Play").click()
+        until(page, lambda: differing(at_rest, picture(atoms)) > 1e-3 and differing(empty, picture(plots)) > 1e-3, 120)
+        page.locator(".jp-Notebook .jp-CodeCell").nth(1).click()
+        page.keyboard.press("Control+Enter")
+        browser.wait_idle(page, timeout=10)
+        assert "42" in page.locator(".jp-OutputArea-output").last.inner_text()
+        before = picture(atoms)
+        until(page, lambda: differing(before, picture(atoms)) > 1e-3)
+
+        page.locator(".widget-hslider").filter(has_text="thermostat").locator(".noUi-handle").press("End")
+        until(page, lambda: status("4000 K"))
+        button("Pause").click()
+        until(page, lambda: status("Paused."))
+        page.wait_for_timeout(1000)
+        held = picture(atoms)
+        page.wait_for_timeout(1500)
+        assert differing(held, picture(atoms)) < 1e-3
+        button("Stop").click()
+        until(page, lambda: status("back at the start"))
+        # Block by block, since nglview smooths edges less after a while. Hot atoms look different, those at the start do not.
+        blocks = lambda image: image[: len(image) // 8 * 8, : image.shape[1] // 8 * 8].reshape(len(image) // 8, 8, -1, 8, 3).mean((1, 3))
+        unlike = lambda image: differing(blocks(at_rest), blocks(image))
+        assert unlike(held) > 0.05
+        until(page, lambda: unlike(picture(atoms)) < 0.01)
+        assert browser.errors(page) == []
+
+
+def test_the_explorer_in_the_hands_of_a_learner(tmp_path):
+    """Sliders and blocks, Train, curves that grow while another cell runs, a control that moves, Stop."""
+    try:
+        datasets.mlearn("Ge", "test")
+    except (OSError, ValueError):
+        pytest.skip("needs the mlearn files: set TLMLP_DATA to a folder that holds mlearn/Si/training.json etc.")
+    cells = ("import tlmlp\nexplorer = tlmlp.show.TransferExplorer(precomputed=[])\nexplorer", "print(6 * 7)")
+    with browser.lab(notebook(tmp_path, *cells)) as url, browser.page(1400, 950) as page:
+        browser.open_notebook(page, url("live.ipynb"))
+        browser.run_all(page)
+        browser.wait_idle(page)
+        button = lambda name: page.locator(".widget-button").filter(has_text=name).first
+        block = lambda name: page.locator("button.tlmlp-block", has_text=name)
+        seen = lambda words: page.get_by_text(words).first.is_visible()
+        curves = page.locator(".widget-image").first
+        curves.wait_for(timeout=30_000)
+
+        slider = page.locator(".noUi-handle").first
+        slider.press("ArrowRight")
+        slider.press("ArrowRight")
+        until(page, lambda: "frozen" in block("interaction 1").inner_text() and seen("11 350 of 64 742 frozen"))
+        assert "frozen" not in block("interaction 2").inner_text()
+        block("embedding").click()
+        until(page, lambda: seen("9 040 of 64 742 frozen") and slider.get_attribute("aria-valuenow") in ("0", "0.0"))
+
+        empty = picture(curves)
+        button("Train").click()
+        until(page, lambda: seen("training, step"), 180)  # two programs are compiled
+        until(page, lambda: differing(empty, picture(curves)) > 1e-3)
+        begun = picture(curves)
+        page.locator(".jp-Notebook .jp-CodeCell").nth(1).click()
+        page.keyboard.press("Control+Enter")
+        browser.wait_idle(page, timeout=10)
+        assert "42" in page.locator(".jp-OutputArea-output").last.inner_text()
+        until(page, lambda: differing(begun, picture(curves)) > 1e-3)
+        assert "moved 0" in block("interaction 1").inner_text() and "%" in block("output 2").inner_text()
+
+        button("Stop").click()
+        until(page, lambda: seen("Stopped. After"), 5)
+        page.wait_for_timeout(1000)
+        held = picture(curves)
+        page.wait_for_timeout(3000)
+        assert differing(held, picture(curves)) < 1e-3 and button("Train").is_enabled()
+        page.get_by_role("button", name="50", exact=True).click()
+        until(page, lambda: differing(held, picture(curves)) > 1e-3)  # marked stale
+        button("Reset").click()
+        until(page, lambda: seen("All runs are forgotten") and differing(empty, picture(curves)) < 1e-3)
         assert browser.errors(page) == []

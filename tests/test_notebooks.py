@@ -30,6 +30,11 @@ assert course.check_force(force, atoms, atom=0, axis=0), course.check_force(forc
 assert course.check_constant(0)
 assert training.last.step >= 100
 """,
+    "02_germanium_transfer": """
+{solution}
+assert course.check_frequency(frequency, known=15.5, length=s, energy=e, mass=mass)
+assert set(mine) == {"transfer", "scratch"} and explorer.rows[0]["curve"][-1][0] == explorer.rows[0]["steps"]
+""",
 }
 
 

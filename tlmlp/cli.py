@@ -69,6 +69,33 @@ def list_():
         )
 
 
+@app.command()
+def sweep(
+    table: Annotated[str, typer.Argument(help="learning-curve, own-best, frozen or temperature")],
+    out: Annotated[Optional[Path], typer.Option(help="file of rows to write [default: TABLE.jsonl here]")] = None,
+    workers: Annotated[int, typer.Option(help="processes of one thread each")] = 2,
+    scheduler: Annotated[Optional[str], typer.Option(help="address of a dask scheduler instead of processes here")] = None,
+    source: Annotated[Optional[str], typer.Option(help="only the runs on this data: stillinger-weber or mlearn")] = None,
+):
+    """Train all runs of a table of the course. Rows are written as they come; stopped, the same command does the rest."""
+    from tlmlp import sweep as sweeps
+
+    out = out or Path(f"{table}.jsonl")
+    try:
+        from tqdm import tqdm
+
+        runs = [r for r in sweeps.table(table) if source in (None, r["source"])]
+        done = {sweeps.key(row) for row in sweeps.read(out)} if out.is_file() else set()
+        bar = tqdm(total=len(runs), initial=sum(sweeps.key(r) in done for r in runs), desc=table, unit="run", dynamic_ncols=True)
+        for row in sweeps.execute(runs, out, workers, scheduler):
+            bar.set_postfix_str(f"{row['source']} {row['method']} N={row['n'] or 'all'}: {row['force_mae']:.0f} meV/Å")
+            bar.update()
+        bar.close()
+    except (ValueError, OSError, RuntimeError, ImportError) as error:
+        typer.secho(f"tlmlp: {error}", fg="red", err=True)
+        raise typer.Exit(1) from None
+
+
 def _watch(progress, name):
     """Consume a training with a bar; returns the best potential."""
     from tqdm import tqdm

@@ -10,7 +10,7 @@ import tomllib
 from datetime import date
 from importlib import metadata
 
-from . import datasets
+from . import datasets, transfer
 from .dimenet import Config
 from .potential import WEIGHTS, Potential
 from .train import Weights, fit
@@ -32,24 +32,31 @@ def recipe(name):
 
 
 def frames(recipe):
-    """(train, valid, test) lists of ase.Atoms of a recipe."""
+    """(train, valid, test) lists of ase.Atoms of a recipe; valid is None where nothing is held out."""
     source, element = recipe["data"].split(":")
     seed = recipe["seed"]
-    if source == "mlearn":
-        train, test = datasets.mlearn(element, "train"), datasets.mlearn(element, "test")
+    if source in ("mlearn", "dft"):
+        load = getattr(datasets, source)
+        train, test = load(element, "train"), load(element, "test")
     elif source == "stillinger-weber":
         sample = lambda n, seed: datasets.stillinger_weber(element, n, tuple(recipe["temperatures"]), seed)
         train, test = sample(recipe["frames"], seed), sample(recipe["frames"] // 4, seed + 1000)
     else:
-        raise ValueError(f"data must be mlearn:ELEMENT or stillinger-weber:ELEMENT, not {recipe['data']!r}")
-    return *datasets.split(train, recipe["valid"], seed), test
+        raise ValueError(f"data must be mlearn:ELEMENT, dft:ELEMENT or stillinger-weber:ELEMENT, not {recipe['data']!r}")
+    if "n" in recipe:
+        train = datasets.subset(train, recipe["n"], seed)
+    return *(datasets.split(train, recipe["valid"], seed) if recipe["valid"] else (train, None)), test
 
 
 def run(name, checkpoint=None):
     """Train a recipe; yields the Progress of fit, the last one with `.best` as it should be saved, its header complete."""
     r = recipe(name)
     train, valid, test = frames(r)
-    potential = Potential.create(Config(r["config"]), r.get("elements", ("Si", "Ge")), r["seed"])
+    if "start" in r:
+        source = Potential.load(r["start"])
+        potential = transfer.start(source, r["data"].split(":")[1], train, r["reduced_units"])
+    else:
+        potential = Potential.create(Config(r["config"]), r.get("elements", ("Si", "Ge")), r["seed"])
     settings = {key: r[key] for key in FIT if key in r}
     settings |= {key: Weights(**r[key]) for key in ("weights", "final_weights") if key in r}
     started = time.perf_counter()
@@ -60,11 +67,11 @@ def run(name, checkpoint=None):
 
 
 def header(name, recipe, progress, test, seconds):
-    """What a file of weights says of its own making."""
+    """What a file of weights says of its own making, and of the transfer it started from."""
     errors = progress.best.evaluate(test)
     as_dict = lambda e: {k: round(v, 3) if isinstance(v, float) else v for k, v in e._asdict().items() if k != "groups"}
     return dict(
-        recipe=name, command=f"tlmlp train --recipe {name}", **recipe, best_step=progress.best_step,
+        recipe=name, command=f"tlmlp train --recipe {name}", **recipe, **progress.best.info, best_step=progress.best_step,
         test_errors=as_dict(errors) | {"groups": {k: as_dict(v) for k, v in errors.groups.items()}},
         units="energy meV/atom, force meV/Å, stress GPa", minutes_of_the_last_part=round(seconds / 60, 1),
         machine=f"{platform.machine()}, {os.cpu_count()} cores", date=str(date.today()),

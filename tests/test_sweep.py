@@ -1,0 +1,143 @@
+"""Sweeps: every run once, whatever dies on the way; and a run that says what it did."""
+
+import json
+import os
+import signal
+import sys
+import threading
+import time
+
+import cloudpickle
+import numpy as np
+import pytest
+
+from tlmlp import datasets, elements, sweep, transfer
+
+cloudpickle.register_pickle_by_value(sys.modules[__name__])  # workers cannot import a test
+
+
+def runs(n):
+    return [sweep.run(seed=seed) for seed in range(n)]
+
+
+def pretend(folder, slow=None):
+    """A perform that leaves a file for each attempt, and lets a run hang the first time."""
+
+    def perform(run):
+        attempts = len([name for name in os.listdir(folder) if name.startswith(f"{run['seed']}-")])
+        with open(f"{folder}/{run['seed']}-{attempts}", "w") as file:
+            file.write(str(os.getpid()))
+        time.sleep(60 if run["seed"] == slow and attempts == 0 else 0.1)
+        return run | {"force_mae": 1.5}
+
+    return perform
+
+
+def attempts(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+@pytest.fixture
+def folder(tmp_path):
+    (tmp_path / "attempts").mkdir()
+    return tmp_path / "attempts"
+
+
+def test_a_killed_worker_loses_its_own_run_alone(folder, tmp_path):
+    """Two processes; the one that performs run 1 is killed by force, as a machine out of memory would."""
+    killed = []
+
+    def kill():
+        while not (folder / "1-0").is_file() or not (folder / "1-0").read_text():
+            time.sleep(0.02)
+        killed.append(int((folder / "1-0").read_text()))
+        os.kill(killed[0], signal.SIGKILL)
+
+    threading.Thread(target=kill, daemon=True).start()
+    rows = list(sweep.execute(runs(6), tmp_path / "rows.jsonl", workers=2, perform=pretend(folder, slow=1)))
+    assert killed and sorted(row["seed"] for row in rows) == [0, 1, 2, 3, 4, 5]
+    assert sweep.read(tmp_path / "rows.jsonl") == rows
+    assert attempts(folder) == ["0-0", "1-0", "1-1", "2-0", "3-0", "4-0", "5-0"]
+
+
+def test_the_same_command_does_what_is_left(folder, tmp_path):
+    path = tmp_path / "rows.jsonl"
+    first = [run | {"force_mae": 2.0} for run in runs(2)]
+    path.write_text("".join(json.dumps(row) + "\n" for row in first) + '{"source": "mlearn", "cut of')
+    rows = list(sweep.execute(runs(4), path, workers=1, perform=pretend(folder)))
+    assert [row["seed"] for row in rows] == [2, 3] and attempts(folder) == ["2-0", "3-0"]
+    assert [row["seed"] for row in sweep.read(path)] == [0, 1, 2, 3]
+    assert list(sweep.execute(runs(4), path, workers=1, perform=pretend(folder))) == []
+
+
+def test_runs_that_fail_are_named_after_the_others_are_done(tmp_path):
+    def fragile(run):
+        if run["seed"] == 0:
+            raise FloatingPointError("the loss stopped being a number")
+        return run
+
+    with pytest.raises(RuntimeError, match="1 of 3 runs failed, the first with .*stopped being a number"):
+        list(sweep.execute(runs(3), tmp_path / "rows.jsonl", workers=1, perform=fragile))
+    assert sorted(row["seed"] for row in sweep.read(tmp_path / "rows.jsonl")) == [1, 2]
+
+
+@pytest.mark.parametrize("name", ["learning-curve", "own-best", "frozen", "temperature"])
+def test_tables_ask_for_each_run_once(name):
+    table = sweep.table(name)
+    assert len({sweep.key(run) for run in table}) == len(table) > 30
+    assert {run["source"] for run in table} == set(sweep.SILICON)
+
+
+def test_shipped_rows_belong_to_their_tables():
+    for name in ("learning-curve", "own-best", "frozen", "temperature"):
+        keys = {sweep.key(run) for run in sweep.table(name)}
+        for row in sweep.rows(name):
+            assert sweep.key(row) in keys and np.isfinite(row["force_mae"]) and row["date"] and row["machine"]
+
+
+@pytest.mark.parametrize(
+    "call, sentence",
+    [
+        (lambda: sweep.table("curve"), "no table 'curve'; there are learning-curve"),
+        (lambda: sweep.run(method="copy"), "method must be one of scratch, copied, reduced"),
+        (lambda: sweep.run(depth=2), "a run has no depth"),
+        (lambda: sweep.data("vasp"), "source must be one of stillinger-weber, mlearn"),
+    ],
+)
+def test_bad_input_is_one_sentence(call, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        call()
+
+
+def test_a_run_holds_out_what_it_says(monkeypatch):
+    """Validation comes out of the training structures, nested in the seed's order, and never out of the test set."""
+    from test_transfer import TINY, like_germanium
+
+    import tlmlp
+
+    source = tlmlp.Potential.load("si-sw-course")
+    frames = like_germanium(source, 12)
+    for atoms in frames:
+        atoms.info.update(phase="crystal", temperature=300.0, group="MD")
+    monkeypatch.setattr(sweep, "data", lambda source, element="Ge": (frames[:8], frames[8:]))
+    monkeypatch.setattr(tlmlp.Potential, "load", lambda name: tlmlp.Potential.create(TINY).replace(trained=("Si",)))
+    sweep._shapes.cache_clear()
+    potential, fitted, valid, _ = sweep.begin(sweep.run(n=5, validation=0.2, method="copied"))
+    ids = {id(atoms) for atoms in frames[:8]}
+    assert (len(fitted), len(valid)) == (4, 1) and {id(a) for a in fitted + valid} < ids
+    assert potential.info["transfer"]["source"] is None and not transfer.moved(potential, potential)["output_0"]
+    sweep._shapes.cache_clear()
+
+
+@pytest.mark.parametrize("element", ["Si", "Ge"])
+def test_shipped_frames_carry_the_labels_of_stillinger_weber(element):
+    train, test = sweep.data("stillinger-weber", element)
+    assert (len(train), len(test)) == (240, 48)
+    melting = elements.element(element).melting_temperature
+    for atoms in (train[0], train[-1], test[-1]):
+        again = atoms.copy()
+        again.calc = datasets.stillinger_weber_calculator(element)
+        # positions and forces are written with eight digits behind the point
+        np.testing.assert_allclose(again.get_forces(), atoms.get_forces(), atol=1e-6)
+        assert again.get_potential_energy() == pytest.approx(atoms.get_potential_energy(), abs=1e-6)
+        assert (atoms.info["phase"] == "liquid") == (atoms.info["temperature"] > melting)

@@ -1,0 +1,324 @@
+"""Sweeps: many independent trainings, on as many cores or machines as there are.
+
+A run is a dict that says all of one training; its row is the same dict with what came out. Runs know nothing of each other: a list
+of them goes through `dask.distributed`, each row is written the moment it is there, and a file that holds some rows already
+makes the same command do the rest.
+
+    table("learning-curve")       the runs of one table
+    execute(runs, "rows.jsonl")   do those that the file does not hold yet; yields rows
+    rows("learning-curve")        the rows that ship with the package
+
+Test structures take part in nothing but the errors that are reported.
+"""
+
+import json
+import os
+import platform
+import time
+from datetime import date
+from functools import lru_cache
+from importlib import metadata, resources
+from pathlib import Path
+
+import numpy as np
+from ase import Atoms
+from ase.calculators.singlepoint import SinglePointCalculator
+
+from . import datasets, graph as graphs, transfer
+from .dimenet import Config
+from .elements import element as _element
+from .potential import Potential
+from .train import Weights, fit
+
+SHIPPED = resources.files("tlmlp") / "sweeps"
+SIZES = (5, 10, 20, 50, 100, 0)  # training structures; 0: all
+METHODS = ("scratch", "copied", "reduced")  # random weights; silicon's; silicon's in germanium's units
+SILICON = {"stillinger-weber": "si-sw-course", "mlearn": "si-mlearn-course"}  # where a transfer starts
+REDUCED_TEMPERATURES = (0.18, 0.35, 0.6, 0.85, 1.2, 1.55)  # T / T_melting: crystals at four, liquids at two
+POINTS = 16  # of a curve of test errors
+FIT = dict(weights=Weights(energy=2.0, stress=0.01), final_weights=Weights(energy=50.0, stress=0.1), average=0.99)
+RUN = dict(
+    source="mlearn",  # of the germanium data, and of what its silicon learned: see SILICON
+    method="scratch",
+    n=10,  # training structures, validation included; 0: all
+    seed=0,  # of the subset, the weights, the order
+    steps=800,  # gradient steps, one structure each
+    learning_rate=2e-3,
+    frozen=(),  # groups
+    validation=0.0,  # share of the n structures held out, to choose the best step by
+    phase=None,  # "crystal" or "liquid": train on these alone
+)
+
+
+def table(name):
+    """The runs of a table, most telling first, so that a sweep cut short has seen a bit of everything.
+
+    learning-curve: every size, method and source, five seeds, equal steps. own-best: each side with four times the steps, its own
+    learning rate and early stopping. frozen: depths of freezing at 10 and 50 structures. temperature: trained on crystals
+    alone and on liquids alone. Raises ValueError for another name.
+    """
+    sources, out = SILICON, []
+    if name == "learning-curve":
+        for seed in range(5):
+            for n in SIZES:
+                out += [run(source=s, method=m, n=n, seed=seed) for s in sources for m in METHODS]
+    elif name == "own-best":
+        for seed in range(3):
+            for n in (10, 50, 0, 20, 5, 100):
+                own = dict(n=n, seed=seed, steps=3200, validation=0.2)
+                out += [
+                    run(source=s, method=m, learning_rate=rate, **own)
+                    for s in sources for m in METHODS for rate in (1e-3, 3e-3)
+                ]  # fmt: skip
+    elif name == "frozen":
+        names = transfer.groups(Potential.load("si-sw-course"))
+        for seed in range(5):
+            for n in (10, 50):
+                out += [
+                    run(source=s, method="copied", n=n, seed=seed, frozen=names[:depth])
+                    for s in sources for depth in range(1, len(names))
+                ]  # fmt: skip
+    elif name == "temperature":
+        for seed in range(3):
+            for phase in ("crystal", "liquid"):
+                out += [run(source=s, method=m, n=50, seed=seed, phase=phase) for s in sources for m in METHODS]
+    else:
+        raise ValueError(f"no table {name!r}; there are learning-curve, own-best, frozen and temperature")
+    return out
+
+
+def run(**changes):
+    """A run, complete: RUN with some values changed. ValueError for a name or a value that does not exist."""
+    if set(changes) - set(RUN):
+        raise ValueError(f"a run has no {', '.join(sorted(set(changes) - set(RUN)))}; it has {', '.join(RUN)}")
+    out = RUN | changes
+    for key, allowed in dict(source=tuple(SILICON), method=METHODS, phase=(None, "crystal", "liquid")).items():
+        if out[key] not in allowed:
+            raise ValueError(f"{key} must be one of {', '.join(map(str, allowed))}, not {out[key]!r}")
+    return out | {"frozen": list(out["frozen"])}
+
+
+def key(row):
+    """What identifies a run, of a run or of its row."""
+    return json.dumps({name: row[name] for name in RUN}, sort_keys=True)
+
+
+# -- data ------------------------------------------------------------------------------------------------------------------
+
+
+@lru_cache
+def data(source, element="Ge"):
+    """(train, test) lists of ase.Atoms of a source: "stillinger-weber" or "mlearn" (DFT).
+
+    Stillinger-Weber: 240 and 48 frames at the same reduced temperatures for every element, the test frames from
+    trajectories of their own. They ship with the package, as `sample` made them: it takes a minute or two.
+    """
+    if source == "mlearn":
+        return datasets.mlearn(element, "train"), datasets.mlearn(element, "test")
+    if source != "stillinger-weber":
+        raise ValueError(f"source must be one of {', '.join(SILICON)}, not {source!r}")
+    path = Path(str(SHIPPED / f"stillinger-weber-{_element(element).symbol}.extxyz.gz"))
+    if not path.is_file():
+        return sample(element)
+    frames = datasets.read(path)
+    parts = [[atoms for atoms in frames if atoms.info["split"] == split] for split in ("train", "test")]
+    for atoms in frames:
+        del atoms.info["split"]
+        atoms.info |= {k: v.item() for k, v in atoms.info.items() if isinstance(v, np.generic)}  # as they were before the file
+    return tuple(parts)
+
+
+def sample(element, path=None):
+    """(train, test) of Stillinger-Weber by molecular dynamics; written to `path`, where one is given, as `data` reads it."""
+    melting = _element(element).melting_temperature
+    temperatures = tuple(float(round(t * melting, -1)) for t in REDUCED_TEMPERATURES)
+    parts = tuple(datasets.stillinger_weber(element, n, temperatures, seed) for n, seed in ((240, 0), (48, 1000)))
+    if path is not None:
+        import ase.io  # half a second, for all the formats it knows
+
+        frames = []
+        for split, part in zip(("train", "test"), parts):
+            for atoms in part:
+                frame = Atoms(atoms.symbols, atoms.positions, cell=atoms.cell, pbc=True, info=atoms.info | dict(split=split))
+                labels = dict(energy=atoms.get_potential_energy(), forces=atoms.get_forces(), stress=atoms.get_stress())
+                frame.calc = SinglePointCalculator(frame, **labels)
+                frames.append(frame)
+        ase.io.write(path, frames, format="extxyz")
+    return parts
+
+
+@lru_cache
+def _shapes(source, element, elements, config, most):
+    """Padded shapes that hold all structures of a source, so that all its runs share one program."""
+    train, test = data(source, element)
+    return graphs.shapes_of(train + test, elements, config.cutoff, most)
+
+
+# -- one run -----------------------------------------------------------------------------------------------------------
+
+
+def begin(run, element="Ge", most=3):
+    """(potential before training, train, valid, shapes, at most `most` of them) of a run."""
+    train, _ = data(run["source"], element)
+    if run["phase"]:
+        train = [atoms for atoms in train if atoms.info["phase"] == run["phase"]]
+    if run["n"]:
+        train = datasets.subset(train, run["n"], run["seed"])
+    fitted, valid = train, None
+    if run["validation"]:
+        fitted, valid = datasets.split(train, max(1, round(run["validation"] * len(train))), run["seed"])
+    source = Potential.load(SILICON[run["source"]])
+    if run["method"] == "scratch":
+        potential = Potential.create(source.config, source.elements, run["seed"])
+        return potential, fitted, valid, _shapes(run["source"], element, source.elements, potential.config, most)
+    reduced = run["method"] == "reduced"
+    # the length first: shapes hang on the cutoff, and the cutoff on the whole training set's volume
+    ratio = transfer.lattice_ratio_of(source, data(run["source"], element)[0]) if reduced else None
+    config = transfer.rescale(source, ratio, 1.0).config if reduced else source.config
+    shapes = _shapes(run["source"], element, source.elements, config, most)
+    return transfer.start(source, element, fitted, reduced, ratio, shapes=shapes), fitted, valid, shapes
+
+
+def train(run, potential, fitted, valid, shapes):
+    """`fit` with the settings of a run, begun; yields 16 or 64 Progress, the latter where it validates."""
+    every = max(1, run["steps"] // (64 if valid else POINTS))
+    mask = transfer.freeze(potential, run["frozen"]) if run["frozen"] else None
+    yield from fit(
+        potential, fitted, valid, steps=run["steps"], trainable=mask, seed=run["seed"], shapes=shapes,
+        learning_rate=run["learning_rate"], report_every=every, validate_every=every, **FIT,
+    )  # fmt: skip
+
+
+def perform(run):
+    """The row of a run: the run, its curve of test errors, its errors by group and by temperature, what silicon it forgot."""
+    started, curve = time.perf_counter(), []
+    _, test = data(run["source"])
+    potential, fitted, valid, shapes = begin(run)
+    before = potential.evaluate(test, shapes) if run["method"] != "scratch" else None
+    for progress in train(run, potential, fitted, valid, shapes):
+        if progress.step % max(1, run["steps"] // POINTS):
+            continue  # a validation between two points of the curve
+        errors = progress.potential.evaluate(test, shapes)
+        curve.append([progress.step, *_round(errors.force_mae, errors.force_rmse, errors.energy_rmse)])
+    best = progress.best if run["validation"] else progress.potential
+    errors = best.evaluate(test, shapes)
+    row = run | dict(zip(("force_mae", "force_rmse", "energy_rmse"), _round(*_three(errors))))
+    row |= dict(
+        curve=curve, untrained=_round(*_three(before)) if before else None, temperatures=_by_temperature(best, test, shapes),
+        groups={name: _round(*_three(e)) for name, e in errors.groups.items()},
+        best_step=progress.best_step if run["validation"] else run["steps"],
+        valid_force_rmse=_round(best.evaluate(valid, shapes).force_rmse)[0] if valid else None,
+        silicon_force_mae=_round(_forgotten(best, run))[0] if run["method"] != "scratch" else None,
+        moved={k: round(v, 5) for k, v in transfer.moved(potential, best).items()},
+        seconds=round(time.perf_counter() - started, 1), machine=f"{platform.machine()}, {os.cpu_count()} cores",
+        date=str(date.today()), versions={p: metadata.version(p) for p in ("tlmlp", "jax")},
+    )  # fmt: skip
+    return row
+
+
+def _three(errors):
+    return errors.force_mae, errors.force_rmse, errors.energy_rmse
+
+
+def _round(*values):
+    return [round(float(v), 2) for v in values]
+
+
+def _by_temperature(potential, test, shapes):
+    """Force MAE and RMSE on the test frames of each temperature, as [temperature in K, phase, MAE, RMSE, frames]."""
+    kinds = sorted({(a.info["temperature"], a.info["phase"]) for a in test if a.info["temperature"]})
+    out = []
+    for kind in kinds:
+        part = [a for a in test if (a.info["temperature"], a.info["phase"]) == kind]
+        errors = potential.evaluate(part, shapes)
+        out.append([*kind, *_round(errors.force_mae, errors.force_rmse), len(part)])
+    return out
+
+
+def as_silicon(potential, source):
+    """A transferred potential as it speaks of silicon: what is in germanium's units is taken back to those of its `source`."""
+    scale = potential.info["transfer"]
+    back = transfer.rescale(potential, 1 / scale["length"], 1 / scale["energy"])
+    # 4.5 Å times s over s need not be 4.5 Å to the last bit, and would be compiled anew
+    return back.replace(config=source.config, trained=source.trained)
+
+
+def _forgotten(potential, run):
+    """Force MAE in meV/Å on silicon's test set."""
+    back = as_silicon(potential, Potential.load(SILICON[run["source"]]))
+    return back.evaluate(data(run["source"], "Si")[1]).force_mae
+
+
+# -- many runs -----------------------------------------------------------------------------------------------------------
+
+
+def execute(runs, path, workers=2, scheduler=None, perform=perform):
+    """Perform the runs that `path` holds no row of; yields each row, when it is written.
+
+    path: a file of JSON lines, appended to; workers: processes of one thread each, on this machine; scheduler: address of a
+    running dask scheduler instead, such as "tcp://node1:8786"; perform: what makes a row of a run. A worker that dies
+    loses its own run, which another one starts anew. Raises RuntimeError, after all others are done, when runs failed.
+    """
+    import dask
+    from distributed import Client, LocalCluster, as_completed
+
+    path = Path(path)
+    done = {key(row) for row in read(path)} if path.is_file() else set()
+    todo = [r for r in runs if key(r) not in done]
+    if not todo:
+        return
+    if path.is_file() and path.stat().st_size and not path.read_bytes().endswith(b"\n"):  # a line that was cut off: what follows starts a new one
+        with path.open("a") as file:
+            file.write("\n")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # One thread per worker, and one cache of compiled programs for all. It takes the place of dask's own settings, whose
+    # MALLOC_TRIM_THRESHOLD_ makes every step of a training map its memory afresh.
+    environment = {
+        "XLA_FLAGS": os.environ.get("XLA_FLAGS", "") + " --xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1",
+        "OMP_NUM_THREADS": "1",
+        "JAX_COMPILATION_CACHE_DIR": os.environ.get("JAX_COMPILATION_CACHE_DIR", str(path.parent.resolve() / ".jax")),
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.5",
+        "TF_CPP_MIN_LOG_LEVEL": "3",  # XLA takes two of its own preferences for features of the CPU, at every load
+    }
+    failed = []
+    with dask.config.set({"distributed.nanny.pre-spawn-environ": environment, "distributed.scheduler.allowed-failures": 3}):
+        cluster = None if scheduler else LocalCluster(n_workers=min(workers, len(todo)), threads_per_worker=1, dashboard_address=":0")
+        with Client(scheduler or cluster) as client, path.open("a", encoding="utf-8") as file:
+            futures = [client.submit(perform, r, pure=False, priority=-i) for i, r in enumerate(todo)]
+            for future in as_completed(futures):
+                if future.status == "error":
+                    failed.append(f"{future.exception()!r}")
+                    continue
+                row = future.result()
+                file.write(json.dumps(row) + "\n")
+                file.flush()
+                os.fsync(file.fileno())
+                future.release()
+                yield row
+        if cluster:
+            cluster.close()
+    if failed:
+        raise RuntimeError(f"{len(failed)} of {len(todo)} runs failed, the first with {failed[0]}; the others are in {path}")
+
+
+def read(path):
+    """Rows of a file of JSON lines; a last line that was cut off is left out."""
+    out = []
+    for line in Path(path).read_text(encoding="utf-8").splitlines():
+        try:
+            out.append(json.loads(line))
+        except json.JSONDecodeError:
+            continue
+    return out
+
+
+def rows(name):
+    """The rows of a table that ship with the package; empty where none do."""
+    path = Path(str(SHIPPED / f"{name}.jsonl"))
+    return read(path) if path.is_file() else []
+
+
+def mean_and_spread(values):
+    """(mean, standard deviation of the sample) of numbers; the latter nan for a single one."""
+    values = np.asarray(values, float)
+    return float(values.mean()), float(values.std(ddof=1)) if len(values) > 1 else float("nan")
