@@ -64,6 +64,19 @@ def until(page, condition, seconds=60):
         page.wait_for_timeout(400)
 
 
+def settled(page, locator):
+    """The picture once it no longer changes; frames on their way and nglview's smoothing of edges may take a while."""
+    last = [picture(locator)]
+
+    def still():
+        page.wait_for_timeout(1500)
+        last.append(picture(locator))
+        return differing(*last[-2:]) < 1e-3
+
+    until(page, still)
+    return last[-1]
+
+
 @pytest.mark.parametrize("kind", ["nglview", "canvas"])
 def test_molecular_dynamics_in_the_hands_of_a_learner(tmp_path, kind):
     """Play, another cell meanwhile, another temperature, Pause, Stop."""
@@ -95,10 +108,7 @@ def test_molecular_dynamics_in_the_hands_of_a_learner(tmp_path, kind):
         until(page, lambda: status("4000 K"))
         button("Pause").click()
         until(page, lambda: status("Paused."))
-        page.wait_for_timeout(1000)
-        held = picture(atoms)
-        page.wait_for_timeout(1500)
-        assert differing(held, picture(atoms)) < 1e-3
+        held = settled(page, atoms)
         button("Stop").click()
         until(page, lambda: status("back at the start"))
         # Block by block, since nglview smooths edges less after a while. Hot atoms look different, those at the start do not.
@@ -148,10 +158,8 @@ def test_the_explorer_in_the_hands_of_a_learner(tmp_path):
 
         button("Stop").click()
         until(page, lambda: seen("Stopped. After"), 5)
-        page.wait_for_timeout(1000)
-        held = picture(curves)
-        page.wait_for_timeout(3000)
-        assert differing(held, picture(curves)) < 1e-3 and button("Train").is_enabled()
+        held = settled(page, curves)
+        assert button("Train").is_enabled()
         page.get_by_role("button", name="50", exact=True).click()
         until(page, lambda: differing(held, picture(curves)) > 1e-3)  # marked stale
         button("Reset").click()
