@@ -252,6 +252,7 @@ if __name__ == "__main__":
         # Every structure asks for the same few programs of the sampler anew.
         os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(arguments.out.resolve() / ".jax"))
         os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.2")
+        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # at every load XLA takes two of its preferences for CPU features
         run(arguments.out, order(arguments.elements, arguments.train, arguments.test))
     elif arguments.command == "status":
         status(arguments.out)

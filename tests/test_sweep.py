@@ -15,6 +15,8 @@ from tlmlp import datasets, elements, sweep, transfer
 
 cloudpickle.register_pickle_by_value(sys.modules[__name__])  # workers cannot import a test
 
+TABLES = ("learning-curve", "own-best", "frozen", "temperature", "cutoff")
+
 
 def runs(n):
     return [sweep.run(seed=seed) for seed in range(n)]
@@ -81,7 +83,7 @@ def test_runs_that_fail_are_named_after_the_others_are_done(tmp_path):
     assert sorted(row["seed"] for row in sweep.read(tmp_path / "rows.jsonl")) == [1, 2]
 
 
-@pytest.mark.parametrize("name", ["learning-curve", "own-best", "frozen", "temperature"])
+@pytest.mark.parametrize("name", TABLES)
 def test_tables_ask_for_each_run_once(name):
     table = sweep.table(name)
     assert len({sweep.key(run) for run in table}) == len(table) > 30
@@ -89,7 +91,7 @@ def test_tables_ask_for_each_run_once(name):
 
 
 def test_shipped_rows_belong_to_their_tables():
-    for name in ("learning-curve", "own-best", "frozen", "temperature"):
+    for name in TABLES:
         keys = {sweep.key(run) for run in sweep.table(name)}
         for row in sweep.rows(name):
             assert sweep.key(row) in keys and np.isfinite(row["force_mae"]) and row["date"] and row["machine"]
@@ -101,6 +103,7 @@ def test_shipped_rows_belong_to_their_tables():
         (lambda: sweep.table("curve"), "no table 'curve'; there are learning-curve"),
         (lambda: sweep.run(method="copy"), "method must be one of scratch, copied, reduced"),
         (lambda: sweep.run(depth=2), "a run has no depth"),
+        (lambda: sweep.run(method="copied", cutoff="long"), "cutoff must be None, or short with reduced and long with scratch"),
         (lambda: sweep.data("vasp"), "source must be one of stillinger-weber, mlearn"),
     ],
 )
@@ -126,6 +129,11 @@ def test_a_run_holds_out_what_it_says(monkeypatch):
     ids = {id(atoms) for atoms in frames[:8]}
     assert (len(fitted), len(valid)) == (4, 1) and {id(a) for a in fitted + valid} < ids
     assert potential.info["transfer"]["source"] is None and not transfer.moved(potential, potential)["output_0"]
+    # a crystal without forces is never what a training stops by
+    for atoms in frames[1:8]:
+        atoms.calc.results["forces"][:] = 0
+    _, fitted, valid, _ = sweep.begin(sweep.run(n=8, validation=0.1, method="copied"))
+    assert len(fitted) == 7 and valid[0] is frames[0]
     sweep._shapes.cache_clear()
 
 

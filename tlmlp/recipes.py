@@ -56,7 +56,7 @@ def run(name, checkpoint=None):
         source = Potential.load(r["start"])
         potential = transfer.start(source, r["data"].split(":")[1], train, r["reduced_units"])
     else:
-        potential = Potential.create(Config(r["config"]), r.get("elements", ("Si", "Ge")), r["seed"])
+        potential = Potential.create(Config(r["config"], cutoff=r.get("cutoff")), r.get("elements", ("Si", "Ge")), r["seed"])
     settings = {key: r[key] for key in FIT if key in r}
     settings |= {key: Weights(**r[key]) for key in ("weights", "final_weights") if key in r}
     started = time.perf_counter()

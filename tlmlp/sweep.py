@@ -36,6 +36,7 @@ METHODS = ("scratch", "copied", "reduced")  # random weights; silicon's; silicon
 SILICON = {"stillinger-weber": "si-sw-course", "mlearn": "si-mlearn-course"}  # where a transfer starts
 REDUCED_TEMPERATURES = (0.18, 0.35, 0.6, 0.85, 1.2, 1.55)  # T / T_melting: crystals at four, liquids at two
 POINTS = 16  # of a curve of test errors
+PATIENCE = 0.4  # of all steps: a run that validates ends when that many have brought nothing better
 FIT = dict(weights=Weights(energy=2.0, stress=0.01), final_weights=Weights(energy=50.0, stress=0.1), average=0.99)
 RUN = dict(
     source="mlearn",  # of the germanium data, and of what its silicon learned: see SILICON
@@ -47,7 +48,11 @@ RUN = dict(
     frozen=(),  # groups
     validation=0.0,  # share of the n structures held out, to choose the best step by
     phase=None,  # "crystal" or "liquid": train on these alone
+    cutoff=None,  # "short" or "long": see CUTOFFS; None: the method's own
 )
+# Copied weights and random ones look as far as silicon's network does, 4.5 Å; in germanium's units that has grown to 4.76 Å.
+# "short" brings a reduced start to 4.5 Å, from a silicon trained with 4.25 Å; "long" brings random weights to 4.76 Å.
+CUTOFFS = {"short": "reduced", "long": "scratch"}
 
 
 def table(name):
@@ -55,7 +60,7 @@ def table(name):
 
     learning-curve: every size, method and source, five seeds, equal steps. own-best: each side with four times the steps, its own
     learning rate and early stopping. frozen: depths of freezing at 10 and 50 structures. temperature: trained on crystals
-    alone and on liquids alone. Raises ValueError for another name.
+    alone and on liquids alone. cutoff: the gain of a change of units taken apart from that of the larger cutoff. Raises ValueError for another name.
     """
     sources, out = SILICON, []
     if name == "learning-curve":
@@ -63,13 +68,11 @@ def table(name):
             for n in SIZES:
                 out += [run(source=s, method=m, n=n, seed=seed) for s in sources for m in METHODS]
     elif name == "own-best":
-        for seed in range(3):
-            for n in (10, 50, 0, 20, 5, 100):
-                own = dict(n=n, seed=seed, steps=3200, validation=0.2)
-                out += [
-                    run(source=s, method=m, learning_rate=rate, **own)
-                    for s in sources for m in METHODS for rate in (1e-3, 3e-3)
-                ]  # fmt: skip
+        for sizes in ((10, 50, 0), (20, 5, 100)):
+            out += [
+                run(source=s, method=m, n=n, seed=seed, learning_rate=rate, steps=3200, validation=0.2)
+                for seed in range(3) for n in sizes for s in sources for m in METHODS for rate in (1e-3, 3e-3)
+            ]  # fmt: skip
     elif name == "frozen":
         names = transfer.groups(Potential.load("si-sw-course"))
         for seed in range(5):
@@ -82,8 +85,12 @@ def table(name):
         for seed in range(3):
             for phase in ("crystal", "liquid"):
                 out += [run(source=s, method=m, n=50, seed=seed, phase=phase) for s in sources for m in METHODS]
+    elif name == "cutoff":
+        for seed in range(5):
+            for n in (10, 50):
+                out += [run(source=s, method=m, n=n, seed=seed, cutoff=c) for s in sources for c, m in CUTOFFS.items()]
     else:
-        raise ValueError(f"no table {name!r}; there are learning-curve, own-best, frozen and temperature")
+        raise ValueError(f"no table {name!r}; there are learning-curve, own-best, frozen, temperature and cutoff")
     return out
 
 
@@ -95,12 +102,15 @@ def run(**changes):
     for key, allowed in dict(source=tuple(SILICON), method=METHODS, phase=(None, "crystal", "liquid")).items():
         if out[key] not in allowed:
             raise ValueError(f"{key} must be one of {', '.join(map(str, allowed))}, not {out[key]!r}")
+    if out["cutoff"] is not None and CUTOFFS.get(out["cutoff"]) != out["method"]:
+        pairs = " and ".join(f"{c} with {m}" for c, m in CUTOFFS.items())
+        raise ValueError(f"cutoff must be None, or {pairs}, not {out['cutoff']!r} with {out['method']}")
     return out | {"frozen": list(out["frozen"])}
 
 
 def key(row):
     """What identifies a run, of a run or of its row."""
-    return json.dumps({name: row[name] for name in RUN}, sort_keys=True)
+    return json.dumps({name: row.get(name, RUN[name]) for name in RUN}, sort_keys=True)
 
 
 # -- data ------------------------------------------------------------------------------------------------------------------
@@ -157,6 +167,11 @@ def _shapes(source, element, elements, config, most):
 # -- one run -----------------------------------------------------------------------------------------------------------
 
 
+def silicon(run):
+    """The silicon potential that a run starts from, or whose shape it has."""
+    return Potential.load(SILICON[run["source"]] + ("-short" if run["cutoff"] == "short" else ""))
+
+
 def begin(run, element="Ge", most=3):
     """(potential before training, train, valid, shapes, at most `most` of them) of a run."""
     train, _ = data(run["source"], element)
@@ -166,10 +181,17 @@ def begin(run, element="Ge", most=3):
         train = datasets.subset(train, run["n"], run["seed"])
     fitted, valid = train, None
     if run["validation"]:
-        fitted, valid = datasets.split(train, max(1, round(run["validation"] * len(train))), run["seed"])
-    source = Potential.load(SILICON[run["source"]])
+        # by frames with forces: a strained crystal has none, and nothing could ever be better than its first validation
+        moving = [atoms for atoms in train if np.abs(atoms.get_forces()).max() > 1e-3]
+        valid = datasets.subset(moving, max(1, round(run["validation"] * len(train))), run["seed"])
+        fitted = [atoms for atoms in train if not any(atoms is v for v in valid)]
+    source = silicon(run)
     if run["method"] == "scratch":
-        potential = Potential.create(source.config, source.elements, run["seed"])
+        config = source.config
+        if run["cutoff"]:
+            ratio = transfer.lattice_ratio_of(source, data(run["source"], element)[0])
+            config = transfer.rescale(source, ratio, 1.0).config
+        potential = Potential.create(config, source.elements, run["seed"])
         return potential, fitted, valid, _shapes(run["source"], element, source.elements, potential.config, most)
     reduced = run["method"] == "reduced"
     # the length first: shapes hang on the cutoff, and the cutoff on the whole training set's volume
@@ -180,13 +202,16 @@ def begin(run, element="Ge", most=3):
 
 
 def train(run, potential, fitted, valid, shapes):
-    """`fit` with the settings of a run, begun; yields 16 or 64 Progress, the latter where it validates."""
+    """`fit` with the settings of a run, begun; yields 16 or 64 Progress, the latter where it validates, or fewer (PATIENCE)."""
     every = max(1, run["steps"] // (64 if valid else POINTS))
     mask = transfer.freeze(potential, run["frozen"]) if run["frozen"] else None
-    yield from fit(
+    for progress in fit(
         potential, fitted, valid, steps=run["steps"], trainable=mask, seed=run["seed"], shapes=shapes,
         learning_rate=run["learning_rate"], report_every=every, validate_every=every, **FIT,
-    )  # fmt: skip
+    ):  # fmt: skip
+        yield progress
+        if valid and progress.step - progress.best_step >= PATIENCE * run["steps"]:
+            return
 
 
 def perform(run):
@@ -245,7 +270,7 @@ def as_silicon(potential, source):
 
 def _forgotten(potential, run):
     """Force MAE in meV/Å on silicon's test set."""
-    back = as_silicon(potential, Potential.load(SILICON[run["source"]]))
+    back = as_silicon(potential, silicon(run))
     return back.evaluate(data(run["source"], "Si")[1]).force_mae
 
 

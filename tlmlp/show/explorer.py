@@ -248,7 +248,7 @@ class TransferExplorer(Live):
         try:
             runs = json.loads(path.read_text(encoding="utf-8"))["runs"]
             for run in runs:
-                sweep.run(**{name: run["rows"][0][name] for name in sweep.RUN})
+                sweep.run(**{name: run["rows"][0].get(name, default) for name, default in sweep.RUN.items()})
         except (ValueError, KeyError, TypeError, IndexError):
             raise ValueError(f"{path} does not hold runs of this explorer; Save writes such a file") from None
         known = {json.dumps(run, sort_keys=True) for run in self.runs}
