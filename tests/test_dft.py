@@ -138,11 +138,22 @@ def test_packed_files_are_read_back(monkeypatch, tmp_path):
         assert [f.info["name"] for f in train] == [f"{element}-train-000", f"{element}-train-002"]
         for atoms in train + datasets.dft(element, "test"):
             source = frames[atoms.info["name"]]
-            assert atoms.info["temperature"] is None and "seconds" not in atoms.info
+            assert atoms.info["temperature"] is None and atoms.info["seconds"] == 1
             np.testing.assert_allclose(atoms.positions, source.positions, atol=1e-6)
             np.testing.assert_allclose(atoms.get_forces(), source.get_forces(), atol=1e-5)
             np.testing.assert_allclose(atoms.get_stress(), source.get_stress(), atol=1e-8)
             assert atoms.get_potential_energy() == source.get_potential_energy()
+
+    # what ships need not be computed again, where it is of the present protocol
+    generate.unpack(tmp_path / "other")
+    assert not list((tmp_path / "other").iterdir())
+    monkeypatch.setattr(generate.cp2k, "NAME", "p")
+    generate.unpack(tmp_path / "again")
+    assert len(list((tmp_path / "again").iterdir())) == 6
+    monkeypatch.setattr(generate, "SHIPPED", tmp_path / "repacked")
+    generate.collect(tmp_path / "again", ["Si", "Ge"])
+    for name in ("Si-train", "Ge-test"):
+        assert (tmp_path / "repacked" / f"{name}.extxyz.xz").read_bytes() == (tmp_path / "packed" / f"{name}.extxyz.xz").read_bytes()
 
 
 # --- CP2K ----------------------------------------------------------------------------------------------------------
