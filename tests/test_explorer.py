@@ -338,8 +338,26 @@ def test_curves_of_a_sweep_are_means_with_units():
     frozen = rows(frozen=GROUPS[:2])
     ax, *_ = show.freezing(rows() + frozen).axes
     assert [t.get_text() for t in ax.get_xticklabels()] == ["nothing", "+ embedding", "+ interaction 1"]
-    for empty in (show.learning_curves([]), show.freezing([])):
+    for empty in (show.learning_curves([]), show.freezing([]), show.temperatures([])):
         assert "no precomputed runs" in empty.axes[0].texts[0].get_text()
+
+
+def test_temperatures_and_cutoffs_keep_apart_what_they_compare():
+    hot = [[300.0, "crystal", 20.0, 25.0, 8], [1200.0, "crystal", 40.0, 50.0, 8], [1200.0, "liquid", 90.0, 120.0, 8]]
+    every = [r | dict(temperatures=hot) for r in rows(phase="crystal") + rows(phase="liquid")]
+    left, right = show.temperatures(every).axes
+    assert [t.get_text() for t in left.get_xticklabels()] == ["300 K\ncrystal", "1200 K\ncrystal", "1200 K\nliquid"]
+    assert "crystals alone" in left.get_title() and "liquids alone" in right.get_title()
+    shaded = [ax.patches[0].get_extents().transformed(ax.transData.inverted()).intervalx for ax in (left, right)]
+    assert [x.round(1).tolist() for x in shaded] == [[-0.4, 1.4], [1.6, 2.4]]
+
+    starts = dict(copied=[300.0, 400.0, 5.0], scratch=None)
+    kept = [r | dict(untrained=starts[r["method"]]) for r in rows() if r["method"] in starts]
+    short = [r | dict(untrained=[100.0, 130.0, 5.0], cutoff="short") for r in rows() if r["method"] == "reduced"]
+    lines = show.cutoff_table(kept + short).splitlines()
+    assert lines[3].split() == ["transfer", "silicon's", "300", "±", "0", "61", "±", "1"]
+    assert lines[4].split()[-7:] == ["silicon's", "100", "±", "0", "51", "±", "1"] and lines[5].split()[-2:] == ["–", "–"]
+    assert "no precomputed runs" in show.cutoff_table(kept)
 
 
 def test_each_side_at_its_own_best_is_chosen_by_validation_alone():

@@ -1,6 +1,6 @@
 """What a person sees: figures, and widgets that work in the background while the notebook stays free."""
 
-from .curves import error_table, freezing, learning_curves
+from .curves import cutoff_table, error_table, freezing, learning_curves, temperatures
 from .explorer import TransferExplorer
 from .figures import learning_curve, likeness, parity, picture_bases, picture_network, picture_slots
 from .live import Live

@@ -152,6 +152,65 @@ def freezing(rows, size=None):
     return figure
 
 
+def temperatures(rows, size=None):
+    """Force errors at every temperature of the test set, of potentials that saw crystals alone, or liquids alone.
+
+    rows: of tlmlp.sweep.rows("temperature"). One panel a source and phase; what was trained on is shaded. Frames of a temperature
+    that the test set has in both phases count where their phase belongs.
+    """
+    sources = [s for s in SOURCES if any(r["source"] == s for r in rows)]
+    figure = Picture(*(size or (9.4, 3.5 * len(sources) if sources else 0.8)))
+    axes = np.atleast_2d(figure.subplots(max(1, len(sources)), 2, squeeze=False))
+    if not sources:
+        for ax in axes.flat:
+            ax.set_axis_off()
+        axes[0, 0].text(1, 0.5, NOTHING, ha="center", va="center", color=GREY)
+    for source, pair in zip(sources, axes):
+        own = [r for r in rows if r["source"] == source]
+        kinds = sorted({(phase, t) for r in own for t, phase, *_ in r["temperatures"]})  # crystals first
+        values = [e[2] for r in own for e in r["temperatures"]]
+        for phase, ax in zip(("crystal", "liquid"), pair):
+            _quiet(ax)
+            for method, group in _methods([r for r in own if r["phase"] == phase]):
+                colour, marker, words = STYLE[method]
+                errors = [[e[2] for r in group for e in r["temperatures"] if (e[1], e[0]) == kind] for kind in kinds]
+                spreads = [np.std(e, ddof=1) if len(e) > 1 else 0.0 for e in errors]
+                ax.errorbar(range(len(kinds)), [np.mean(e) for e in errors], spreads, color=colour, marker=marker, ms=5.5, lw=1.8,
+                            capsize=3, label=f"{words}, {len(group)} seeds")  # fmt: skip
+            trained = [i for i, kind in enumerate(kinds) if kind[0] == phase]
+            ax.axvspan(trained[0] - 0.4, trained[-1] + 0.4, color=GREY, alpha=0.12, lw=0, zorder=0)
+            ax.set_yscale("log")
+            low, high = 0.85 * min(values), 1.25 * max(values)
+            ax.set_ylim(low, high)
+            _plain_ticks(ax, low, high)
+            ax.set_xticks(range(len(kinds)), [f"{t:.0f} K\n{p}" for p, t in kinds], fontsize=8)
+            ax.set_title(f"{SOURCES[source]}: trained on {phase}s alone", fontsize=10)
+            ax.set_ylabel(AXIS)
+            ax.legend(frameon=False, fontsize=9)
+    return figure
+
+
+def cutoff_table(rows):
+    """Does a change of units help by itself, or by the larger cutoff that comes with it? Force MAE in meV/Å as text.
+
+    rows: of tlmlp.sweep.rows("cutoff"), with those of "learning-curve" for the methods with cutoffs of their own.
+    """
+    kinds = [("scratch", None, "silicon's"), ("scratch", "long", "larger"), ("copied", None, "silicon's"),
+             ("reduced", "short", "silicon's"), ("reduced", None, "larger")]  # fmt: skip
+    sizes = sorted({r["n"] for r in rows if r.get("cutoff")})
+    lines = []
+    for source in (s for s in SOURCES if any(r["source"] == s and r.get("cutoff") for r in rows)):
+        lines.append(f"{SOURCES[source]:26}{'cutoff':12}{'untrained':>12}" + "".join(f"{f'N = {n}':>12}" for n in sizes))
+        for method, cutoff, words in kinds:
+            own = [r for r in rows if (r["source"], r["method"], r.get("cutoff")) == (source, method, cutoff)]
+            start = [r["untrained"][0] for r in own if r["untrained"]]
+            cells = [start, *([r["force_mae"] for r in own if r["n"] == n] for n in sizes)]
+            texts = [f"{np.mean(c):.0f} ± {np.std(c, ddof=1):.0f}" if len(c) > 1 else "–" for c in cells]
+            lines.append(f"{STYLE[method][2]:26}{words:12}" + "".join(f"{text:>12}" for text in texts))
+        lines.append("")
+    return "\n".join(lines[:-1]) or NOTHING
+
+
 def error_table(rows, key="force_mae"):
     """The numbers of `learning_curves` as text: mean ± standard deviation over seeds, in meV/Å."""
     rows, lines = _own_best(rows), []
