@@ -30,3 +30,9 @@ def keep_freed_memory(environment=os.environ):
     jax.config.update("jax_cpu_enable_async_dispatch", False)
     mallopt = ctypes.CDLL(None).mallopt
     return all([mallopt(MMAP_MAX, 0), mallopt(TRIM_THRESHOLD, 2**30)])
+
+
+def give_back_freed_memory():
+    """Ask glibc to return to the system what it keeps: after programs were given up, say. Elsewhere nothing happens."""
+    if platform.libc_ver()[0] == "glibc":
+        ctypes.CDLL(None).malloc_trim(0)

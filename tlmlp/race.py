@@ -4,7 +4,6 @@ Both sides of a pair see the same structures in the same order for the same numb
 held-out ones as they go. They take turns, so that their curves grow side by side.
 """
 
-import ctypes
 import gc
 import statistics
 import time
@@ -90,10 +89,7 @@ def forget_programs():
     jax.clear_caches()
     _compiled.clear()
     gc.collect()
-    try:  # what is freed stays with the process until it is asked for
-        ctypes.CDLL(None).malloc_trim(0)
-    except AttributeError:  # not glibc
-        pass
+    give_back_freed_memory()
 
 
 class _Side:
