@@ -274,8 +274,8 @@ def test_a_seed_under_way_does_not_count_in_the_mean():
 
 
 def test_programs_are_given_up_where_memory_runs_short(explorer, monkeypatch):
-    forgotten = []
-    monkeypatch.setattr(race, "forget_programs", lambda: forgotten.append(1))
+    forgotten, forget = [], race.forget_programs
+    monkeypatch.setattr(race, "forget_programs", lambda: forgotten.append(1) or forget())
     explorer.start().wait(60)
     assert forgotten == []
     monkeypatch.setattr("tlmlp.show.explorer.memory_limit", lambda: 0.1)  # GB

@@ -13,6 +13,7 @@ from typing import NamedTuple
 import jax
 
 from . import datasets, graph as graphs, sweep, transfer
+from .allocator import give_back_freed_memory
 from .potential import Potential
 from .train import fit
 
