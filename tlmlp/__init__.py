@@ -20,7 +20,7 @@ _HOME = {
     "fit": "train", "Progress": "train", "Weights": "train", "from_chemtrain": "chemtrain",
 }  # fmt: skip
 _MODULES = (
-    "allocator", "bessel", "chemtrain", "course", "datasets", "dimenet", "elements", "graph", "potential", "recipes", "repulsion", "show",
+    "allocator", "bessel", "chemtrain", "course", "datasets", "dimenet", "elements", "graph", "potential", "properties", "recipes", "repulsion", "show",
     "simulate", "stillinger_weber", "sweep", "train", "transfer",
 )  # fmt: skip
 

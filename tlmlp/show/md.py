@@ -16,6 +16,7 @@ from ase.build import bulk, diamond100
 from .. import course, datasets
 from ..elements import ELEMENTS, element as element_row
 from ..potential import WEIGHTS, Potential, shipped
+from ..properties import structure as structure_of
 from .figures import BLUE, GREEN, GREY, ORANGE, RED, Picture, _quiet
 from .live import Live, duration, sentence
 from .viewers import KINDS, SCALE, check_kind, viewer as make_viewer
@@ -57,16 +58,10 @@ def molten(atoms, element, seed=0):
 
 def radial_distribution(frames, positions, bins=BINS, farthest=FARTHEST):
     """(r [bins] in Å, g [bins]) of ase.Atoms at several positions [N, 3]; beside vacuum it has no absolute scale."""
-    from vesin import ase_neighbor_list
-
-    atoms, edges = frames.copy(), np.linspace(0, farthest, bins + 1)
-    counts = np.zeros(bins)
-    for p in positions:
+    copies = [frames.copy() for _ in positions]
+    for atoms, p in zip(copies, positions):
         atoms.positions = p
-        counts += np.histogram(ase_neighbor_list("ijd", atoms, farthest)[2], edges)[0]
-    volume = atoms.get_volume() if atoms.cell.rank == 3 else 20.0 * len(atoms)
-    shells = 4 / 3 * np.pi * np.diff(edges**3)
-    return (edges[1:] + edges[:-1]) / 2, counts / (len(positions) * len(atoms) * len(atoms) / volume * shells)
+    return structure_of.radial_distribution(copies, farthest, bins)[:2]
 
 
 class LiveMD(Live):

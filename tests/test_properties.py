@@ -1,0 +1,497 @@
+"""Properties against what others compute or have published, on Stillinger-Weber silicon and germanium mostly.
+
+Published: elastic constants E. R. Cowley, PRL 60, 2379 (1988); vacancy and interstitials H. Balamane et al., PRB 46, 2250 (1992).
+"""
+
+import numpy as np
+import pytest
+from ase import Atoms, units
+from ase.build import bulk
+from ase.calculators.emt import EMT
+from ase.calculators.harmonic import SpringCalculator
+from ase.eos import EquationOfState
+from test_simulate import start_lammps
+
+from tlmlp import datasets
+from tlmlp import properties as P
+from tlmlp.elements import SW_A, SW_B, SW_COS_ANGLE, SW_CUTOFF, SW_GAMMA, element
+from tlmlp.properties.mechanics import cubic_edge, fit_equation_of_state
+
+A = 5.430950  # Å, where Stillinger-Weber silicon has no pressure
+
+
+@pytest.fixture(scope="module")
+def sw():
+    return datasets.stillinger_weber_calculator("Si")
+
+
+@pytest.fixture(scope="module")
+def cube():
+    return bulk("Si", "diamond", a=A, cubic=True)
+
+
+def energy(atoms, calculator):
+    atoms = atoms.copy()
+    atoms.calc = calculator
+    return atoms.get_potential_energy()
+
+
+# -- mechanics ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("cell", ["cube", "primitive", "supercell"])
+def test_lattice_constant_is_published(sw, cell):
+    atoms = {
+        "cube": bulk("Si", "diamond", a=5.6, cubic=True), "primitive": bulk("Si", "diamond", a=5.2),
+        "supercell": bulk("Si", "diamond", a=5.43).repeat((3, 1, 2)),
+    }[cell]  # fmt: skip
+    assert P.lattice_constant(atoms, sw) == pytest.approx(5.431, abs=1e-3)
+    assert cubic_edge(atoms) == pytest.approx({"cube": 5.6, "primitive": 5.2, "supercell": 5.43}[cell], abs=1e-6)
+
+
+def test_an_equation_of_state_is_found_from_a_bad_guess(sw):
+    good, bad = (P.equation_of_state(bulk("Si", "diamond", a=a), sw, span=0.02) for a in (A, 4.9))
+    assert bad.lattice_constant == pytest.approx(A, abs=5e-4) and bad.bulk_modulus == pytest.approx(101.4, abs=0.5)
+    assert good.energy == pytest.approx(-2 * 2.1683, abs=1e-4)  # two bonds of ε an atom
+
+
+def test_the_fit_is_that_of_ase():
+    """Birch and Murnaghan's formula itself, and noisy energies, against ASE's search for the same."""
+    v = np.linspace(17, 23, 9)
+    eos = P.mechanics.EquationOfState(20.0, -4.3, 95.0, 4.2, np.nan, 0, v, v)
+    again = fit_equation_of_state(v, eos.at(v))
+    assert again[:4] == pytest.approx((20.0, -4.3, 95.0, 4.2), rel=1e-6)
+    noisy = eos.at(v) + 1e-3 * np.random.default_rng(0).normal(size=9)
+    ours, theirs = fit_equation_of_state(v, noisy), EquationOfState(v, noisy, eos="birchmurnaghan")
+    volume, lowest, modulus = theirs.fit()
+    assert (ours.volume, ours.energy, ours.bulk_modulus) == pytest.approx((volume, lowest, modulus / units.GPa), rel=1e-3)
+    assert ours.derivative == pytest.approx(theirs.eos_parameters[2], rel=1e-2)
+
+
+def test_elastic_constants_are_published(sw, cube):
+    e = P.elastic(cube, sw)
+    assert (e.c11, e.c12, e.c44) == pytest.approx((151.4, 76.4, 56.4), abs=0.1)
+    assert e.c44_clamped == pytest.approx(109.8, abs=0.2)  # Cowley: 117 with clamped atoms in his units of ε
+    cubic = P.elastic(bulk("Si", "diamond", a=5.5, cubic=True), sw, cubic=True)
+    np.testing.assert_allclose(cubic.tensor, e.tensor, atol=0.05)
+    assert cubic.lattice_constant == pytest.approx(A, abs=1e-4) and abs(cubic.pressure) < 1e-3
+    assert e.bulk_modulus == pytest.approx(P.equation_of_state(cube, sw, span=0.01).bulk_modulus, rel=2e-3)
+
+
+def test_elastic_constants_are_curvatures_of_the_energy():
+    """Another metal and another calculator, by energies alone: copper of effective medium theory, in any cell."""
+    atoms = P.at_zero_pressure(bulk("Cu", cubic=True), EMT())
+    e = P.elastic(bulk("Cu"), EMT(), strain=0.002)
+    curvature = {}
+    for name, strain in dict(c11=np.diag([1.0, 0, 0]), bulk=np.eye(3), c44=np.array([[0, 0, 0], [0, 0, 0.5], [0, 0.5, 0]])).items():
+        energies = []
+        for h in (-0.003, 0, 0.003):
+            moved = atoms.copy()
+            moved.set_cell(atoms.cell.array @ (np.eye(3) + h * strain), scale_atoms=True)
+            energies.append(energy(moved, EMT()))
+        curvature[name] = (energies[0] - 2 * energies[1] + energies[2]) / 0.003**2 / atoms.get_volume() / units.GPa
+    assert e.c11 == pytest.approx(curvature["c11"], rel=0.01) and e.c44 == pytest.approx(curvature["c44"], rel=0.01)
+    assert e.bulk_modulus == pytest.approx(curvature["bulk"] / 9, rel=0.01)
+
+
+def test_averages_over_directions():
+    """Isotropic: Voigt and Reuss agree, with the textbook's moduli. Cubic: Hill's bounds of copper's measured constants."""
+    C = np.zeros((6, 6))
+    C[:3, :3] = 60.0
+    np.fill_diagonal(C, [60.0 + 2 * 40] * 3 + [40.0] * 3)
+    e = P.mechanics.Elastic(C, C, 0.0, np.nan, None)
+    assert (e.bulk_modulus, e.shear_modulus) == pytest.approx((60 + 2 / 3 * 40, 40))
+    C[:3, :3] = 121.4
+    np.fill_diagonal(C, [168.4] * 3 + [75.4] * 3)
+    reuss, voigt = P.mechanics.Elastic(C, C, 0.0, np.nan, None).bounds[1]
+    assert voigt == pytest.approx((168.4 - 121.4 + 3 * 75.4) / 5) and reuss == pytest.approx(5 / (4 / 47.0 + 3 / 75.4))
+
+
+def test_thermal_expansion_of_known_cells():
+    rng, out = np.random.default_rng(0), []
+    for T in (300, 600, 900):
+        frames = []
+        for _ in range(400):
+            length = 5.43 * (1 + 3e-6 * (T - 300)) + 0.002 * rng.normal()
+            atoms = bulk("Si", "diamond", a=length, cubic=True)
+            atoms.info["target_K"] = T
+            frames.append(atoms)
+        out.append(frames)
+    found = P.thermal_expansion(out)
+    assert abs(found.coefficient - 3e-6) < 4 * found.error and 1e-8 < found.error < 5e-7
+    assert found.temperatures.tolist() == [300, 600, 900]
+    with pytest.raises(ValueError, match="not at constant pressure"):
+        P.thermal_expansion([[bulk("Si")] * 5] * 2, [300, 600])
+
+
+# -- defects -----------------------------------------------------------------------------------------------------------
+
+
+def test_vacancy_is_published(sw, cube):
+    """2.82 eV in larger cells; unrelaxed, the energy of an atom in the crystal; ours in LAMMPS: 2.835 and 2.694 eV."""
+    small, large = P.vacancy(cube.repeat(2), sw), P.vacancy(cube.repeat(3), sw)
+    assert small.unrelaxed == pytest.approx(2 * 2.1683, abs=1e-3)
+    assert small.energy == pytest.approx(2.835, abs=5e-3) and large.energy == pytest.approx(2.694, abs=5e-3)
+    assert small.converged and small.force < 0.01 and (len(small.atoms), small.sites) == (63, 64)
+
+
+def test_defects_relax_to_energies_of_lammps(sw, cube, tmp_path):
+    """The relaxed structures, relaxed again by LAMMPS with its own potential and its own minimiser."""
+    start_lammps().close()
+    row = element("Si")
+    numbers = f"{row.epsilon} {row.sigma} {SW_CUTOFF} {row.lam} {SW_GAMMA} {SW_COS_ANGLE!r} {SW_A} {SW_B} 4 0 0"
+    (tmp_path / "sw").write_text(f"Si Si Si {numbers}\n")
+    crystal = cube.repeat(2)
+    length, each = float(crystal.cell.lengths()[0]), energy(crystal, sw) / 64
+    for defect in (P.vacancy(crystal, sw), P.interstitial(crystal, sw), P.interstitial(crystal, sw, "dumbbell")):
+        other, n = start_lammps(), len(defect.atoms)
+        other.commands_string(
+            f"units metal\natom_modify map array\nregion box block 0 {length!r} 0 {length!r} 0 {length!r}\ncreate_box 1 box\n"
+            f"mass 1 {row.mass}\npair_style sw\npair_coeff * * {tmp_path / 'sw'} Si"
+        )
+        other.create_atoms(n, list(range(1, n + 1)), [1] * n, defect.atoms.get_positions(wrap=True).ravel().tolist())
+        other.command("minimize 0 1e-3 1000 10000")
+        assert defect.energy == pytest.approx(other.get_thermo("pe") - n * each, abs=1e-3)
+        other.close()
+
+
+def test_migration_is_published(sw, cube):
+    """0.517 eV: silicon-testing-framework, github.com/libAtoms/silicon-testing-framework (vacancy path of Stillinger-Weber)."""
+    b = P.migration(cube.repeat(2), sw)
+    assert b.converged and b.barrier == pytest.approx(0.517, abs=0.01) and b.formation == pytest.approx(2.835, abs=5e-3)
+    assert b.energies[-1] == pytest.approx(0, abs=1e-6) and b.energies == pytest.approx(b.energies[::-1], abs=5e-3)
+    empty = cube.positions[0]  # at first; then a neighbour comes
+    nearest = [(i + Atoms("Si", [empty])).get_distances(63, range(63), mic=True).min() for i in b.images]
+    assert nearest[0] > 1.5 and nearest[-1] < 0.9 and nearest == sorted(nearest, reverse=True)
+
+
+@pytest.mark.parametrize("symbol", ["Si", "Ge"])
+def test_surface_by_counting_bonds(symbol):
+    """As cut, each atom of a face has lost two of its bonds of ε, half of each: γ = ε / (a²/2). Dimers win energy."""
+    row, calculator = element(symbol), datasets.stillinger_weber_calculator(symbol)
+    a = P.lattice_constant(bulk(symbol, cubic=True), calculator)
+    s = P.surface(symbol, calculator, a)
+    assert s.unrelaxed == pytest.approx(row.epsilon / (a**2 / 2) / (units.J / units.m**2), rel=1e-4)
+    assert s.converged and s.energy < 0.7 * s.unrelaxed and s.buckling < 0.1
+    assert s.dimer == pytest.approx(2.40 / 2.352 * a * 3**0.5 / 4, rel=0.02)  # nearly a bond of the crystal
+    plain = P.surface(symbol, calculator, a, dimers=False)
+    assert s.energy < plain.energy <= plain.unrelaxed + 1e-4
+
+
+def test_a_slab_is_the_same_in_another_repeat(sw):
+    """2 x 2 with images of itself within the cutoff, against 4 x 4."""
+    thin = P.surface("Si", sw, A, layers=8)
+    wide = thin.atoms.repeat((2, 2, 1))
+    assert energy(wide, sw) == pytest.approx(4 * energy(thin.atoms, sw), abs=1e-8)
+
+
+# -- vibrations --------------------------------------------------------------------------------------------------------
+
+
+def test_phonons_against_ase(sw, cube, tmp_path):
+    """The cubic cell of 8 atoms folds three X onto Γ."""
+    from ase.phonons import Phonons
+
+    ours = P.phonons(cube, sw, displacement=0.01)
+    theirs = Phonons(cube, sw, supercell=(2, 2, 2), delta=0.01, name=str(tmp_path / "phonons"))
+    theirs.run()
+    theirs.read(acoustic=True)
+    energies = np.asarray(theirs.band_structure([[0, 0, 0]], verbose=False)).ravel()
+    thz = np.sort(energies) / (units._hplanck * 1e12 / units._e)
+    folded = np.sort([*ours.special["Γ"], *np.repeat(ours.special["X"], 3)])
+    assert folded[3:] == pytest.approx(thz[3:], abs=0.02)
+    assert abs(ours.special["Γ"][:3]).max() < 1e-3 and ours.lowest > -1e-3
+    assert np.trapezoid(ours.density, ours.nu) == pytest.approx(3, rel=0.01)
+    assert ours.labels == ("Γ", "X", "U|K", "Γ", "L") and [np.ptp(ours.q[p]) > 0 for p in ours.parts] == [True, True]
+
+
+def test_sound_is_elasticity(sw, cube):
+    """Slopes of the acoustic bands at Γ towards X are sqrt(C/ρ), of C11 for the longitudinal and C44 for the transverse."""
+    p, e = P.phonons(cube, sw, supercell=(3, 3, 3)), P.elastic(cube, sw, cubic=True)
+    density = 8 * 28.0855 * units._amu / (A * 1e-10) ** 3
+    k = 3  # a little way from Γ
+    speed = p.frequencies[k, :3] * 1e12 / (p.q[k] * 1e10 / (2 * np.pi))
+    expected = [(c * 1e9 / density) ** 0.5 for c in (e.c44, e.c44, e.c11)]
+    assert speed == pytest.approx(expected, rel=0.03)
+
+
+def test_heat_capacity_of_one_frequency():
+    """Atoms on springs of their own: Einstein's crystal, with his heat capacity."""
+    atoms = bulk("Si", "diamond", a=A, cubic=True)
+    k = 5.0
+
+    p = P.phonons(atoms, SpringCalculator(atoms.repeat(2).positions, k), temperatures=[0, 100, 300, 1000])
+    nu = (k / (28.085 * units._amu) * units._e * 1e20) ** 0.5 / (2 * np.pi) / 1e12
+    # phonopy takes the motion of the whole crystal for free, which these springs hold: a cell of 64 is off by 1 / 64
+    assert np.median(p.frequencies) == pytest.approx(nu, rel=0.02)
+    x = units._hplanck * nu * 1e12 / (units._k * np.array([100, 300, 1000]))
+    einstein = 3 * x**2 * np.exp(x) / (np.exp(x) - 1) ** 2
+    assert p.heat_capacity[1:] == pytest.approx(einstein, rel=0.06) and p.heat_capacity[0] == 0
+
+
+def ornstein_uhlenbeck(n, steps, dt, gamma, kT, seed=0):
+    """Free atoms of silicon's mass in a bath: positions and velocities [T, n, 3], exact at each step. Å, fs."""
+    rng, mass = np.random.default_rng(seed), 28.085
+    sigma = (kT / mass) ** 0.5 * units.fs  # Å/fs
+    c = np.exp(-gamma * dt)
+    v = sigma * rng.normal(size=(n, 3))
+    vs = [v]
+    for _ in range(steps - 1):
+        v = c * v + sigma * (1 - c**2) ** 0.5 * rng.normal(size=(n, 3))
+        vs.append(v)
+    vs = np.array(vs)
+    r = np.cumsum(0.5 * (vs[1:] + vs[:-1]) * dt, axis=0)  # the path between two steps as a straight line; dt is short
+    return np.concatenate([np.zeros((1, n, 3)), r]), vs
+
+
+@pytest.fixture(scope="module")
+def wandering():
+    """40 frames a friction time, 100 of them: 30 atoms wrapped into a skewed cell, with velocities."""
+    dt, gamma, kT = 5.0, 0.005, units.kB * 1000
+    r, v = ornstein_uhlenbeck(30, 4000, dt, gamma, kT)
+    frames, cell = [], np.array([[9.0, 0, 0], [2, 8, 0], [0, 1, 10]])
+    for t, (x, u) in enumerate(zip(r, v)):
+        atoms = Atoms("Si30", x, cell=cell, pbc=True)
+        atoms.set_velocities(u / units.fs)
+        atoms.wrap()
+        atoms.info["time_fs"] = t * dt
+        frames.append(atoms)
+    exact = kT / (28.085 * gamma) * units.fs**2 * 1e3  # D = kT / mγ in Å²/ps
+    return frames, gamma, exact
+
+
+def test_diffusion_is_einsteins(wandering):
+    """Ornstein and Uhlenbeck's free atoms: MSD = 6 D [t - (1 - exp(-γt)) / γ]; the centre of mass takes 1 in 30 of it."""
+    frames, gamma, exact = wandering
+    d = P.diffusion(frames, fit=(0.2, 0.6))
+    assert abs(d.coefficient - exact * 29 / 30) < 4 * d.error and d.error < 0.2 * exact
+    t = d.times[:200]
+    msd = 6 * exact * 29 / 30 * 1e-3 * (t - (1 - np.exp(-gamma * t)) / gamma)
+    np.testing.assert_allclose(d.msd[10:200], msd[10:200], rtol=0.15)
+    assert d.temperature_K == pytest.approx(1000, rel=0.03) and d.length == pytest.approx((9 * 8 * 10) ** (1 / 3))
+    assert d.infinite(0.6) > d.coefficient
+
+
+def test_mean_squared_displacement_is_the_plain_sum():
+    from tlmlp.properties.transport import _msd
+
+    r = np.random.default_rng(0).normal(size=(20, 4, 3)).cumsum(0)
+    plain = [((r[t:] - r[: 20 - t]) ** 2).sum(-1).mean() for t in range(20)]
+    np.testing.assert_allclose(_msd(r), plain, atol=1e-10)
+
+
+def test_spectrum_is_a_lorentzian(wandering):
+    """c(t) = exp(-γt), g(ν) = 12 γ / (γ² + (2πν)²) in 1/THz, whose integral is 3; D by Green and Kubo."""
+    frames, gamma, exact = wandering
+    s = P.velocity_spectrum(frames, longest_fs=2000)
+    np.testing.assert_allclose(s.correlation, np.exp(-gamma * s.times), atol=0.06)
+    g = 1e3 * gamma
+    expected = 12 * g / (g**2 + (2 * np.pi * s.nu) ** 2)
+    inside = s.nu < 3
+    assert np.abs(s.density - expected)[inside].max() < 0.08 * expected.max()
+    assert np.trapezoid(s.density, s.nu) == pytest.approx(3, rel=0.01)
+    assert abs(s.diffusion - exact * 29 / 30) < 4 * s.diffusion_error + 0.02 * exact
+
+
+def test_spectrum_of_a_crystal_is_its_phonons(sw, cube):
+    """Two routes to one density of states: cold molecular dynamics and force constants, by their mean squared frequency."""
+    from tlmlp import simulate
+
+    run = simulate.nve(sw, cube.repeat(2), 100, steps=4000, every=5, seed=3)
+    s = P.velocity_spectrum(run, skip=0.1, longest_fs=1000, blocks=3)
+    p = P.phonons(cube, sw)
+    second = lambda nu, g: np.trapezoid(g * nu**2, nu) / np.trapezoid(g, nu)
+    assert second(s.nu, s.density)** 0.5 == pytest.approx(second(p.nu, p.density) ** 0.5, rel=0.05)
+    assert s.nu[np.argmax(s.density)] == pytest.approx(p.nu[np.argmax(p.density)], abs=1.0)
+
+
+# -- structure ---------------------------------------------------------------------------------------------------------
+
+
+def skewed():
+    atoms = bulk("Si", "diamond", a=A).repeat((2, 3, 1))
+    atoms.rattle(0.1, seed=2)
+    return atoms
+
+
+@pytest.mark.parametrize("pbc", [True, (True, True, False), False])
+def test_radial_distribution_counts_all_images(pbc):
+    """A cell smaller than the range, skewed, periodic in some directions: every pair, as from a large block of images."""
+    atoms = skewed()
+    atoms.pbc = pbc
+    far, bins = 7.0, 70
+    found = P.radial_distribution(atoms, far, bins)
+    shifts = [n if p else [0] for n, p in zip([range(-4, 5)] * 3, atoms.pbc)]
+    images = np.stack(np.meshgrid(*shifts, indexing="ij"), -1).reshape(-1, 3) @ atoms.cell.array
+    d = np.linalg.norm(atoms.positions[:, None, None] - atoms.positions[None, :, None] + images, axis=-1)
+    counts = np.histogram(d[d > 1e-6], np.linspace(0, far, bins + 1))[0]
+    shells = 4 / 3 * np.pi * np.diff(np.linspace(0, far, bins + 1) ** 3)
+    np.testing.assert_allclose(found.g, counts * atoms.get_volume() / (len(atoms) ** 2 * shells), atol=1e-9)
+    assert np.isnan(found.error).all() and (found.half_height < 5 or not any(atoms.pbc))
+
+
+def test_gas_liquid_crystal():
+    """At random: g and S are 1, angles as sin θ. A perfect lattice: four at one distance and one angle, and no nan anywhere."""
+    rng = np.random.default_rng(0)
+    gas = [Atoms("Si300", rng.uniform(size=(300, 3)) @ (c := np.diag([14.0, 15, 16])), cell=c, pbc=True) for _ in range(20)]
+    g, s = P.radial_distribution(gas), P.structure_factor(gas, 8, 40)
+    assert np.abs((g.g - 299 / 300)[40:] / g.error[40:]).mean() < 1.6 and np.abs(g.g[40:] - 1).max() < 0.2
+    assert np.abs(s.s - 1)[3:].max() < 0.15 and np.abs((s.s - 1) / s.error).mean() < 1.6
+    angles = P.angular_distribution(gas, 4.0)
+    assert np.abs(angles.density - np.sin(np.radians(angles.angle)) * np.pi / 360).max() < 5e-4
+    crystal = bulk("Si", "diamond", a=A, cubic=True)
+    n = P.coordination(crystal)
+    assert n.mean == 4 and n.share.tolist() == [0, 0, 0, 0, 1] and 2.6 < n.cutoff < 3.6
+    angles = P.angular_distribution(crystal)
+    assert angles.density.sum() * 2 == pytest.approx(1) and angles.angle[np.argmax(angles.density)] == pytest.approx(109.47, abs=1.1)
+    assert np.isfinite(angles.density).all() and P.tetrahedrality(crystal) == pytest.approx(np.ones(8))
+    assert P.tetrahedrality(gas[0]).mean() == pytest.approx(0, abs=0.1)
+
+
+def test_structure_factor_of_a_crystal_is_bragg():
+    """Diamond: S = 64·|1 + i^(h+k+l)|²/4·4 at 111 (2π√3/a): of 8 such waves; none at 100; the same in a slanted cell of it."""
+    atoms = bulk("Si", "diamond", a=A, cubic=True).repeat(2)
+    s = P.structure_factor(atoms, 3.0, 30, most=10**6)
+    q111 = 2 * np.pi * 3**0.5 / A
+    peak = np.argmin(np.abs(s.q - q111))
+    waves = np.array([w for w in np.ndindex(9, 9, 9)]) - 4
+    q = 2 * np.pi * waves / (2 * A)
+    length = np.linalg.norm(q, axis=1)
+    inside = (length > 0) & (np.floor(length / 0.1) == np.floor(q111 / 0.1))
+    plain = np.abs(np.exp(1j * q[inside] @ atoms.positions.T).sum(1)) ** 2 / 64
+    assert s.s[peak] == pytest.approx(plain.mean()) and plain.max() == pytest.approx(64 * 0.5)
+    assert s.s[np.abs(s.q - q111) > 0.1][:8].max() < 1e-9
+
+
+def test_tetrahedral_angle_is_right_beyond_the_minimum_image():
+    """Two atoms in a primitive cell, whose neighbours are all images."""
+    atoms = bulk("Si", "diamond", a=A)
+    angles = P.angular_distribution(atoms)
+    assert angles.angle[np.argmax(angles.density)] == pytest.approx(109.47, abs=1.1) and P.coordination(atoms).mean == 4
+
+
+def test_errors_by_blocks_are_those_of_correlated_samples():
+    """A series that remembers 10 steps: the error of its mean is known, and plain standard errors are far too small."""
+    rng, c, n = np.random.default_rng(0), np.exp(-0.1), 4000
+    x = np.zeros((n, 300))
+    for t in range(1, n):
+        x[t] = c * x[t - 1] + (1 - c**2) ** 0.5 * rng.normal(size=300)
+    mean, error = P.mean_and_error(x, blocks=10)
+    exact = ((1 + c) / (1 - c) / n) ** 0.5
+    assert np.sqrt(np.mean(error**2)) == pytest.approx(exact, rel=0.1) and mean.std() == pytest.approx(exact, rel=0.2)
+
+
+# -- phases, softening --------------------------------------------------------------------------------------------------
+
+
+def test_phases_against_a_search_for_the_minimum(sw):
+    from scipy.optimize import minimize_scalar
+
+    p = P.phases("Si", sw, 5.4)
+    for name, eos in p.curves.items():
+        atoms = P.crystal("Si", name, 5.4)
+
+        def at(x, atoms=atoms):
+            moved = atoms.copy()
+            moved.set_cell(atoms.cell.array * x, scale_atoms=True)
+            return energy(moved, sw) / 8
+
+        start = (8 * eos.volume / atoms.get_volume()) ** (1 / 3)
+        assert eos.energy == pytest.approx(minimize_scalar(at, (0.99 * start, start)).fun, abs=5e-4)
+    assert set(p.curves) == {"diamond", "beta-tin", "sc", "bcc", "fcc"} and not p.missing
+    assert min(p.differences, key=p.differences.get) == "diamond"
+    # the common tangent: both have one enthalpy at that pressure
+    pressure = p.pressure("beta-tin") * units.GPa
+    enthalpy = [(eos.at(v := np.linspace(12, 24, 20001)) + pressure * v).min() for eos in (p.curves["diamond"], p.curves["beta-tin"])]
+    assert enthalpy[0] == pytest.approx(enthalpy[1], abs=1e-4) and 5 < p.pressure("beta-tin") < 30
+
+
+def scaled(frames, factor, noise=0.0, seed=1):
+    from ase.calculators.singlepoint import SinglePointCalculator
+
+    rng, out = np.random.default_rng(seed), []
+    for atoms in frames:
+        copy = atoms.copy()
+        forces = factor * atoms.get_forces()
+        copy.calc = SinglePointCalculator(copy, energy=0.0, forces=forces + noise * rng.normal(size=forces.shape))
+        out.append(copy)
+    return out
+
+
+def test_softening_is_told_from_noise(sw):
+    """Forces times 0.8: s 0.8, reverse 1.25. A regression that explains half of the variance: s = R² = 0.5, reverse 1."""
+    from ase.calculators.singlepoint import SinglePointCalculator
+
+    rng, frames = np.random.default_rng(0), []
+    for k in range(20):
+        atoms = bulk("Si", cubic=True)
+        atoms.info["group"] = "ab"[k % 2]
+        atoms.calc = SinglePointCalculator(atoms, energy=0.0, forces=rng.normal(size=(8, 3)))
+        frames.append(atoms)
+    soft = P.softening(frames, scaled(frames, 0.8))
+    assert soft.overall[:3] == pytest.approx((0.8, 1 - 0.2**2, 1.25)) and soft.overall.error < 1e-9
+    assert set(soft.groups) == {"a", "b"} and soft.groups["a"].frames == 10
+    noisy = P.softening(frames, scaled(frames, 0.5, 0.5)).overall
+    assert (noisy.slope, noisy.r2, noisy.reverse) == pytest.approx((0.5, 0.5, 1.0), abs=5 * noisy.error)
+    assert P.softening(frames[:1], scaled(frames, 0.8)[:1]).overall.frames == 1
+
+
+def test_curvatures_are_phonons(sw, cube):
+    """Modes of a cell of 8 at rest: their curvatures are eigenvalues of the Hessian, m ω²; half the springs, half the slope."""
+    modes = P.modes(cube, sw)
+    assert modes.shape == (21, 8, 3) and np.einsum("mnx,knx->mk", modes, modes) == pytest.approx(np.eye(21), abs=1e-6)
+    k = P.curvatures(cube, sw, modes, 0.01)
+    thz = np.sqrt(k * units._e * 1e20 / (28.085 * units._amu)) / (2 * np.pi * 1e12)
+    p = P.phonons(cube, sw)
+    assert thz[-3:] == pytest.approx(p.special["Γ"][-3:], rel=2e-3)
+    from ase.calculators.mixing import LinearCombinationCalculator
+
+    half = P.softening_of_curvature(cube, sw, LinearCombinationCalculator([datasets.stillinger_weber_calculator("Si")], [0.5]), n=10)
+    assert half.slope == pytest.approx(0.5) and half.spread == pytest.approx(0, abs=1e-6) and len(half.reference) == 10
+
+
+# -- manners -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "call, sentence",
+    [
+        (lambda c, k: P.vacancy(c, k), r"too small for a defect.*atoms.repeat\(\(2, 2, 2\)\) is enough"),
+        (lambda c, k: P.interstitial(c.repeat(2), k, "split"), "kind must be one of 'tetrahedral'"),
+        (lambda c, k: P.vacancy(bulk("Si", "fcc", a=4, cubic=True).repeat(3), k), "a perfect crystal of the diamond structure"),
+        (lambda c, k: P.phonons(c, k, supercell=1), r"a supercell of 5.4 Å is too small.*supercell=\(2, 2, 2\) is enough"),
+        (lambda c, k: P.surface("Si", k, A, layers=4), "at least 8 layers"),
+        (lambda c, k: P.elastic(Atoms("Si"), k), "must be periodic in three directions"),
+        (lambda c, k: P.elastic(c, SpringCalculator(c.positions, 1.0)), "SpringCalculator knows no stress"),
+        (lambda c, k: P.elastic(c, k, strain=1), "strain must be a small positive number"),
+        (lambda c, k: P.equation_of_state(c, k, scales=[1, 1.01]), "at least 5 volumes"),
+        (lambda c, k: P.crystal("Si", "hcp", A), "phase must be one of diamond"),
+        (lambda c, k: P.radial_distribution([]), "the trajectory is empty"),
+        (lambda c, k: P.diffusion([c] * 50), "the time between two frames is not known"),
+        (lambda c, k: P.diffusion([c] * 8, 10.0), "8 frames are too few"),
+        (lambda c, k: P.velocity_spectrum([c] * 100, 10.0), "carry no velocities"),
+        (lambda c, k: P.structure_factor(Atoms("Si2", [(0, 0, 0), (0, 0, 2)])), "periodic in three directions"),
+        (lambda c, k: P.angular_distribution(c, 1.0), "no atom has two neighbours within 1.00"),
+        (lambda c, k: P.softening([], k), "at least one structure"),
+        (lambda c, k: P.plot({"a": P.radial_distribution(c), "b": P.coordination(c)}), "results of one kind, not Coordination, Radial"),
+    ],
+)
+def test_bad_input_is_one_sentence(call, sentence, sw, cube):
+    with pytest.raises(ValueError, match=sentence):
+        call(cube, sw)
+
+
+def test_nothing_is_changed_in_place(sw, cube):
+    crystal = cube.repeat(2)
+    before, calc = crystal.copy(), crystal.calc
+    P.elastic(crystal, sw, cubic=True), P.vacancy(crystal, sw), P.equation_of_state(crystal, sw), P.radial_distribution(crystal)
+    assert crystal == before and crystal.calc is calc
+
+
+def test_a_simulation_that_broke_down_has_no_properties(sw, cube):
+    from tlmlp import simulate
+
+    good = next(simulate.nve(sw, cube.repeat(2), 300, steps=10))
+    assert P.radial_distribution(good).frames == 1
+    with pytest.raises(ValueError, match="broke down and has no properties: too hot"):
+        P.radial_distribution([good, good._replace(health="too hot")])
