@@ -71,7 +71,7 @@ def list_():
 
 @app.command()
 def sweep(
-    table: Annotated[str, typer.Argument(help="learning-curve, own-best, frozen, temperature or cutoff")],
+    table: Annotated[str, typer.Argument(help="learning-curve, own-best, frozen, temperature, cutoff or properties")],
     out: Annotated[Optional[Path], typer.Option(help="file of rows to write [default: TABLE.jsonl here]")] = None,
     workers: Annotated[int, typer.Option(help="processes of one thread each")] = 2,
     scheduler: Annotated[Optional[str], typer.Option(help="address of a dask scheduler instead of processes here")] = None,
@@ -87,8 +87,9 @@ def sweep(
         runs = [r for r in sweeps.table(table) if source in (None, r["source"])]
         done = {sweeps.key(row) for row in sweeps.read(out)} if out.is_file() else set()
         bar = tqdm(total=len(runs), initial=sum(sweeps.key(r) in done for r in runs), desc=table, unit="run", dynamic_ncols=True)
-        for row in sweeps.execute(runs, out, workers, scheduler):
-            bar.set_postfix_str(f"{row['source']} {row['method']} N={row['n'] or 'all'}: {row['force_mae']:.0f} meV/Å")
+        for row in sweeps.execute(runs, out, workers, scheduler, sweeps.performer(table)):
+            error = f": {row['force_mae']:.0f} meV/Å" if row["force_mae"] else ""
+            bar.set_postfix_str(f"{row['source']} {row['method']} N={row['n'] or 'all'}{error}")
             bar.update()
         bar.close()
     except (ValueError, OSError, RuntimeError, ImportError) as error:

@@ -60,7 +60,9 @@ def table(name):
 
     learning-curve: every size, method and source, five seeds, equal steps. own-best: each side with four times the steps, its own
     learning rate and early stopping. frozen: depths of freezing at 10 and 50 structures. temperature: trained on crystals
-    alone and on liquids alone. cutoff: the gain of a change of units taken apart from that of the larger cutoff. Raises ValueError for another name.
+    alone and on liquids alone. cutoff: the gain of a change of units taken apart from that of the larger cutoff. properties: what
+    potentials trained on 10, 50 and all structures say of a crystal, with silicon's untrained and the reference itself. Raises
+    ValueError for another name.
     """
     sources, out = SILICON, []
     if name == "learning-curve":
@@ -89,8 +91,14 @@ def table(name):
         for seed in range(5):
             for n in (10, 50):
                 out += [run(source=s, method=m, n=n, seed=seed, cutoff=c) for s in sources for c, m in CUTOFFS.items()]
+    elif name == "properties":
+        out += [run(source="stillinger-weber", method="reference", n=0, steps=0)]
+        out += [run(source=s, method=m, n=0, steps=0) for s in sources for m in ("copied", "reduced")]
+        for seed in range(5):
+            for n in (10, 50, 0):
+                out += [run(source=s, method=m, n=n, seed=seed) for s in sources for m in METHODS]
     else:
-        raise ValueError(f"no table {name!r}; there are learning-curve, own-best, frozen, temperature and cutoff")
+        raise ValueError(f"no table {name!r}; there are learning-curve, own-best, frozen, temperature, cutoff and properties")
     return out
 
 
@@ -99,7 +107,7 @@ def run(**changes):
     if set(changes) - set(RUN):
         raise ValueError(f"a run has no {', '.join(sorted(set(changes) - set(RUN)))}; it has {', '.join(RUN)}")
     out = RUN | changes
-    for key, allowed in dict(source=tuple(SILICON), method=METHODS, phase=(None, "crystal", "liquid")).items():
+    for key, allowed in dict(source=tuple(SILICON), method=(*METHODS, "reference"), phase=(None, "crystal", "liquid")).items():
         if out[key] not in allowed:
             raise ValueError(f"{key} must be one of {', '.join(map(str, allowed))}, not {out[key]!r}")
     if out["cutoff"] is not None and CUTOFFS.get(out["cutoff"]) != out["method"]:
@@ -239,6 +247,47 @@ def perform(run):
         date=str(date.today()), versions={p: metadata.version(p) for p in ("tlmlp", "jax")},
     )  # fmt: skip
     return row
+
+
+def perform_properties(run):
+    """The row of a run of the table "properties": the run, its test errors, and its properties (tlmlp.properties.card).
+
+    With no steps nothing is trained; the method "reference" is Stillinger-Weber itself.
+    """
+    from .properties import softening
+    from .properties.card import STRAINED_AT, measure
+
+    started, row = time.perf_counter(), dict(run, force_mae=None)
+    _, test = data(run["source"])
+    values, notes, seconds = {}, {}, {}
+    if run["method"] == "reference":
+        calculator = datasets.stillinger_weber_calculator("Ge")
+    else:
+        potential, fitted, valid, shapes = begin(run)
+        for progress in train(run, potential, fitted, valid, shapes) if run["steps"] else ():
+            potential = progress.potential
+        row |= dict(zip(("force_mae", "force_rmse", "energy_rmse"), _round(*_three(potential.evaluate(test, shapes)))))
+        slope = softening(test, potential.predict(test, shapes))
+        values |= dict(softening=slope.overall.slope, force_r2=slope.overall.r2)
+        row["softening"] = {name: [round(x, 4) for x in s] for name, s in {"all": slope.overall, **slope.groups}.items()}
+        calculator = potential.calculator()
+    trained = time.perf_counter() - started
+    for measured in measure(calculator, "Ge", STRAINED_AT.get((run["source"], "Ge"))):
+        values[measured.name] = measured.value
+        seconds[measured.name] = round(measured.seconds, 2)
+        if measured.note:
+            notes[measured.name] = measured.note
+    return row | dict(
+        properties={name: None if v is None else float(f"{v:.6g}") for name, v in values.items()}, notes=notes, seconds_of=seconds,
+        training_seconds=round(trained, 1), seconds=round(time.perf_counter() - started, 1),
+        machine=f"{platform.machine()}, {os.cpu_count()} cores", date=str(date.today()),
+        versions={p: metadata.version(p) for p in ("tlmlp", "jax", "ase", "phonopy")},
+    )  # fmt: skip
+
+
+def performer(name):
+    """The function that makes a row of a run of a table."""
+    return perform_properties if name == "properties" else perform
 
 
 def _three(errors):

@@ -5,16 +5,20 @@
     vibrations   phonons; velocity_spectrum                                                     of crystals; of trajectories
     defects      vacancy, interstitial, migration, surface                                      of crystals
     transport    diffusion                                                                      of trajectories
-    phases       phases, melting                                                                of an element
+    phases       phases                                                                         of an element
+    melting      melting                                                                        of a crystal beside its liquid
     softening    softening, softening_of_curvature                                              of forces
+    card         measure; card                                                                  all at once; beside the reference
 
 Each returns a NamedTuple with units beside its fields and a `.plot()`; `plot({name: result, ...})` draws several of a kind into one
 picture. Nothing is changed in place.
 """
 
 from .blocks import mean_and_error
+from .card import card, measure
 from .defects import interstitial, migration, surface, vacancy
 from .mechanics import at_zero_pressure, elastic, equation_of_state, lattice_constant, thermal_expansion
+from .melting import melting
 from .phases import crystal, phases
 from .softening import curvatures, modes, softening, softening_of_curvature
 from .structure import angular_distribution, coordination, radial_distribution, structure_factor, tetrahedrality

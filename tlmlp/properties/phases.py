@@ -1,7 +1,4 @@
-"""Phases: which crystal is the most stable at which volume, and where the diamond crystal melts.
-
-Source of the coexistence method: J. R. Morris et al., Phys. Rev. B 49, 3109 (1994). Units: Å, eV, GPa, K, ps.
-"""
+"""Phases: which crystal is the most stable at which volume. Units: Å, eV, GPa."""
 
 from typing import NamedTuple
 
@@ -9,9 +6,7 @@ import numpy as np
 from ase import Atoms, units
 from ase.build import bulk
 
-from .blocks import mean_and_error
 from .mechanics import EquationOfState, equation_of_state
-from .structure import tetrahedrality
 
 PHASES = ("diamond", "beta-tin", "sc", "bcc", "fcc")
 SPAN = 0.02  # of the length: what Birch and Murnaghan fit to 0.1 meV an atom, also where neighbours cross a cutoff

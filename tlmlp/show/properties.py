@@ -5,6 +5,7 @@
 
 import numpy as np
 
+from .curves import SOURCES
 from .figures import BLACK, BLUE, GREEN, GREY, MARKERS, ORANGE, PALETTE, PURPLE, RED, SKY, Picture, _quiet
 
 KNOWN = {  # colours of what the course compares
@@ -347,9 +348,84 @@ def curvature_pairs(results):
     return figure
 
 
+# -- cards -------------------------------------------------------------------------------------------------------------
+
+CARD = {  # of a method: colour, marker
+    "scratch": (ORANGE, "s"), "copied": (BLUE, "o"), "reduced": (GREEN, "^"),
+}  # fmt: skip
+SIGNS = {"helped": ("+", GREEN), "hurt": ("–", RED), "no difference": ("=", GREY), "": ("", GREY)}
+ENDS = 60  # % of the reference; what is farther out is drawn at the edge
+
+
+def card_dots(results, sizes=None, methods=("scratch", "copied", "reduced")):
+    """Deviation from the reference in %, property by property, one panel a number of structures: mean and spread over seeds.
+
+    Grey: silicon's own potential, unchanged. Signs at the right: what transfer (weights copied) did against scratch.
+    """
+    (card,) = results.values()
+    from ..properties.card import METHODS, NULLS, PROPERTIES
+
+    known = [name for name in PROPERTIES if card.reference.get(name) and any(x.property == name and x.values for x in card.lines)]
+    if sizes is None:
+        sizes = sorted({x.n for x in card.lines if x.n is not None}, key=lambda n: n or np.inf)
+    sizes = list(sizes)
+    figure = Picture(2.2 + 3.1 * len(sizes), 1.5 + 0.29 * len(known))
+    axes = np.atleast_1d(figure.subplots(1, len(sizes), sharey=True))
+    y = np.arange(len(known))
+    percent = lambda value, name: 100 * (value / card.reference[name] - 1)
+    hollow = False  # whether a point stands for some of its seeds only
+    for ax, n in zip(axes, sizes):
+        _quiet(ax)
+        ax.grid(False, axis="y")
+        for row in y[::2]:
+            ax.axhspan(row - 0.5, row + 0.5, color="#f4f6f8", zorder=0)
+        ax.axvline(0, color=BLACK, lw=1)
+        drawn = [("copied", None, GREY, "D", NULLS["copied"], 0.0)]
+        drawn += [(m, n, *CARD[m], METHODS[m], 0.22 * (methods.index(m) - (len(methods) - 1) / 2)) for m in methods]
+        for method, size, colour, marker, words, shift in drawn:
+            lines = [card.line(name, method, size) for name in known]
+            if not any(x is not None and len(x.values) for x in lines):
+                continue
+            mean = np.array([percent(x.mean, name) if x is not None else np.nan for x, name in zip(lines, known)])
+            spread = np.array([100 * x.spread / abs(card.reference[name]) if x is not None else np.nan for x, name in zip(lines, known)])
+            seen, whole = np.abs(mean) <= ENDS, np.array([x is None or not x.failed for x in lines])
+            look = dict(color=colour, marker=marker, lw=0, elinewidth=1.5)
+            look |= dict(ms=5, zorder=3) if size is not None else dict(ms=4, zorder=2, alpha=0.7)
+            for some, fill in ((seen & whole, colour), (seen & ~whole, "white")):
+                label = words if fill == colour else None
+                ax.errorbar(mean[some], (y + shift)[some], xerr=np.nan_to_num(spread)[some], mfc=fill, label=label, **look)
+                hollow |= fill == "white" and some.any()
+            for at, value in zip((y + shift)[~seen & np.isfinite(mean)], mean[~seen & np.isfinite(mean)]):
+                ax.plot(np.sign(value) * 0.985 * ENDS, at, ">" if value > 0 else "<", color=colour, ms=5, clip_on=False, zorder=3)
+        for k, (name, values) in enumerate(card.mine.items()):
+            own = [(percent(values[p], p), row) for p, row in zip(known, y) if values.get(p) is not None]
+            x, at = np.array(own).T if own else (np.zeros(0), np.zeros(0))
+            ax.plot(np.clip(x, -0.985 * ENDS, 0.985 * ENDS), at, "*", color=(PURPLE, RED, SKY)[k % 3], ms=9, label=name, zorder=4)
+        for name, row in zip(known, y):
+            line = card.line(name, "copied", n)
+            sign, colour = SIGNS[line.verdict if line is not None else ""]
+            ax.annotate(sign, (1.02, row), xycoords=("axes fraction", "data"), va="center", ha="left", fontsize=12, color=colour, weight="bold",
+                        annotation_clip=False)  # fmt: skip
+        ax.set_xlim(-ENDS, ENDS)
+        ax.set_ylim(len(known) - 0.5, -0.5)
+        ax.set_title(f"{'all' if n == 0 else n} structures", fontsize=10.5)
+        ax.set_xlabel("deviation from the reference (%)")
+    digits = lambda x: f"{x:.0f}" if abs(x) >= 100 else f"{x:.1f}" if abs(x) >= 10 else f"{x:.2f}"
+    words = lambda name: f"{PROPERTIES[name][0]}  {digits(card.reference[name])}" + (f" {PROPERTIES[name][1]}" if PROPERTIES[name][1] else "")
+    axes[0].set_yticks(y, [words(name) for name in known], fontsize=9)
+    handles, labels = axes[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncol=len(labels), **SMALL)
+    figure.suptitle(
+        f"{card.element}, {SOURCES.get(card.source, card.source)}, precomputed.  Transfer helped +, hurt –, made no difference =."
+        + ("  Hollow: some seeds have no value." if hollow else ""),
+        fontsize=10.5,
+    )
+    return figure
+
+
 FIGURES = {
     "EquationOfState": equations_of_state, "Elastic": elastic_constants, "Expansion": expansions, "RadialDistribution": radial,
     "AngularDistribution": angular, "Coordination": coordinations, "StructureFactor": structure_factors, "Phonons": bands,
     "Spectrum": spectra, "Defect": defects, "Barrier": barriers, "Surface": surfaces, "Diffusion": diffusions,
-    "Phases": phase_curves, "Softening": force_slopes, "Curvatures": curvature_pairs,
+    "Card": card_dots, "Phases": phase_curves, "Softening": force_slopes, "Curvatures": curvature_pairs,
 }  # fmt: skip
