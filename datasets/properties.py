@@ -13,8 +13,9 @@ from pathlib import Path
 import numpy as np
 from ase import units
 from ase.build import bulk
-from ase.eos import EquationOfState
 from ase.optimize import BFGS
+
+from tlmlp.properties.mechanics import fit_equation_of_state
 
 sys.path.insert(0, str(Path(__file__).parent))
 import cp2k
@@ -32,13 +33,10 @@ def equation_of_state(symbol, guess, calculator):
         atoms = bulk(symbol, "diamond", a=a, cubic=True)
         atoms.calc = calculator
         points.append((float(a), atoms.get_volume() / 8, atoms.get_potential_energy() / 8))
-    fit = EquationOfState(*np.array(points).T[1:], eos="birchmurnaghan")
-    volume, energy, modulus = fit.fit()
-    derivative = float(fit.eos_parameters[2])  # of the bulk modulus with respect to pressure
+    fit = fit_equation_of_state(*np.array(points).T[1:], atoms_in_cube=8)
     return dict(
-        lattice_constant=float((8 * volume) ** (1 / 3)), bulk_modulus=float(modulus / units.GPa),
-        bulk_modulus_derivative=derivative, energy_per_atom=float(energy),
-        eos=dict(lattice_constant=[p[0] for p in points], energy_per_atom=[p[2] for p in points]),
+        lattice_constant=fit.lattice_constant, bulk_modulus=fit.bulk_modulus, bulk_modulus_derivative=fit.derivative,
+        energy_per_atom=fit.energy, eos=dict(lattice_constant=[p[0] for p in points], energy_per_atom=[p[2] for p in points]),
     )  # fmt: skip
 
 

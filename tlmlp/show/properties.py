@@ -93,7 +93,7 @@ def elastic_constants(results):
 
 def expansions(results):
     """Length against temperature."""
-    figure, ax = _axes("temperature (K)", "length (Å), cube root of the volume per atom")
+    figure, ax = _axes("temperature (K)", "(volume per atom)$^{1/3}$ (Å)")
     for name, r, colour, marker in _styled(results):
         words = f"{1e6 * r.coefficient:.1f} ± {1e6 * r.error:.1f} per million and K"
         ax.errorbar(r.temperatures, r.lengths, r.errors, color=colour, marker=marker, ms=5, lw=0, elinewidth=1.4, capsize=3,
