@@ -21,7 +21,7 @@ _HOME = {
 }  # fmt: skip
 _MODULES = (
     "allocator", "bessel", "chemtrain", "course", "datasets", "dimenet", "elements", "graph", "potential", "properties", "recipes", "repulsion", "show",
-    "simulate", "stillinger_weber", "sweep", "train", "transfer",
+    "simulate", "stability", "stillinger_weber", "sweep", "train", "transfer",
 )  # fmt: skip
 
 

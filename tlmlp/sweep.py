@@ -61,8 +61,9 @@ def table(name):
     learning-curve: every size, method and source, five seeds, equal steps. own-best: each side with four times the steps, its own
     learning rate and early stopping. frozen: depths of freezing at 10 and 50 structures. temperature: trained on crystals
     alone and on liquids alone. cutoff: the gain of a change of units taken apart from that of the larger cutoff. properties: what
-    potentials trained on 10, 50 and all structures say of a crystal, with silicon's untrained and the reference itself. Raises
-    ValueError for another name.
+    potentials trained on 10, 50 and all structures say of a crystal, with silicon's untrained and the reference itself. stability:
+    for how long they hold in molecular dynamics, trained on 10 and 50 structures, or on 10 crystals alone, and the reference
+    itself. Raises ValueError for another name.
     """
     sources, out = SILICON, []
     if name == "learning-curve":
@@ -97,8 +98,14 @@ def table(name):
         for seed in range(5):
             for n in (10, 50, 0):
                 out += [run(source=s, method=m, n=n, seed=seed) for s in sources for m in METHODS]
+    elif name == "stability":
+        for seed in range(3):
+            out += [run(source="stillinger-weber", method="reference", n=0, steps=0, seed=seed)]
+            for n, phase in ((10, None), (10, "crystal"), (50, None)):
+                out += [run(source=s, method=m, n=n, phase=phase, seed=seed) for s in sources for m in METHODS]
     else:
-        raise ValueError(f"no table {name!r}; there are learning-curve, own-best, frozen, temperature, cutoff and properties")
+        names = "learning-curve, own-best, frozen, temperature, cutoff, properties and stability"
+        raise ValueError(f"no table {name!r}; there are {names}")
     return out
 
 
@@ -285,9 +292,16 @@ def perform_properties(run):
     )  # fmt: skip
 
 
+def perform_stability(run):
+    """The row of a run of the table "stability": see tlmlp.stability.perform."""
+    from . import stability
+
+    return stability.perform(run)
+
+
 def performer(name):
     """The function that makes a row of a run of a table."""
-    return perform_properties if name == "properties" else perform
+    return {"properties": perform_properties, "stability": perform_stability}.get(name, perform)
 
 
 def _three(errors):

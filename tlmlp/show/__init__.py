@@ -1,6 +1,8 @@
 """What a person sees: figures, and widgets that work in the background while the notebook stays free."""
 
 from .curves import cutoff_table, error_table, freezing, learning_curves, temperatures
+from .duel import Duel
+from .dynamics import conservation, melting, stability_curves
 from .explorer import TransferExplorer
 from .figures import learning_curve, likeness, parity, picture_bases, picture_network, picture_slots
 from .live import Live
