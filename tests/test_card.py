@@ -87,6 +87,11 @@ def test_a_card_is_drawn_with_a_calculator_beside(rows):
     assert "mine" in [t.get_text() for t in figure.legends[0].get_texts()]
 
 
+def test_nothing_is_shown_where_nothing_was_computed():
+    card = P.card("Ge", "mlearn", [])
+    assert card.lines == () and "no precomputed" in str(card) and len(card.plot().png(50)) > 1000 and card.verdicts() == {}
+
+
 def test_references_are_those_of_their_source(rows):
     known = json.loads((ROOT.parent / "shared" / "reference" / "values.json").read_text()) if (ROOT.parent / "shared").is_dir() else None
     values, words = reference("Ge", "mlearn")

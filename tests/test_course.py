@@ -130,6 +130,19 @@ def test_a_force_by_finite_differences_passes_and_mistakes_do_not(atoms):
         assert not verdict and words in verdict.words, (answer, verdict)
 
 
+@pytest.mark.parametrize(
+    "answer, right, words",
+    [
+        ((138.3 + 2 * 50.9) / 3, True, "GPa: 1 % less volume"), (138.3 + 2 * 50.9, False, "three times as much"),
+        ((138.3 + 50.9) / 3, False, "C12 counts twice"), ((138.3 - 50.9) / 2, False, "shear modulus"), (138.3, False, "C11 alone"),
+        (80033, False, "in MPa"), (1.0, False, "strain all three axes"), (..., False, "in place of the dots"),
+    ],
+)  # fmt: skip
+def test_bulk_modulus(answer, right, words):
+    verdict = course.check_bulk_modulus(answer, 138.3, 50.9)
+    assert bool(verdict) is right and words in verdict.words
+
+
 def test_kinetic_energy_and_constant():
     kT = units.kB * 300
     assert course.check_kinetic_energy(0.0388, 300)

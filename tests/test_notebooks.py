@@ -35,6 +35,14 @@ assert training.last.step >= 100
 assert course.check_frequency(frequency, known=15.5, length=s, energy=e, mass=mass)
 assert set(mine) == {"transfer", "scratch"} and explorer.rows[0]["curve"][-1][0] == explorer.rows[0]["steps"]
 """,
+    "04_out_of_target": """
+{solution}
+assert course.check_bulk_modulus(bulk_modulus, own["c11"], own["c12"])
+assert abs(bulk_modulus - own["bulk_modulus"]) < 0.1 * bulk_modulus
+assert 5.5 < crystals["transfer"].cell[0, 0] < 5.8 and elastic["reference"].c11 > 130
+results = bench.result()
+assert set(results) == {"reference", "scratch", "transfer", "transfer, reduced units", "silicon unchanged"}
+""",
 }
 
 

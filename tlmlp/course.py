@@ -349,3 +349,24 @@ def check_frequency(answer, known, length, energy, mass):
         if close(wrong):
             return Verdict(False, f"{words}.")
     return Verdict(False, "a frequency is the square root of a spring constant over a mass. What are the units of a spring constant?")
+
+
+def check_bulk_modulus(answer, c11, c12):
+    """Bulk modulus in GPa of a cubic crystal, from its elastic constants in GPa."""
+    value, verdict = _answer(answer)
+    if verdict is not None:
+        return verdict
+    right = (c11 + 2 * c12) / 3
+    close = lambda x: abs(value - x) < 0.005 * abs(right)
+    if close(right):
+        return Verdict(True, f"{right:.1f} GPa: 1 % less volume takes {right / 100:.2f} GPa of pressure.")
+    for wrong, words in (
+        (c11 + 2 * c12, "that is the stress over the strain of one axis: the volume changes three times as much"),
+        ((c11 + c12) / 3, "each axis feels the strain of the two others: C12 counts twice"),
+        ((c11 - c12) / 2, "that is a shear modulus, which has no say in a change of volume"),
+        (c11, "C11 alone is the answer to a strain of one axis, with the others held"),
+        (1000 * right, "that is in MPa; GPa are asked for"),
+    ):
+        if close(wrong):
+            return Verdict(False, f"{words}.")
+    return Verdict(False, "strain all three axes by ε: what is the stress along one of them, and by how much does the volume change?")

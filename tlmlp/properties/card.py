@@ -277,6 +277,8 @@ class Card(NamedTuple):
         return out.getvalue()
 
     def __str__(self):
+        if not self.lines:
+            return "no precomputed properties yet: tlmlp sweep properties"
         sizes = sorted({x.n for x in self.lines if x.n is not None}, key=lambda n: n or np.inf)
         head = f"{self.element}, {self.source}"
         out = [f"{head:32}{'reference':>10}" + "".join(f"{'scratch, ' + str(n or 'all'):>20}{'transfer, ' + str(n or 'all'):>34}" for n in sizes)]
@@ -308,9 +310,9 @@ def _plus_minus(x):
 
 
 def card(element="Ge", source="mlearn", rows=None):
-    """Card of the precomputed potentials of a source, "stillinger-weber" or "mlearn" (DFT).
+    """Card of the precomputed potentials of a source, "stillinger-weber" or "mlearn" (DFT); empty where none ship.
 
-    rows: of tlmlp.sweep.rows("properties") [default: those that ship]. Raises ValueError where there are none.
+    rows: of tlmlp.sweep.rows("properties") [default: those that ship]. Raises ValueError where they hold nothing of this source.
     """
     if rows is None:
         from .. import sweep
@@ -320,9 +322,8 @@ def card(element="Ge", source="mlearn", rows=None):
         raise ValueError(f"there are cards of Ge, the element that potentials are transferred to, not of {element!r}")
     truth, origin = reference(element, source, rows)
     own = [row for row in rows if row["source"] == source and row["method"] != "reference"]
-    if not own:
-        known = sorted({row["source"] for row in rows})
-        raise ValueError(f"no rows of {source!r}; there are {', '.join(known) or 'none at all'}")
+    if rows and not own:
+        raise ValueError(f"no rows of {source!r}; there are {', '.join(sorted({row['source'] for row in rows}))}")
     lines, groups = [], {}
     for row in own:
         groups.setdefault((row["method"], row["n"] if row["steps"] else None), {})[row["seed"]] = row["properties"]

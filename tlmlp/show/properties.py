@@ -5,7 +5,7 @@
 
 import numpy as np
 
-from .curves import SOURCES
+from .curves import NOTHING, SOURCES
 from .figures import BLACK, BLUE, GREEN, GREY, MARKERS, ORANGE, PALETTE, PURPLE, RED, SKY, Picture, _quiet
 
 KNOWN = {  # colours of what the course compares
@@ -294,22 +294,31 @@ PHASE_COLOURS = {"diamond": BLUE, "beta-tin": ORANGE, "sc": GREEN, "bcc": RED, "
 def phase_curves(results):
     """Energy against volume of all phases, measured from diamond's minimum; one panel a potential."""
     n = len(results)
-    figure = Picture(1.0 + 3.8 * n, 4.3)
-    axes = np.atleast_1d(figure.subplots(1, n, sharey=True))
+    columns, rows = min(n, 3), -(-n // 3)
+    figure = Picture(1.0 + 3.1 * columns, 0.7 + 2.7 * rows)
+    axes = np.atleast_1d(figure.subplots(rows, columns, sharey=True, squeeze=False)).ravel()
+    seen = {}
     for ax, (name, result) in zip(axes, results.items()):
         _quiet(ax)
         zero = result.curves["diamond"].energy if "diamond" in result.curves else min(e.energy for e in result.curves.values())
         for phase, eos in result.curves.items():
             v = np.linspace(0.93 * eos.volume, 1.07 * eos.volume, 200)
             colour = PHASE_COLOURS.get(phase, SKY)
-            ax.plot(v, eos.at(v) - zero, color=colour, lw=1.6, label=f"{phase} {eos.energy - zero:+.3f} eV")
+            seen[phase], *_ = ax.plot(v, eos.at(v) - zero, color=colour, lw=1.6)
             ax.plot(eos.volumes, eos.energies - zero, "o", color=colour, ms=3)
-        for phase in result.missing:
-            ax.plot([], [], color=PHASE_COLOURS.get(phase, SKY), lw=1.6, ls=":", label=f"{phase}: no minimum")
-        ax.set_xlabel("volume per atom (Å$^3$)")
+            if phase != "diamond":
+                ax.annotate(f"{eos.energy - zero:.2f}", (eos.volume, eos.energy - zero), (0, -10), textcoords="offset points", ha="center",
+                            fontsize=8, color=colour)  # fmt: skip
+        lost = f"no minimum: {', '.join(result.missing)}" if result.missing else ""
+        ax.annotate(lost, (0.98, 0.97), xycoords="axes fraction", ha="right", va="top", fontsize=8, color=RED)
         ax.set_title(name, fontsize=10)
-        ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2), ncol=2, **(SMALL | dict(fontsize=8)))
-    axes[0].set_ylabel("energy above diamond (eV/atom)")
+    for ax in axes[n:]:
+        ax.set_axis_off()
+    for ax in axes[max(0, n - columns) : n]:
+        ax.set_xlabel("volume per atom (Å$^3$)")
+    for ax in axes[:n:columns]:
+        ax.set_ylabel("energy (eV/atom)")
+    figure.legend(seen.values(), seen, loc="outside lower center", ncol=5, **SMALL)
     return figure
 
 
@@ -366,6 +375,11 @@ def card_dots(results, sizes=None, methods=("scratch", "copied", "reduced")):
     from ..properties.card import METHODS, NULLS, PROPERTIES
 
     known = [name for name in PROPERTIES if card.reference.get(name) and any(x.property == name and x.values for x in card.lines)]
+    if not known:
+        figure, ax = _axes("", "", (5, 0.8))
+        ax.set_axis_off()
+        ax.text(0.5, 0.5, NOTHING, ha="center", va="center", color=GREY)
+        return figure
     if sizes is None:
         sizes = sorted({x.n for x in card.lines if x.n is not None}, key=lambda n: n or np.inf)
     sizes = list(sizes)
