@@ -71,7 +71,7 @@ def test_the_fit_is_that_of_ase():
 def test_elastic_constants_are_published(sw, cube):
     e = P.elastic(cube, sw)
     assert (e.c11, e.c12, e.c44) == pytest.approx((151.4, 76.4, 56.4), abs=0.1)
-    assert e.c44_clamped == pytest.approx(109.8, abs=0.2)  # Cowley: 117 with clamped atoms in his units of ε
+    assert e.c44_clamped == pytest.approx(109.8, abs=0.2)  # 117.2 with ε of 2.315 eV, scaled to ours
     cubic = P.elastic(bulk("Si", "diamond", a=5.5, cubic=True), sw, cubic=True)
     np.testing.assert_allclose(cubic.tensor, e.tensor, atol=0.05)
     assert cubic.lattice_constant == pytest.approx(A, abs=1e-4) and abs(cubic.pressure) < 1e-3
@@ -450,6 +450,61 @@ def test_curvatures_are_phonons(sw, cube):
     assert half.slope == pytest.approx(0.5) and half.spread == pytest.approx(0, abs=1e-6) and len(half.reference) == 10
 
 
+def test_crystal_beside_liquid():
+    """The two halves: no two atoms meet, and there is as much volume as both had."""
+    from tlmlp.properties.melting import GAP, _stacked
+
+    crystal = bulk("Si", "diamond", a=A, cubic=True).repeat((2, 2, 2))
+    liquid = crystal.copy()
+    liquid.set_cell(liquid.cell.array * 0.97, scale_atoms=True)
+    liquid.rattle(0.05, seed=0)
+    liquid.positions += 1.7
+    both = _stacked(crystal, liquid)
+    assert len(both) == 128 and both.get_all_distances(mic=True)[np.triu_indices(128, 1)].min() > 1.6
+    assert both.get_volume() == pytest.approx(crystal.get_volume() + liquid.get_volume() + 2 * GAP * (2 * A) ** 2)
+
+
+def test_the_search_halves_the_interval(monkeypatch):
+    """Dynamics of a pretended element that melts at 1490 K: order grows or fades, fast far from that, undecided close to it."""
+    from types import SimpleNamespace
+
+    from tlmlp import simulate
+
+    def npt(potential, atoms, T, steps, every, timestep_fs, **options):
+        two_phase = len(atoms) == 128
+        for step in range(0, steps + 1, every):
+            ps = step * timestep_fs / 1000
+            disorder = np.clip(0.5 + (T - 1490) * ps / 4000, 0, 1) if two_phase else 1.0 * (atoms.info.get("hot", False))
+            moved = atoms.copy()
+            some = np.arange(len(atoms)) < round(disorder * len(atoms))
+            crystal = bulk("Si", "diamond", a=A, cubic=True).repeat((2, 2, 2 * len(atoms) // 64))
+            moved.set_cell(crystal.cell)
+            moved.positions = crystal.positions + 0.6 * some[:, None] * np.random.default_rng(0).normal(size=(len(atoms), 3))
+            yield SimpleNamespace(health="ok", atoms=moved, time_fs=1000 * ps)
+
+    def nvt(potential, atoms, T, **options):
+        hot = atoms.copy()
+        hot.info["hot"] = True
+        yield SimpleNamespace(atoms=hot)
+
+    monkeypatch.setattr(simulate, "npt", npt)
+    monkeypatch.setattr(simulate, "nvt", nvt)
+    crystal = bulk("Si", "diamond", a=A, cubic=True).repeat(2)
+    moments = list(P.melting(None, crystal, 1000, 2200, accuracy_K=40, longest_ps=20))
+    last = moments[-1]
+    assert last.done and last.low < 1490 < last.high and last.error_K <= 40 and not any(m.done for m in moments[:-1])
+    assert [T for T, *_ in last.runs][:3] == [1600, 1300, 1450] and 4 < last.runs[1][1] < 10  # far away it ends early
+    assert last.melting_K == pytest.approx(1490, abs=40) and len(last.runs) == 4
+
+
+@pytest.mark.long
+def test_melting_temperature_is_published(sw):
+    """1691 K: J. Q. Broughton and X. P. Li, PRB 35, 9120 (1987). Half an hour; small cells err by some 50 K."""
+    for last in P.melting(sw, bulk("Si", "diamond", a=5.44, cubic=True).repeat((3, 3, 4)), 1400, 2000, accuracy_K=40):
+        pass
+    assert abs(last.melting_K - 1691) < last.error_K + 75
+
+
 # -- manners -----------------------------------------------------------------------------------------------------------
 
 
@@ -473,6 +528,8 @@ def test_curvatures_are_phonons(sw, cube):
         (lambda c, k: P.structure_factor(Atoms("Si2", [(0, 0, 0), (0, 0, 2)])), "periodic in three directions"),
         (lambda c, k: P.angular_distribution(c, 1.0), "no atom has two neighbours within 1.00"),
         (lambda c, k: P.softening([], k), "at least one structure"),
+        (lambda c, k: P.melting(k, c, 1500, 1000), "low and high must be positive temperatures"),
+        (lambda c, k: P.melting(k, bulk("Si", "diamond", a=A), 1000, 2000), "third cell vector must be perpendicular"),
         (lambda c, k: P.plot({"a": P.radial_distribution(c), "b": P.coordination(c)}), "results of one kind, not Coordination, Radial"),
     ],
 )

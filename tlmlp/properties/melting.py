@@ -16,9 +16,10 @@ import numpy as np
 from ase import Atoms
 
 from .mechanics import crystal_of
-from .structure import tetrahedrality
+from .structure import pairs, tetrahedrality
 
 GAP = 1.0  # Å between the two at first, so that no two atoms meet
+SETTLING = 4000  # fs, in which the two faces grow together
 DECIDED = 0.2  # share of one phase below which the other has won
 
 
@@ -43,7 +44,8 @@ def melting(potential, crystal, low, high, accuracy_K=50.0, longest_ps=40.0, eve
 
     potential: as tlmlp.simulate takes it; crystal: ase.Atoms of half the cell, of the diamond structure, near zero pressure; the
     two halves are stacked along its third axis, which should be perpendicular to the others: bulk(..., cubic=True).repeat((3, 3, 4))
-    is a start. low, high: K, between which it is looked for; longest_ps: of one run, after which the larger share decides.
+    is a start. low, high: K, between which it is looked for; longest_ps: of one run, after which it counts which share
+    has grown since its first quarter.
 
     Minutes for Stillinger-Weber, hours for a network. Raises ValueError for bad input, and SimulationError with the potential.
     """
@@ -70,18 +72,22 @@ def _search(potential, crystal, low, high, accuracy, longest_ps, every, timestep
         hot = _last(simulate.nvt(potential, crystal, 2 * high, steps=steps, damping_fs=50, **options))
         liquid = _last(simulate.npt(potential, hot.atoms, T, steps=2 * steps, **options))
         ends = [tetrahedrality(s.atoms).mean() for s in (liquid, solid)]
-        both, share = _stacked(solid.atoms, liquid.atoms), 0.5
+        both, shares = _stacked(solid.atoms, liquid.atoms), []
         for s in simulate.npt(potential, both, T, steps=int(round(1000 * longest_ps / timestep)), **options):
             if s.health != "ok":
                 continue  # the next one is SimulationError
             atoms = s.atoms
             share = float(np.clip((tetrahedrality(atoms).mean() - ends[0]) / (ends[1] - ends[0]), 0, 1))
+            shares.append(share)
             yield Coexistence(T, s.time_fs / 1000, share, *interval, tuple(runs), False, atoms)
-            if s.time_fs > 2000 and not DECIDED < share < 1 - DECIDED:
+            if s.time_fs > SETTLING and not DECIDED < share < 1 - DECIDED:
                 break
-        runs.append((T, s.time_fs / 1000, share))
+        else:  # neither has won
+            part = max(1, len(shares) // 4)
+            share = 0.5 + np.sign(np.mean(shares[-part:]) - np.mean(shares[:part][-max(1, part // 2) :])) / 2
+        runs.append((T, s.time_fs / 1000, shares[-1]))
         interval = (T, interval[1]) if share > 0.5 else (interval[0], T)
-    yield Coexistence(T, s.time_fs / 1000, share, *interval, tuple(runs), True, atoms)
+    yield Coexistence(T, s.time_fs / 1000, shares[-1], *interval, tuple(runs), True, atoms)
 
 
 def _last(run):
@@ -90,24 +96,24 @@ def _last(run):
     return snapshot
 
 
-def _stacked(solid, liquid):
-    """Crystal and liquid in one cell, one after the other along the third axis, at the crystal's width."""
-    liquid = liquid.copy()
-    liquid.wrap()
-    cell = solid.cell.array.copy()
-    width = np.linalg.norm(np.cross(cell[0], cell[1]))
-    height = liquid.get_volume() / width
-    scaled = liquid.get_scaled_positions()
-    up = cell[2] / np.linalg.norm(cell[2])
-    solid = solid.copy()
-    solid.wrap()
-    thick = np.linalg.norm(cell[2])
-    solid.set_cell(np.array([cell[0], cell[1], up * (thick + height + 2 * GAP)]))
-    solid.calc = None
-    positions = scaled[:, :2] @ cell[:2] + np.outer(thick + GAP + scaled[:, 2] * height, up)
-    momenta = np.concatenate([solid.get_momenta(), liquid.get_momenta()])
-    out = solid + Atoms(liquid.numbers, positions)
-    out.set_masses(np.concatenate([solid.get_masses(), liquid.get_masses()]))
-    out.set_momenta(momenta)
-    out.info = {}
-    return out
+def _stacked(solid, liquid, trials=60):
+    """Crystal and liquid in one cell, one after the other along the third axis, at the crystal's width.
+
+    The liquid is shifted, through its own images, to where its faces keep farthest from the crystal's.
+    """
+    cell = solid.cell.array
+    thick, width = np.linalg.norm(cell[2]), np.linalg.norm(np.cross(cell[0], cell[1]))
+    up, height = cell[2] / thick, liquid.get_volume() / width
+    solid = Atoms(solid.numbers, solid.get_positions(wrap=True), momenta=solid.get_momenta(), masses=solid.get_masses())
+    solid.set_cell([cell[0], cell[1], up * (thick + height + 2 * GAP)])
+    solid.pbc = True
+    best, widest = None, -1.0
+    rng = np.random.default_rng(0)
+    for _ in range(trials):
+        scaled = (liquid.get_scaled_positions() + rng.uniform(size=3)) % 1.0
+        positions = scaled[:, :2] @ cell[:2] + np.outer(thick + GAP + scaled[:, 2] * height, up)
+        both = solid + Atoms(liquid.numbers, positions, momenta=liquid.get_momenta(), masses=liquid.get_masses())
+        closest = pairs(both, 2.5, "d")[0].min(initial=2.5)
+        if closest > widest:
+            best, widest = both, closest
+    return best
