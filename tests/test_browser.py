@@ -165,3 +165,40 @@ def test_the_explorer_in_the_hands_of_a_learner(tmp_path):
         button("Reset").click()
         until(page, lambda: seen("All runs are forgotten") and differing(empty, picture(curves)) < 1e-3)
         assert browser.errors(page) == []
+
+
+def test_a_duel_in_the_hands_of_a_learner(tmp_path):
+    """Play, both sides move while another cell runs, Stop takes both back."""
+    code = "import tlmlp\nduel = tlmlp.show.Duel('Stillinger-Weber', 'ge-sw-course-transfer-10', rate=800)\nduel"
+    with browser.lab(notebook(tmp_path, code, "print(6 * 7)")) as url, browser.page() as page:
+        browser.open_notebook(page, url("live.ipynb"))
+        browser.run_all(page)
+        browser.wait_idle(page)
+        sides = page.locator(browser.VIEWER)
+        until(page, lambda: sides.count() == 2)
+        left, right, plots = sides.nth(0), sides.nth(1), page.locator(".widget-image").first
+        button = lambda name: page.locator(".widget-button").filter(has_text=name).first
+        seen = lambda words: page.get_by_text(words).first.is_visible()
+
+        shows = lambda image: differing(image, np.broadcast_to(image[0, 0], image.shape)) > 0.01
+        until(page, lambda: shows(picture(left)) and shows(picture(right)))
+        at_rest, empty = [settled(page, side) for side in (left, right)], picture(plots)
+        button("Play").click()
+        moved = lambda: all(differing(a, picture(b)) > 1e-3 for a, b in zip(at_rest, (left, right)))
+        until(page, lambda: moved() and differing(empty, picture(plots)) > 1e-3, 180)
+        page.locator(".jp-Notebook .jp-CodeCell").nth(1).click()
+        page.keyboard.press("Control+Enter")
+        browser.wait_idle(page, timeout=10)
+        assert "42" in page.locator(".jp-OutputArea-output").last.inner_text()
+        before = [picture(left), picture(right)]
+        until(page, lambda: all(differing(a, picture(b)) > 1e-3 for a, b in zip(before, (left, right))))
+
+        button("Pause").click()
+        until(page, lambda: seen("Paused."))
+        held = settled(page, left)
+        assert differing(held, picture(left)) < 1e-3
+        button("Stop").click()
+        until(page, lambda: seen("back at the start") and page.get_by_text("0.00 ps").count() == 2)
+        blocks = lambda image: image[: len(image) // 8 * 8, : image.shape[1] // 8 * 8].reshape(len(image) // 8, 8, -1, 8, 3).mean((1, 3))
+        until(page, lambda: all(differing(blocks(a), blocks(picture(b))) < 0.01 for a, b in zip(at_rest, (left, right))))
+        assert browser.errors(page) == []

@@ -9,10 +9,11 @@ from .. import stability
 from ..potential import Potential, shipped
 from .figures import BLUE, GREY, ORANGE, Picture, _quiet
 from .live import Live, duration, sentence
-from .md import FRAME, POINTS, SW, _header
+from .md import POINTS, SW, _header
 from .viewers import KINDS, check_kind, viewer as make_viewer
 
 RATES = (100, 200, 400, 800)  # K/ps
+EVERY = 5  # steps at a time, always the same, so that a seed gives the same duel on a slow computer
 SIDES = ((ORANGE, "scratch"), (BLUE, "transfer"))  # colours that these two have in all figures
 MODELS = {"stillinger-weber": "sw", "mlearn": "mlearn"}  # a source, in the names of what was trained on it
 
@@ -22,8 +23,7 @@ class Side:
 
     def __init__(self, colour):
         self.colour, self.run, self.look, self.curve, self.sent = colour, None, None, [], None
-        self.title, self.clock, self.frame = (widgets.HTML(), widgets.HTML(), widgets.VBox()) if colour else (None,) * 3
-        self.view = None
+        self.title, self.clock, self.view = (widgets.HTML(), widgets.HTML(), None) if colour else (None,) * 3
 
     def forget(self):
         self.run, self.look, self.curve, self.sent = None, None, [], None
@@ -64,7 +64,7 @@ class Duel(Live):
     plot_size = (800, 215)
 
     def __init__(
-        self, left=None, right=None, source="stillinger-weber", n=10, rate=200, seed=0, viewer="nglview", pause_after=600,
+        self, left=None, right=None, source="stillinger-weber", n=10, rate=400, seed=0, viewer="nglview", pause_after=600,
     ):  # fmt: skip
         if source not in MODELS:
             raise ValueError(f"source must be one of {', '.join(map(repr, MODELS))}, not {source!r}")
@@ -91,7 +91,7 @@ class Duel(Live):
 
         self._sides = [Side(colour) for colour, _ in SIDES]
         self._truth = Side(None)
-        self._every, self._reset_asked, self._plotted, self._plot_after, self._newest = 5, False, None, 0.0, 0.0
+        self._reset_asked, self._plotted, self._plot_after, self._newest = False, None, 0.0, 0.0
         self._stage_words = ""
         button = lambda text, icon, tip: widgets.Button(
             description=text, icon=icon, tooltip=tip, layout=widgets.Layout(width="92px", min_width="92px")
@@ -112,11 +112,14 @@ class Duel(Live):
             value=self._picture(), format="png", width=width, height=height,
             layout=widgets.Layout(width=f"{width}px", height=f"{height}px", object_fit="fill"),
         )  # fmt: skip
-        for side, choice in zip(self._sides, self._choices):
-            side.frame.children = [side.title, choice, widgets.Box(), side.clock]
-            side.frame.layout = widgets.Layout(width=f"{self.size[0] + 8}px", overflow="hidden")
+        half = lambda *children: widgets.HBox(
+            children, layout=widgets.Layout(width=f"{self.size[0] + 6}px", overflow="hidden", align_items="center")
+        )
+        self._stage = widgets.HBox()  # of the viewers alone: in a column nglview puts its camera nowhere
         super().__init__([
-            widgets.HBox([side.frame for side in self._sides]),
+            widgets.HBox([half(side.title, choice) for side, choice in zip(self._sides, self._choices)]),
+            self._stage,
+            widgets.HBox([half(side.clock) for side in self._sides]),
             widgets.HBox([self._play, self._stop, self._rate, self._seed, self._viewer], layout=widgets.Layout(align_items="center")),
             self._plot,
         ])  # fmt: skip
@@ -169,23 +172,17 @@ class Duel(Live):
                 side.run = self._heated(self._potentials[name])
             if everyone[0] is self._truth:
                 self._truth.run = self._heated(self._potentials[SW])
-        fresh = True
         while not all(side.broken for side in self._sides):
-            clock = time.monotonic()
             for side in everyone:
-                compiling = fresh and side.look is None
-                self._stage_words = f"Compiling the network on the {'left' if side is self._sides[0] else 'right'}" if compiling and side.colour else ""
+                if side.look is None and side.colour:
+                    self._stage_words = f"Compiling the network on the {'left' if side is self._sides[0] else 'right'}"
                 side.advance()
-            self._stage_words, self._newest = "", time.monotonic()
-            if not fresh:  # the first round compiles
-                seconds = max(time.monotonic() - clock, 1e-3)
-                self._every = int(np.clip(self._every * 2 * FRAME / seconds, max(1, self._every // 2), min(2 * self._every, 25)))
-            fresh = any(side.look.snapshot.step == 0 for side in self._sides)
+            self._newest = time.monotonic()
             yield self.looks
 
     def _heated(self, potential):
         potential = Potential.load(potential) if isinstance(potential, str) else potential
-        return stability.heat(potential, self.source, self._rate.value, every=lambda: self._every, seed=self._seed.value)
+        return stability.heat(potential, self.source, self._rate.value, every=EVERY, seed=self._seed.value)
 
     def paint(self, run):
         running = not run.stop.is_set()
@@ -253,10 +250,12 @@ class Duel(Live):
     def _back(self):
         """Atoms at rest, from which the next duel starts."""
         self._reset_asked = False
+        for side in self._sides:
+            if side.look is not None:  # a viewer that nobody has seen yet loses its camera when it is told to draw
+                side.view.draw(self._crystal.positions)
         for side in (*self._sides, self._truth):
             side.forget()
         for side in self._sides:
-            side.view.draw(self._crystal.positions)
             self._tell(side)
         self._plotted, self._stage_words = None, ""
         self._plot.value = self._picture()
@@ -264,22 +263,22 @@ class Duel(Live):
 
     def _show(self):
         """A viewer for either side."""
+        old = [side.view for side in self._sides]
         for side in self._sides:
             atoms = self._crystal.copy()
             if side.look is not None:
                 atoms.positions = side.look.snapshot.positions
-            old, side.view, side.sent = side.view, make_viewer(atoms, self.size, self._viewer.value), None
-            children = list(side.frame.children)
-            children[2] = side.view.widget
-            side.frame.children = children
-            if old is not None:
-                old.widget.close()
+            side.view, side.sent = make_viewer(atoms, self.size, self._viewer.value), None
+        self._stage.children = [side.view.widget for side in self._sides]
+        for view in old:
+            if view is not None:
+                view.widget.close()
 
     def _tell(self, side):
         """Title and clock of a side."""
         number = self._sides.index(side)
         name = ("left", "right")[number]
-        side.title.value = f'<b style="color:{side.colour}">■ {name}</b>'
+        side.title.value = f'<b style="color:{side.colour}">■ {name}</b> &nbsp;'
         if side.look is None:
             words = '<span style="color:#56606b">at rest, 300 K at first</span>'
         else:
@@ -316,7 +315,7 @@ class Duel(Live):
         if longest:
             t, _, target, _, _ = np.array(longest).T
             heat.plot(t, target, color="#1b1f23", lw=1, ls="--", zorder=1, label="thermostat")
-            heat.set_ylim(0, 1.3 * max(target[-1], 600))
+            heat.set_ylim(0, 1.5 * max(target[-1], 600))
             if melting < heat.get_ylim()[1]:
                 heat.axhline(melting, color=GREY, ls=":", lw=1.2)
                 heat.text(0.99 * end, melting, "melting", fontsize=7.5, color="#56606b", ha="right", va="bottom")

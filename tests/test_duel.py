@@ -1,0 +1,89 @@
+"""The duel without a browser: a fair start, clocks that stop, and that it never sends faster than it is answered."""
+
+import time
+
+import numpy as np
+import pytest
+from test_stability import nothing
+
+from tlmlp import stability
+from tlmlp.show import Duel
+from tlmlp.show.md import SW
+
+
+def until(condition, seconds=120):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it never happened"
+        time.sleep(0.02)
+
+
+@pytest.fixture
+def duel(request):
+    duel = Duel(*request.param, rate=800, viewer="canvas")
+    yield duel
+    duel.stop()
+    duel.wait()
+    duel.close()
+
+
+@pytest.mark.parametrize("duel", [(SW, SW)], indirect=True)
+def test_play_pause_stop_with_equal_weapons(duel):
+    """One potential against itself: the same trajectory on both sides, and that of the truth."""
+    duel.play()
+    until(lambda: all(duel.looks) and duel.looks[1].snapshot.step > 40)
+    duel.pause()
+    duel.wait()
+    left, right = (look.snapshot for look in duel.looks)
+    shared = min(left.step, right.step)  # Pause may come between the two
+    steps = lambda side: {round(t, 6) for t, *_ in side.curve if t <= shared * stability.TIMESTEP / 1000}
+    assert steps(duel._sides[0]) == steps(duel._sides[1]) == steps(duel._truth)
+    for a, b in zip(duel._sides[0].curve, duel._sides[1].curve):
+        assert a == b
+    assert right.target_K == pytest.approx(300 + 0.8 * (right.time_fs - 20))  # asked before the chunk of 20 fs that ends here
+    held = duel.looks
+    time.sleep(0.2)
+    assert duel.looks == held and "holds" in duel._sides[0].clock.value
+    duel.play()
+    until(lambda: duel.looks[1].snapshot.step > right.step)
+    duel.stop()
+    duel.wait()
+    until(lambda: duel.looks == (None, None) and "back at the start" in duel.status.value)
+    assert "0.00 ps" in duel._sides[1].clock.value
+
+
+@pytest.mark.parametrize("duel", [(nothing(), SW)], indirect=True)
+def test_a_clock_stops_when_its_side_breaks_and_the_other_goes_on(duel):
+    duel.play()
+    until(lambda: duel._sides[0].broken)
+    broken = duel.looks[0]
+    until(lambda: duel.looks[1].snapshot.step > broken.snapshot.step + 20)
+    assert duel.looks[0] is broken and duel.verdict == ""
+    until(lambda: "broken" in duel._sides[0].clock.value and "Left has broken" in duel.status.value)
+    assert np.isfinite(broken.snapshot.positions).all()
+
+
+def test_the_verdict_names_both_and_the_truth():
+    duel = Duel(nothing(), nothing(), rate=800, viewer="canvas")
+    duel.play().wait(120)
+    until(lambda: "Left broke at" in duel.status.value)
+    assert "melts at 2900 K: both broke below" in duel.verdict and "The truth still held at" in duel.verdict
+    assert all(look.failure for look in duel.looks)
+    duel._seed.value = 5  # a control that moves takes both back
+    until(lambda: duel.looks == (None, None))
+    duel.close()
+
+
+@pytest.mark.parametrize(
+    "options, sentence",
+    [
+        (dict(source="vasp"), "source must be one of 'stillinger-weber', 'mlearn'"),
+        (dict(rate=3), "rate must be one of 100, 200, 400, 800 K/ps"),
+        (dict(left="si-sw"), "no potential 'si-sw' for this duel; use one of 'ge-sw"),
+        (dict(n=11), "no potential 'ge-sw-course-scratch-11'"),
+        (dict(viewer="vmd"), "viewer must be one of"),
+    ],
+)
+def test_refuses(options, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        Duel(**options)

@@ -1,0 +1,164 @@
+"""Stability: the reference survives by the criterion, what is wrong does not, and what never failed is not counted as failed."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+from scipy import stats
+
+import tlmlp
+from tlmlp import elements, show, stability, sweep
+
+SW = "stillinger-weber"
+TINY = tlmlp.Config("course", embed_size=8, n_blocks=1, n_spherical=2, n_dense_out=1, cutoff=3.0)
+
+
+def nothing():
+    """A potential without forces: an ideal gas."""
+    potential = tlmlp.Potential.create(TINY, ("Si", "Ge"))
+    zero = {m: {name: np.zeros_like(w) for name, w in ws.items()} for m, ws in potential.params.items()}
+    zero["dimenet"] = potential.params["dimenet"]  # frequencies
+    return potential.replace(params=zero)
+
+
+def test_apart_is_the_earth_movers_distance():
+    """scipy's, of two samples of pair distances, to the width of a bin."""
+    rng = np.random.default_rng(0)
+    a, b = rng.normal(2.4, 0.1, 4000), np.concatenate([rng.normal(2.5, 0.2, 3000), rng.normal(4.0, 0.2, 1000)])
+    n = lambda d: np.cumsum(np.histogram(d, stability.BINS, (0, stability.REACH))[0]) / 64
+    expected = stats.wasserstein_distance(a, b)
+    assert stability.apart(n(a), n(b)) == pytest.approx(expected, abs=stability.REACH / stability.BINS) and expected > 0.3
+    assert stability.apart(n(a), n(a)) == 0
+
+
+def test_references_are_crystals_and_liquids():
+    known = stability.references(SW)
+    assert [round(T) for T in known] == [520, 1010, 1740, 2460, 3480, 4500]
+    at_3 = round(3 / stability.REACH * stability.BINS) - 1
+    for T, r in known.items():
+        assert (r.phase == "liquid") == (T > elements.element("Ge").melting_temperature)
+        assert r.phase == "liquid" or r.n[at_3] == pytest.approx(4, abs=0.02)
+        assert 1.9 < r.nearest < 2.3
+    assert set(stability.TEMPERATURES[SW]) <= set(known)
+    with pytest.raises(ValueError, match="has no frames at 300 K, only at 520, 1010"):
+        stability.reference(SW, 300)
+
+
+@pytest.mark.parametrize("temperature", [520, 2460, 4500])
+def test_the_reference_itself_survives(temperature):
+    """Seeds that the limits were not chosen with."""
+    t = stability.trial(stability.truth(SW), stability.reference(SW, temperature), 3, seed=11)
+    assert t.survived and t.time_ps == 3 and "survived 3 ps" in t.words, t.words
+    assert len(t.apart) == len(t.nearest) == 3 and max(t.apart) < stability.APART
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("seed", range(20, 25))
+def test_the_reference_survives_for_long(seed):
+    for temperature in stability.references(SW):
+        t = stability.trial(stability.truth(SW), stability.reference(SW, temperature), 20, seed)
+        assert t.survived, (temperature, t.words)
+
+
+def test_a_quiet_failure_is_seen(monkeypatch):
+    """Germanium with silicon's lambda melts near 1500 K; at 2460 K it is lost, and the brakes of simulate say nothing."""
+    own = elements.ELEMENTS["Ge"]
+    calculator, reference = stability.truth(SW), stability.reference(SW, 2460)
+    monkeypatch.setitem(elements.ELEMENTS, "Ge", dataclasses.replace(own, lam=21.0))
+    t = stability.trial(calculator, reference, 8, seed=0)
+    assert t.failure == "structure" and 1 <= t.time_ps < 8 and "pairs of atoms" in t.words
+
+
+def test_atoms_without_forces_fail_at_once():
+    t = stability.trial(nothing(), stability.reference(SW, 2460), 2)
+    assert t.failure in ("too close", "brakes") and t.time_ps < 1
+
+
+def test_a_crystal_that_is_heated_is_lost_above_its_melting_temperature():
+    looks = list(stability.heat(stability.truth(SW), SW, rate=2500, seed=1))
+    last = looks[-1]
+    assert "crystal is lost" in last.failure and not any(look.failure for look in looks[:-1])
+    assert last.snapshot.target_K > elements.element("Ge").melting_temperature
+    cold = [look.liquid for look in looks if 500 < look.snapshot.target_K < 2900]
+    assert max(cold) < 0.25 and last.liquid > 0.5
+
+
+def test_survival_is_that_of_kaplan_and_meier():
+    """Remission under 6-MP (Freireich et al., Blood 21, 699 (1963)): a median of 23 weeks, with 12 of 21 censored."""
+    weeks = "6 6 6 6+ 7 9+ 10 10+ 11+ 13 16 17+ 19+ 20+ 22 23 25+ 32+ 32+ 34+ 35+".split()
+    trials = [dict(time_ps=float(w.strip("+")), failure="" if "+" in w else "structure") for w in weeks]
+    s = stability.survival(trials)
+    assert (s.trials, s.median_ps, s.fraction) == (21, 23, pytest.approx(12 / 21))
+    assert s.low < s.fraction < s.high
+    never = stability.survival([dict(time_ps=8.0, failure="")] * 3)
+    assert (never.fraction, never.median_ps) == (1, np.inf) and never.low < 0.8
+    with pytest.raises(ValueError, match="no trials"):
+        stability.survival([])
+
+
+def test_a_row_of_the_table():
+    """Of the reference, which needs no training; as JSON and back it is a row of its run."""
+    table = sweep.table("stability")
+    assert len({sweep.key(run) for run in table}) == len(table) and {run["n"] for run in table} == {0, 10, 50}
+    run = next(run for run in table if run["method"] == "reference")
+    row = json.loads(json.dumps(stability.perform(run, temperatures=(2460,), length_ps=1)))
+    assert sweep.key(row) == sweep.key(run) and row["trials"][0]["failure"] == "" and row["limits"]["apart"] == stability.APART
+    assert sweep.performer("stability") is sweep.perform_stability
+
+
+def test_shipped_rows_belong_to_the_table_and_the_truth_survives_in_them():
+    keys = {sweep.key(run) for run in sweep.table("stability")}
+    for row in sweep.rows("stability"):
+        assert sweep.key(row) in keys and row["limits"]["apart"] == stability.APART and row["date"]
+        assert [t["temperature"] for t in row["trials"]] == list(stability.TEMPERATURES[row["source"]])
+        if row["method"] == "reference":
+            assert not any(t["failure"] for t in row["trials"])
+
+
+@pytest.mark.parametrize(
+    "call, sentence",
+    [
+        (lambda: stability.trial("si-sw-course", stability.reference(SW, 520), 0.5), "length_ps must be at least 1"),
+        (lambda: stability.heat("si-sw-course", rate=0), "rate must be a number of K/ps above 0"),
+        (lambda: stability.truth("mlearn"), "DFT cannot"),
+        (lambda: stability.references("vasp"), "source must be one of"),
+    ],
+)
+def test_bad_input_is_one_sentence(call, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        call()
+
+
+def made_up(method, n, seed, times, phase=None):
+    trials = [
+        dict(temperature=float(T), phase="crystal", time_ps=t, failure="" if t == 8 else "structure", apart=[], nearest=[])
+        for T, t in zip(stability.TEMPERATURES[SW], times)
+    ]
+    return sweep.run(source=SW, method=method, n=n, seed=seed, phase=phase) | dict(trials=trials, length_ps=8.0)
+
+
+def test_figures():
+    rows = [made_up("scratch", 10, s, (8, 8, 8, 2 + s, 1)) for s in range(3)]
+    rows += [made_up("copied", 10, s, (8, 8, 8, 8, 8 - s)) for s in range(3)]
+    figure = show.stability_curves(rows)
+    hold, wait = figure.axes
+    assert hold.get_ylabel() == "runs that hold" and "(ps)" in wait.get_ylabel()
+    scratch = next(c for c in hold.containers if "scratch" in c.get_label())
+    assert list(scratch[0].get_ydata()) == [1, 1, 1, 0, 0]
+    medians = [y for line in wait.lines for y in line.get_ydata() if line.get_color() == show.curves.ORANGE and line.get_marker() == "s"]
+    assert medians == [3, 1]
+    assert "no precomputed" in show.stability_curves([]).axes[0].texts[0].get_text()
+
+    from ase.build import bulk
+
+    crystal = bulk("Ge", "diamond", a=elements.element("Ge").lattice_constant, cubic=True).repeat(2)
+    run = lambda dt: list(tlmlp.simulate.nve(stability.truth(SW), crystal, 600, steps=240 // dt, every=24 // dt, timestep_fs=dt))
+    energy, error = show.conservation({dt: run(dt) for dt in (1, 2, 4)}).axes
+    points = {line.get_xdata()[0]: line.get_ydata()[0] for line in error.lines if len(line.get_xdata()) == 1}
+    assert np.log2(points[4] / points[2]) == pytest.approx(2, abs=0.4) and "meV/atom" in energy.get_ylabel()
+
+    snapshots = list(tlmlp.simulate.nvt(stability.truth(SW), crystal, lambda t: 300 + t, steps=400, every=10, timestep_fs=2))
+    energy, g = show.melting(snapshots, (400, 1000)).axes
+    cold, hot = (line.get_ydata().max() for line in g.lines)
+    assert cold > 1.5 * hot and [t.get_text() for t in g.get_legend().get_texts()] == ["400 K", "1000 K"]
