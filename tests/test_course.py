@@ -160,3 +160,13 @@ def test_no_check_of_the_doctor_downloads(monkeypatch):
     monkeypatch.delenv("TLMLP_DATA", raising=False)
     monkeypatch.setattr(pooch, "os_cache", lambda name: Path("nowhere") / name)
     assert line("DFT data (mlearn)").state == "warn"
+
+
+def test_timestep():
+    """0.08 at 2 fs and 1 allowed: 2 sqrt(12.5) = 7.07 fs."""
+    assert course.check_timestep(7.07, 2, 0.08, 1.0)
+    for answer, words in [
+        (25, "as its square"), (312.5, "other way round"), (2 * 0.08**0.5, "upside down"), (3, "error = c dt²"), (..., "dots"),
+    ]:  # fmt: skip
+        verdict = course.check_timestep(answer, 2, 0.08, 1.0)
+        assert not verdict and words in verdict.words, (answer, verdict)

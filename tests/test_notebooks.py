@@ -30,6 +30,16 @@ assert course.check_force(force, atoms, atom=0, axis=0), course.check_force(forc
 assert course.check_constant(0)
 assert training.last.step >= 100
 """,
+    "03_molecular_dynamics": """
+{solution}
+assert course.check_timestep(timestep, timestep=4, error=error, allowed=1.0), timestep
+assert abs(s.positions - r).max() < 1e-3 and trial.survived
+assert hot[-1].potential_energy > hot[0].potential_energy + 30  # eV
+duel.play()
+while duel.looks[1] is None or duel.looks[1].snapshot.step < 20:
+    duel.wait(1)
+duel.stop()
+""",
     "02_germanium_transfer": """
 {solution}
 assert course.check_frequency(frequency, known=15.5, length=s, energy=e, mass=mass)

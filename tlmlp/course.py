@@ -370,3 +370,25 @@ def check_bulk_modulus(answer, c11, c12):
         if close(wrong):
             return Verdict(False, f"{words}.")
     return Verdict(False, "strain all three axes by ε: what is the stress along one of them, and by how much does the volume change?")
+
+
+def check_timestep(answer, timestep, error, allowed):
+    """The longest timestep (fs) for which the error of the energy stays below `allowed`.
+
+    error: what it is at `timestep`, in the unit of `allowed`. It grows as the timestep squared.
+    """
+    value, verdict = _answer(answer)
+    if verdict is not None:
+        return verdict
+    right = timestep * (allowed / error) ** 0.5
+    close = lambda x: abs(value - x) < 0.03 * x
+    if close(right):
+        return Verdict(True, f"{right:.1f} fs: the error grows as the timestep squared, so the timestep as its square root.")
+    for wrong, words in (
+        (timestep * allowed / error, "that would be right if the error grew as the timestep; it grows as its square"),
+        (timestep * (allowed / error) ** 2, "the other way round: the error is the square of the timestep, so the timestep is its root"),
+        (timestep * (error / allowed) ** 0.5, "upside down: a larger error is allowed, so the timestep may be longer"),
+    ):
+        if close(wrong):
+            return Verdict(False, f"{words}.")
+    return Verdict(False, f"error = c dt². Find c from the {error:.3g} at {timestep:g} fs, then solve for dt.")
