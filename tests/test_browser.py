@@ -202,3 +202,29 @@ def test_a_duel_in_the_hands_of_a_learner(tmp_path):
         blocks = lambda image: image[: len(image) // 8 * 8, : image.shape[1] // 8 * 8].reshape(len(image) // 8, 8, -1, 8, 3).mean((1, 3))
         until(page, lambda: all(differing(blocks(a), blocks(picture(b))) < 0.01 for a, b in zip(at_rest, (left, right))))
         assert browser.errors(page) == []
+
+
+def test_the_bench_in_the_hands_of_a_learner(tmp_path):
+    """Another property, Compute, a picture that grows while another cell runs, Stop, a control that moves."""
+    with browser.lab(notebook(tmp_path, "import tlmlp\ntlmlp.show.PropertyBench()", "print(6 * 7)")) as url, browser.page() as page:
+        browser.open_notebook(page, url("live.ipynb"))
+        browser.run_all(page)
+        browser.wait_idle(page)
+        button = lambda name: page.locator(".widget-button").filter(has_text=name).first
+        seen = lambda words: page.get_by_text(words).first.is_visible()
+        plot = page.locator(".widget-image").first
+        plot.wait_for(timeout=30_000)
+        empty = picture(plot)
+        page.locator("select").filter(has_text="phonon bands").first.select_option("equation of state")
+        button("Compute").click()
+        until(page, lambda: differing(empty, picture(plot)) > 1e-2, 120)
+        reference = picture(plot)
+        page.locator(".jp-Notebook .jp-CodeCell").nth(1).click()
+        page.keyboard.press("Control+Enter")
+        browser.wait_idle(page, timeout=10)
+        until(page, lambda: differing(reference, picture(plot)) > 1e-2, 120)  # scratch has come
+        until(page, lambda: seen("10 structures, nothing frozen."), 180)
+        assert button("Compute").is_enabled() and not button("Stop").is_enabled()
+        page.locator(".noUi-handle").first.press("ArrowRight")
+        until(page, lambda: seen("embedding (trains here") and seen("other settings: press Compute"))
+        assert browser.errors(page) == []

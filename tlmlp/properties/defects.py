@@ -220,9 +220,9 @@ def _match(atoms, positions, targets):
 def surface(symbol, calculator, lattice_constant, layers=12, dimers=True, force=FORCE, steps=300):
     """Surface energy of (100), of a slab with both its faces relaxed: 2 x 1 with rows of dimers, or 1 x 1 as cut.
 
-    symbol: of the element; lattice_constant: Å; layers: of atoms, at least 8. Faces hold 2 x 2 atoms, between the slabs are
-    15 Å of vacuum; neighbours of the layers in the cell are images where a cutoff is longer, which calculators see. Dimers
-    start symmetric but for a tenth of an Å of buckling, so that those that want to buckle do.
+    symbol: of the element; lattice_constant: Å; layers: of atoms, at least 8. A face holds 2 x 2 atoms, 7.7 Å wide in silicon, so
+    the calculator must see periodic images, as those of this package do; between the slabs are 15 Å of vacuum. Dimers start
+    with a tenth of an Å of buckling, so that those that want to buckle do.
     """
     if layers < 8:
         raise ValueError(f"a slab needs at least 8 layers, or its two faces feel each other; not {layers!r}")
