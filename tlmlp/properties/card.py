@@ -327,8 +327,10 @@ def card(element="Ge", source="mlearn", rows=None):
     lines, groups = [], {}
     for row in own:
         groups.setdefault((row["method"], row["n"] if row["steps"] else None), {})[row["seed"]] = row["properties"]
+    order = lambda key: (key[1] is not None, key[1] or np.inf, list(METHODS).index(key[0]))  # untrained first, then 10, 50, all
     for name in PROPERTIES:
-        for (method, n), seeds in groups.items():
+        for method, n in sorted(groups, key=order):
+            seeds = groups[method, n]
             values = {seed: p[name] for seed, p in seeds.items() if p.get(name) is not None}
             rivals = {}
             if method != "scratch" and n is not None:

@@ -427,8 +427,8 @@ def card_dots(results, sizes=None, methods=("scratch", "copied", "reduced")):
     digits = lambda x: f"{x:.0f}" if abs(x) >= 100 else f"{x:.1f}" if abs(x) >= 10 else f"{x:.2f}"
     words = lambda name: f"{PROPERTIES[name][0]}  {digits(card.reference[name])}" + (f" {PROPERTIES[name][1]}" if PROPERTIES[name][1] else "")
     axes[0].set_yticks(y, [words(name) for name in known], fontsize=9)
-    handles, labels = axes[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncol=len(labels), **SMALL)
+    named = {label: handle for ax in axes for handle, label in zip(*ax.get_legend_handles_labels())}
+    figure.legend(named.values(), named, loc="outside lower center", ncol=max(1, len(named)), **SMALL)
     figure.suptitle(
         f"{card.element}, {SOURCES.get(card.source, card.source)}, precomputed.  Transfer helped +, hurt –, made no difference =."
         + ("  Hollow: some seeds have no value." if hollow else ""),
