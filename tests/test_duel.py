@@ -87,3 +87,14 @@ def test_the_verdict_names_both_and_the_truth():
 def test_refuses(options, sentence):
     with pytest.raises(ValueError, match=sentence):
         Duel(**options)
+
+
+def test_germanium_of_dft_has_no_truth_to_run_along():
+    try:
+        duel = Duel(source="mlearn", n=50, viewer="canvas")
+    except (OSError, ValueError):
+        pytest.skip("needs the mlearn files: set TLMLP_DATA to a folder that holds mlearn/Si/training.json etc.")
+    assert [c.value for c in duel._choices] == ["ge-mlearn-course-scratch-50", "ge-mlearn-course-transfer-50"]
+    assert SW not in duel._potentials and not any("-sw-" in name for name in duel._potentials)
+    assert duel._crystal.cell.lengths()[0] > 11.5  # Å, of two lattice constants
+    duel.close()

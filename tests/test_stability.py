@@ -141,14 +141,12 @@ def made_up(method, n, seed, times, phase=None):
 def test_figures():
     rows = [made_up("scratch", 10, s, (8, 8, 8, 2 + s, 1)) for s in range(3)]
     rows += [made_up("copied", 10, s, (8, 8, 8, 8, 8 - s)) for s in range(3)]
-    figure = show.stability_curves(rows)
-    hold, wait = figure.axes
-    assert hold.get_ylabel() == "runs that hold" and "(ps)" in wait.get_ylabel()
-    scratch = next(c for c in hold.containers if "scratch" in c.get_label())
-    assert list(scratch[0].get_ydata()) == [1, 1, 1, 0, 0]
-    medians = [y for line in wait.lines for y in line.get_ydata() if line.get_color() == show.curves.ORANGE and line.get_marker() == "s"]
-    assert medians == [3, 1]
-    assert "no precomputed" in show.stability_curves([]).axes[0].texts[0].get_text()
+    (ax,) = show.stability_map(rows).axes
+    said = {(text.get_position()[0], ax.get_yticklabels()[text.get_position()[1]].get_text()): text.get_text()
+            for text in ax.texts if "of" in text.get_text()}  # fmt: skip
+    assert [said[x, "scratch"] for x in range(5)] == ["3 of 3"] * 3 + ["0 of 3\n3.0 ps", "0 of 3\n1.0 ps"]
+    assert said[4, "transfer"] == "1 of 3\n7.0 ps"
+    assert "no precomputed" in show.stability_map([]).axes[0].texts[0].get_text()
 
     from ase.build import bulk
 

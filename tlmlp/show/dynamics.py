@@ -2,9 +2,13 @@
 
 import numpy as np
 
-from .curves import NOTHING, SOURCES, STYLE
+from matplotlib.colors import LinearSegmentedColormap
+
+from .curves import NOTHING, SOURCES
 from .figures import BLUE, GREEN, GREY, MARKERS, ORANGE, PALETTE, RED, Picture, _quiet
 from .md import radial_distribution
+
+HOLDS = LinearSegmentedColormap.from_list("holds", ("#F0A868", "#FBEBD5", "#D6EAF5"))  # none, half, all: orange to blue
 
 
 def conservation(runs, size=(8.6, 3.2)):
@@ -69,57 +73,65 @@ def melting(snapshots, stages=(), width_ps=0.4, size=(8.6, 3.3)):
     return figure
 
 
-def stability_curves(rows, size=None):
-    """How many runs hold, and the median time until they fail, against T over the melting temperature; one column a source.
+TRAINED = {(0, None): "", (50, None): "50 structures", (10, None): "10 structures", (10, "crystal"): "10 crystals alone"}
+WORDS = {"reference": "the truth itself", "copied": "transfer", "reduced": "transfer, reduced units", "scratch": "scratch"}
 
-    rows: of tlmlp.sweep.rows("stability"). Bars are 68 % intervals of a fraction; an arrow says that fewer than half
-    failed, so that the median lies beyond the length of the runs. Dotted: the temperature where germanium melts.
+
+def stability_map(rows, size=None):
+    """How many runs hold, and the median time until they fail, against temperature; one panel a source.
+
+    rows: of tlmlp.sweep.rows("stability"). A cell says how many runs of how many held, and the median time to failure where
+    at least half of them failed. The line stands between crystals and liquids.
     """
     from ..stability import MELTING, survival
 
     sources = [s for s in SOURCES if any(r["source"] == s for r in rows)]
-    figure = Picture(*(size or (4.9 * max(1, len(sources)), 5.6 if sources else 0.8)))
-    axes = np.array(figure.subplots(2 if sources else 1, max(1, len(sources)), sharex="col", squeeze=False))
+    kinds = [(m, n, p) for n, p in TRAINED for m in WORDS if any((r["method"], r["n"], r["phase"]) == (m, n, p) for r in rows)]
+    figure = Picture(*(size or (4.6 * max(1, len(sources)) + 0.8, 0.4 * len(kinds) + 1.1)))
+    axes = figure.subplots(1, max(1, len(sources)), squeeze=False)[0]
     if not sources:
-        axes[0, 0].set_axis_off()
-        axes[0, 0].text(0.5, 0.5, NOTHING, ha="center", va="center", color=GREY)
+        axes[0].set_axis_off()
+        axes[0].text(0.5, 0.5, NOTHING, ha="center", va="center", color=GREY)
         return figure
-    for column, source in enumerate(sources):
+    for ax, source in zip(axes, sources):
         own = [r for r in rows if r["source"] == source]
-        length, hold, wait = max(r["length_ps"] for r in own), *axes[:, column]
-        kinds = [(m, n, p) for n, p in ((50, None), (10, None), (10, "crystal")) for m in ("copied", "reduced", "scratch")]
-        drawn = [k for k in [("reference", 0, None), *kinds] if any((r["method"], r["n"], r["phase"]) == k for r in own)]
-        for i, kind in enumerate(drawn):
-            method, n, phase = kind
-            colour, marker, words = STYLE.get(method, (GREY, "D", "the truth itself"))
+        temperatures = sorted({t["temperature"] for r in own for t in r["trials"]})
+        phases = {t["temperature"]: t["phase"] for r in own for t in r["trials"]}
+        fractions = np.full((len(kinds), len(temperatures)), np.nan)
+        for y, kind in enumerate(kinds):
             trials = [t for r in own if (r["method"], r["n"], r["phase"]) == kind for t in r["trials"]]
-            temperatures = sorted({t["temperature"] for t in trials})
-            some = [survival([t for t in trials if t["temperature"] == T]) for T in temperatures]
-            x = np.array(temperatures) / MELTING[source] + 0.012 * (i - len(drawn) / 2)  # side by side
-            line = dict(
-                color=colour, marker=marker, ms=5, lw=1.4, ls={(50, None): "-", (10, None): "--", (10, "crystal"): ":"}.get((n, phase), "-"),
-                label=words + (f", {n}{' crystals' if phase else ''}" if n else "") + f" ({max(s.trials for s in some)} runs)",
-                mfc="white" if phase else colour,
-            )  # fmt: skip
-            fraction = np.array([s.fraction for s in some])
-            error = np.array([fraction - [s.low for s in some], [s.high for s in some] - fraction])
-            hold.errorbar(x, fraction, np.maximum(error, 0), capsize=2, elinewidth=0.8, **line)
-            failed = [(T, s.median_ps) for T, s in zip(x, some) if np.isfinite(s.median_ps)]
-            if failed:
-                wait.plot(*np.transpose(failed), **{**line, "ls": "", "label": None})
-            beyond = [T for T, s in zip(x, some) if not np.isfinite(s.median_ps)]
-            wait.plot(beyond, [length * (1.04 + 0.035 * i) for _ in beyond], "^", color=colour, ms=5, mfc="white" if phase else colour)
-        wait.axhline(length, color=GREY, lw=0.8)
-        wait.text(0.02, length, f"not reached in {length:g} ps", fontsize=8, color="#56606b", va="top", ha="left",
-                  transform=wait.get_yaxis_transform())  # fmt: skip
-        wait.set_ylim(0, length * (1.1 + 0.035 * len(drawn)))
-        hold.set_ylim(-0.05, 1.08)
-        hold.set_title(f"{SOURCES[source]}: precomputed", fontsize=10)
-        wait.set_xlabel("T / melting temperature")
-        for ax, label in ((hold, "runs that hold"), (wait, "median time to failure (ps)")):
-            _quiet(ax)
-            ax.axvline(1, color=GREY, ls=":", lw=1.2, zorder=1)
-            if column == 0:
-                ax.set_ylabel(label)
-        hold.legend(frameon=False, fontsize=7.5, loc="lower left")
+            for x, T in enumerate(temperatures):
+                some = [t for t in trials if t["temperature"] == T]
+                if not some:
+                    continue
+                s = survival(some)
+                fractions[y, x] = s.fraction
+                words = f"{round(s.fraction * s.trials)} of {s.trials}" + (f"\n{s.median_ps:.1f} ps" if np.isfinite(s.median_ps) else "")
+                ax.text(x, y, words, ha="center", va="center", fontsize=8.5, linespacing=1.0)
+            if not trials and kind[0] == "reference":
+                ax.text(len(temperatures) / 2 - 0.5, y, "cannot be run here", ha="center", va="center", fontsize=8.5, color="#56606b",
+                        bbox=dict(color="white", pad=2))  # fmt: skip
+        ax.imshow(fractions, cmap=HOLDS, vmin=0, vmax=1, aspect="auto")
+        ax.set_xticks(range(len(temperatures)), [f"{T:.0f} K\n{T / MELTING[source]:.2f}" for T in temperatures], fontsize=8.5)
+        ax.set_yticks(range(len(kinds)), [WORDS[m] for m, _, _ in kinds] if ax is axes[0] else [""] * len(kinds), fontsize=9)
+        ax.tick_params(length=0)
+        ax.spines[:].set_visible(False)
+        ax.set_xlabel("temperature, and in units of the melting temperature", fontsize=9)
+        length = max(r["length_ps"] for r in own)
+        ax.set_title(f"{SOURCES[source]}: runs that hold for {length:g} ps (precomputed)", fontsize=10)
+        melts = sum(phase == "crystal" for phase in phases.values()) - 0.5
+        ax.axvline(melts, color="#1b1f23", lw=1.2)
+        ax.set_xticks(np.arange(len(temperatures) + 1) - 0.5, minor=True)
+        ax.set_yticks(np.arange(len(kinds) + 1) - 0.5, minor=True)
+        ax.grid(which="minor", color="white", lw=2)
+        ax.tick_params(which="minor", length=0)
+        trained = [k[1:] for k in kinds]
+        for y, (here, before) in enumerate(zip(trained[1:], trained), 1):
+            if here != before:
+                ax.axhline(y - 0.5, color="#1b1f23", lw=0.8)
+        if ax is axes[0]:
+            for training in dict.fromkeys(trained):
+                at = [y for y, k in enumerate(trained) if k == training]
+                ax.text(-0.4, np.mean(at), TRAINED[training].replace(" ", "\n", 1), transform=ax.get_yaxis_transform(), fontsize=9, ha="right",
+                        va="center", color="#56606b")  # fmt: skip
     return figure
