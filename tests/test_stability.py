@@ -144,8 +144,8 @@ def test_figures():
     (ax,) = show.stability_map(rows).axes
     said = {(text.get_position()[0], ax.get_yticklabels()[text.get_position()[1]].get_text()): text.get_text()
             for text in ax.texts if "of" in text.get_text()}  # fmt: skip
-    assert [said[x, "scratch"] for x in range(5)] == ["3 of 3"] * 3 + ["0 of 3\n3.0 ps", "0 of 3\n1.0 ps"]
-    assert said[4, "transfer"] == "1 of 3\n7.0 ps"
+    assert [said[x, "scratch, 10 structures"] for x in range(5)] == ["3 of 3"] * 3 + ["0 of 3\n3.0 ps", "0 of 3\n1.0 ps"]
+    assert said[4, "transfer, 10 structures"] == "1 of 3\n7.0 ps"
     assert "no precomputed" in show.stability_map([]).axes[0].texts[0].get_text()
 
     from ase.build import bulk

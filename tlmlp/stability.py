@@ -55,7 +55,7 @@ NEAREST = 0.85
 WINDOW = 1000.0  # fs over which n(r) is a mean
 TIMESTEP = 4.0  # fs; germanium's fastest vibration takes 110
 EVERY = 10  # steps between two looks
-LENGTH = 8.0  # ps
+LENGTH = 6.0  # ps
 MELTING = {"stillinger-weber": element_row("Ge").melting_temperature, "mlearn": 1211.0}  # K; of the model, and of nature
 TEMPERATURES = {"stillinger-weber": (520, 1740, 2460, 3480, 4500), "mlearn": (300, 605, 1089, 1816, 2422)}  # K, of frames
 

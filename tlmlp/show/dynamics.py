@@ -87,12 +87,13 @@ def stability_map(rows, size=None):
 
     sources = [s for s in SOURCES if any(r["source"] == s for r in rows)]
     kinds = [(m, n, p) for n, p in TRAINED for m in WORDS if any((r["method"], r["n"], r["phase"]) == (m, n, p) for r in rows)]
-    figure = Picture(*(size or (4.6 * max(1, len(sources)) + 0.8, 0.4 * len(kinds) + 1.1)))
+    figure = Picture(*(size or (4.0 * max(1, len(sources)) + 2.4, 0.4 * len(kinds) + 1.3)))
     axes = figure.subplots(1, max(1, len(sources)), squeeze=False)[0]
     if not sources:
         axes[0].set_axis_off()
         axes[0].text(0.5, 0.5, NOTHING, ha="center", va="center", color=GREY)
         return figure
+    names = [", ".join(filter(None, (WORDS[m], TRAINED[n, p]))) for m, n, p in kinds]
     for ax, source in zip(axes, sources):
         own = [r for r in rows if r["source"] == source]
         temperatures = sorted({t["temperature"] for r in own for t in r["trials"]})
@@ -107,18 +108,18 @@ def stability_map(rows, size=None):
                 s = survival(some)
                 fractions[y, x] = s.fraction
                 words = f"{round(s.fraction * s.trials)} of {s.trials}" + (f"\n{s.median_ps:.1f} ps" if np.isfinite(s.median_ps) else "")
-                ax.text(x, y, words, ha="center", va="center", fontsize=8.5, linespacing=1.0)
+                ax.text(x, y, words, ha="center", va="center", fontsize=8.5, linespacing=1.15)
             if not trials and kind[0] == "reference":
                 ax.text(len(temperatures) / 2 - 0.5, y, "cannot be run here", ha="center", va="center", fontsize=8.5, color="#56606b",
                         bbox=dict(color="white", pad=2))  # fmt: skip
         ax.imshow(fractions, cmap=HOLDS, vmin=0, vmax=1, aspect="auto")
         ax.set_xticks(range(len(temperatures)), [f"{T:.0f} K\n{T / MELTING[source]:.2f}" for T in temperatures], fontsize=8.5)
-        ax.set_yticks(range(len(kinds)), [WORDS[m] for m, _, _ in kinds] if ax is axes[0] else [""] * len(kinds), fontsize=9)
+        ax.set_yticks(range(len(kinds)), names if ax is axes[0] else [""] * len(kinds), fontsize=9)
         ax.tick_params(length=0)
         ax.spines[:].set_visible(False)
         ax.set_xlabel("temperature, and in units of the melting temperature", fontsize=9)
         length = max(r["length_ps"] for r in own)
-        ax.set_title(f"{SOURCES[source]}: runs that hold for {length:g} ps (precomputed)", fontsize=10)
+        ax.set_title(f"{SOURCES[source]}, precomputed:\nruns that hold for {length:g} ps", fontsize=10)
         melts = sum(phase == "crystal" for phase in phases.values()) - 0.5
         ax.axvline(melts, color="#1b1f23", lw=1.2)
         ax.set_xticks(np.arange(len(temperatures) + 1) - 0.5, minor=True)
@@ -129,9 +130,4 @@ def stability_map(rows, size=None):
         for y, (here, before) in enumerate(zip(trained[1:], trained), 1):
             if here != before:
                 ax.axhline(y - 0.5, color="#1b1f23", lw=0.8)
-        if ax is axes[0]:
-            for training in dict.fromkeys(trained):
-                at = [y for y, k in enumerate(trained) if k == training]
-                ax.text(-0.4, np.mean(at), TRAINED[training].replace(" ", "\n", 1), transform=ax.get_yaxis_transform(), fontsize=9, ha="right",
-                        va="center", color="#56606b")  # fmt: skip
     return figure
