@@ -82,3 +82,14 @@ def test_a_recipe_runs_from_start_to_header(monkeypatch):
     assert last.step == 2 and last.best.trained == ("Si",) and 1.5 < last.best.core < 2.4
     assert {k: last.best.info[k] for k in small} == small
     assert last.best.info["recipe"] == "small" and last.best.info["test_errors"]["frames"] == 2
+
+
+def test_a_card_names_what_was_asked_for():
+    result = run("card", "si-sw-course", "--only", "lattice_constant", "--only", "c11")
+    assert result.exit_code == 0, result.output
+    lattice, c11 = result.output.splitlines()
+    assert lattice.startswith("lattice constant") and abs(float(lattice.split()[2]) - 5.431) < 0.01 and lattice.endswith("Å")
+    assert abs(float(c11.split()[1]) - 151.4) < 8
+    for arguments, words in ((("card", "nothing"), "no potential 'nothing'"), (("card", "si-sw-course", "--only", "c13"), "no property c13")):
+        result = run(*arguments)
+        assert result.exit_code == 1 and words in result.output

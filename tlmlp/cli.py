@@ -97,6 +97,26 @@ def sweep(
         raise typer.Exit(1) from None
 
 
+@app.command()
+def card(
+    potential: Annotated[str, typer.Argument(help="a shipped potential's name or a file")],
+    element: Annotated[str, typer.Option(help="Si or Ge [default: the last it was trained on]")] = "",
+    only: Annotated[Optional[list[str]], typer.Option(help="a property to measure, such as c44; may be repeated")] = None,
+):
+    """Measure the properties of a diamond crystal by a potential, each as it comes. About a minute."""
+    import tlmlp
+    from tlmlp.properties.card import PROPERTIES, measure
+
+    try:
+        loaded = tlmlp.Potential.load(potential)
+        for m in measure(loaded.calculator(), element or loaded.trained[-1], only=only):
+            words, unit = PROPERTIES[m.name]
+            typer.echo(f"{words:28}{'–' if m.value is None else format(m.value, '.5g'):>10} {unit:8}{m.note}".rstrip())
+    except (ValueError, OSError) as error:
+        typer.secho(f"tlmlp: {error}", fg="red", err=True)
+        raise typer.Exit(1) from None
+
+
 def _watch(progress, name):
     """Consume a training with a bar; returns the best potential."""
     from tqdm import tqdm
