@@ -237,7 +237,7 @@ class Duel(Live):
         out += "later." if times[1] > times[0] else "earlier."
         melting = stability.MELTING[self.source]
         above = sum(T > melting for T in hot)
-        out += f" This germanium melts at {melting:.0f} K"
+        out += f" {'This' if self.source == 'stillinger-weber' else 'In nature'} germanium melts at {melting:.0f} K"
         out += {0: ": both broke below, which a crystal should not.", 1: ": one broke below, which a crystal should not.",
                 2: "; a small crystal without a surface can be superheated."}[above]  # fmt: skip
         if self._truth.look is not None:
