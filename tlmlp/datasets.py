@@ -162,8 +162,12 @@ def dft_reference(element: str) -> dict:
 
     Raises:
         ValueError: unknown element.
+        FileNotFoundError: this version ships none.
     """
-    return json.loads((DFT / "properties.json").read_text(encoding="utf-8"))[_element(element).symbol]
+    symbol, path = _element(element).symbol, DFT / "properties.json"
+    if not path.is_file():
+        raise FileNotFoundError("this version ships no properties at the level of its DFT data; datasets/properties.py computes them")
+    return json.loads(path.read_text(encoding="utf-8"))[symbol]
 
 
 # --- Stillinger-Weber: a classical potential -------------------------------------------------------------------------
