@@ -227,13 +227,18 @@ def spectra(results):
 # -- defects -----------------------------------------------------------------------------------------------------------
 
 
-def defects(results):
-    figure, ax = _axes("", "formation energy (eV)", (1.8 + 1.3 * max(2, len(results)), 3.4))
+def _before_and_after(ax, results):
+    """Two bars for each result: pale its energy with nothing moved, full that of the relaxed atoms, hatched where they did not converge."""
     for k, (name, r, colour, _) in enumerate(_styled(results)):
         ax.bar(k - 0.2, r.unrelaxed, 0.36, color=colour, alpha=0.35)
         ax.bar(k + 0.2, r.energy, 0.36, color=colour, hatch=None if r.converged else "//")
         for x, y in ((k - 0.2, r.unrelaxed), (k + 0.2, r.energy)):
             ax.annotate(f"{y:.2f}", (x, y), (0, 2), textcoords="offset points", ha="center", fontsize=8.5)
+
+
+def defects(results):
+    figure, ax = _axes("", "formation energy (eV)", (1.8 + 1.3 * max(2, len(results)), 3.4))
+    _before_and_after(ax, results)
     ax.set_xticks(range(len(results)), [f"{name or ''}\n{r.sites} sites" for name, r in results.items()])
     ax.grid(False, axis="x")
     ax.margins(y=0.12)
@@ -257,11 +262,7 @@ def barriers(results):
 
 def surfaces(results):
     figure, ax = _axes("", "surface energy (J/m$^2$)", (1.8 + 1.4 * max(2, len(results)), 3.4))
-    for k, (name, r, colour, _) in enumerate(_styled(results)):
-        ax.bar(k - 0.2, r.unrelaxed, 0.36, color=colour, alpha=0.35)
-        ax.bar(k + 0.2, r.energy, 0.36, color=colour, hatch=None if r.converged else "//")
-        for x, y in ((k - 0.2, r.unrelaxed), (k + 0.2, r.energy)):
-            ax.annotate(f"{y:.2f}", (x, y), (0, 2), textcoords="offset points", ha="center", fontsize=8.5)
+    _before_and_after(ax, results)
     words = lambda r: f"\ndimers {r.dimer:.2f} Å" if np.isfinite(r.dimer) else ""
     ax.set_xticks(range(len(results)), [f"{name or '(100)'}{words(r)}" for name, r in results.items()])
     ax.grid(False, axis="x")
