@@ -69,6 +69,22 @@ def test_a_card_says_which(rows):
     assert "(helped)" in str(card) and "5.43" not in str(card)
 
 
+def test_silicons_card_has_no_transfer(rows):
+    """Its rows are told from germanium's, and its reference is its own."""
+    own = sweep.run(source="stillinger-weber", element="Si", method="reference", n=0, steps=0)
+    rows.append(own | dict(properties=dict(lattice_constant=5.431)))
+    for seed in range(3):
+        run = sweep.run(source="stillinger-weber", element="Si", method="scratch", n=10, seed=seed)
+        rows.append(run | dict(properties=dict(lattice_constant=5.4 + 0.01 * seed)))
+    start = sweep.run(source="stillinger-weber", element="Si", method="copied", n=0, steps=0)
+    rows.append(start | dict(properties=dict(lattice_constant=5.432)))
+    card = P.card("Si", "stillinger-weber", rows)
+    assert card.reference["lattice_constant"] == 5.431 and card.line("lattice_constant", "scratch", 10).mean == pytest.approx(5.41)
+    assert card.verdicts() == {} and "transfer" not in str(card) and "the potential that transfer starts from" in card.csv()
+    assert "Transfer" not in card.plot().get_suptitle()
+    assert len(P.card("Ge", "stillinger-weber", rows).line("lattice_constant", "scratch", 10).values) == 5
+
+
 def test_the_table_is_csv(rows, tmp_path):
     text = P.card("Ge", "stillinger-weber", rows).csv(tmp_path / "card.csv")
     table = list(csv.DictReader(io.StringIO(text)))
@@ -125,7 +141,7 @@ class Nothing(Calculator):
 
 def test_what_has_no_crystal_has_no_properties_but_a_reason():
     found = list(P.measure(Nothing(), "Ge"))
-    assert len(found) == len(PROPERTIES) - 2 and all(m.value is None and "no diamond crystal" in m.note for m in found)
+    assert len(found) == len(PROPERTIES) - 5 and all(m.value is None and "no diamond crystal" in m.note for m in found)
 
 
 @pytest.mark.parametrize(
@@ -134,8 +150,9 @@ def test_what_has_no_crystal_has_no_properties_but_a_reason():
         (lambda: next(P.measure(Nothing(), "C")), "element must be one of Si, Ge"),
         (lambda: next(P.measure(Nothing(), "Ge", only=["c13"])), "no property c13; there are lattice_constant"),
         (lambda: next(P.measure(SpringCalculator(np.zeros((8, 3)), 1.0), "Ge")), "SpringCalculator knows no stress"),
-        (lambda: P.card("Sn"), "there are cards of Ge"),
-        (lambda: P.card("Ge", "mlearn", [row("scratch", 10, 0)]), "no rows of 'mlearn'; there are stillinger-weber"),
+        (lambda: P.card("Sn"), "element must be one of Ge, Si, not 'Sn'"),
+        (lambda: next(P.measure(Nothing(), "Ge", only=["liquid_pressure"])), "liquid_pressure cannot be measured on a crystal"),
+        (lambda: P.card("Ge", "mlearn", [row("scratch", 10, 0)]), "no rows of Ge on 'mlearn'; there are Ge on stillinger-weber"),
     ],
 )
 def test_bad_input_is_one_sentence(call, sentence):
@@ -146,11 +163,11 @@ def test_bad_input_is_one_sentence(call, sentence):
 def test_a_run_makes_a_row(monkeypatch):
     """Silicon unchanged on a few frames, with the quick properties alone."""
     frames = sweep.data("stillinger-weber", "Ge")
-    monkeypatch.setattr(sweep, "data", lambda source, element="Ge": (frames[0][:4], frames[1][:4]))
+    monkeypatch.setattr(sweep, "data", lambda source, element="Ge": (frames[0][40::48], frames[1][4::8]))
     sweep._shapes.cache_clear()
     module = importlib.import_module("tlmlp.properties.card")
     own = module.measure
-    monkeypatch.setattr(module, "measure", lambda c, e, at=None: own(c, e, at, ("lattice_constant", "c11")))
+    monkeypatch.setattr(module, "measure", lambda c, e, at=None, melt=None: own(c, e, at, ("lattice_constant", "c11")))
     made = sweep.performer("properties")(sweep.run(source="stillinger-weber", method="copied", n=0, steps=0))
     sweep._shapes.cache_clear()
     assert made["properties"]["lattice_constant"] == pytest.approx(5.43, abs=0.02) and 0.4 < made["properties"]["softening"] < 1.1
@@ -160,7 +177,7 @@ def test_a_run_makes_a_row(monkeypatch):
 
 def test_shipped_rows_belong_to_their_table():
     keys = {sweep.key(run) for run in sweep.table("properties")}
-    assert len(keys) == len(sweep.table("properties")) == 95
+    assert len(keys) == len(sweep.table("properties")) == 116
     for shipped in sweep.rows("properties"):
         assert sweep.key(shipped) in keys and set(shipped["properties"]) <= set(PROPERTIES)
         assert shipped["properties"]["lattice_constant"] is None or 4 < shipped["properties"]["lattice_constant"] < 7

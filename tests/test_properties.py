@@ -272,6 +272,23 @@ def test_diffusion_is_einsteins(wandering):
     assert d.infinite(0.6) > d.coefficient
 
 
+def test_a_liquid_is_that_of_another_integrator():
+    """Stillinger-Weber germanium at 3480 K: ASE's loop against tlmlp.simulate, by neighbours, diffusion and pressure."""
+    from tlmlp import simulate, sweep
+
+    atoms, T, frames = sweep.melt("stillinger-weber")
+    assert T == 3480 and len(frames) == 48
+    found = P.liquid(atoms, datasets.stillinger_weber_calculator("Ge"), T, length_ps=6, neighbours=3.28)
+    run = simulate.nvt(datasets.stillinger_weber_calculator("Ge"), atoms, T, thermostat="nose-hoover", steps=3504, every=8, timestep_fs=2, seed=5)
+    other = [s for s in run][63:]
+    ring, wandered = P.coordination(other, 3.28), P.diffusion(other)
+    assert abs(found.coordination.mean - ring.mean) < 4 * np.hypot(found.coordination.error, ring.error) + 0.02
+    assert abs(found.diffusion.coefficient - wandered.coefficient) < 4 * np.hypot(found.diffusion.error, wandered.error) + 0.05
+    assert found.coordination.mean == pytest.approx(P.coordination(frames, 3.28).mean, abs=0.15) and 9 < found.pressure < 13
+    assert found.structure.frames == 250 and found.diffusion.temperature_K == pytest.approx(T, rel=0.08)
+    assert len(found.plot().png(50)) > 3000
+
+
 def test_mean_squared_displacement_is_the_plain_sum():
     from tlmlp.properties.transport import _msd
 
@@ -524,6 +541,8 @@ def test_melting_temperature_is_published(sw):
         (lambda c, k: P.radial_distribution([]), "the trajectory is empty"),
         (lambda c, k: P.diffusion([c] * 50), "the time between two frames is not known"),
         (lambda c, k: P.diffusion([c] * 8, 10.0), "8 frames are too few"),
+        (lambda c, k: P.liquid(c, k, -5), "temperature_K must be a positive number"),
+        (lambda c, k: P.liquid(c, k, 2000, 0.1), "length_ps must be at least 1"),
         (lambda c, k: P.velocity_spectrum([c] * 100, 10.0), "carry no velocities"),
         (lambda c, k: P.structure_factor(Atoms("Si2", [(0, 0, 0), (0, 0, 2)])), "periodic in three directions"),
         (lambda c, k: P.angular_distribution(c, 1.0), "no atom has two neighbours within 1.00"),

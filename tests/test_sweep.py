@@ -15,7 +15,7 @@ from tlmlp import datasets, elements, sweep, transfer
 
 cloudpickle.register_pickle_by_value(sys.modules[__name__])  # workers cannot import a test
 
-TABLES = ("learning-curve", "own-best", "frozen", "temperature", "cutoff")
+TABLES = ("learning-curve", "own-best", "frozen", "temperature", "cutoff", "softening")
 
 
 def runs(n):
@@ -86,7 +86,7 @@ def test_runs_that_fail_are_named_after_the_others_are_done(tmp_path):
 @pytest.mark.parametrize("name", TABLES)
 def test_tables_ask_for_each_run_once(name):
     table = sweep.table(name)
-    assert len({sweep.key(run) for run in table}) == len(table) > 30
+    assert len({sweep.key(run) for run in table}) == len(table) >= 36
     assert {run["source"] for run in table} == set(sweep.SILICON)
 
 
@@ -104,12 +104,24 @@ def test_shipped_rows_belong_to_their_tables():
         (lambda: sweep.run(method="copy"), "method must be one of scratch, copied, reduced"),
         (lambda: sweep.run(depth=2), "a run has no depth"),
         (lambda: sweep.run(method="copied", cutoff="long"), "cutoff must be None, or short with reduced and long with scratch"),
+        (lambda: sweep.run(element="Sn"), "element must be one of Ge, Si, not 'Sn'"),
+        (lambda: sweep.run(element="Si", method="reduced"), "silicon is where transfer starts"),
+        (lambda: sweep.run(n=5, hot=6), "hot must be a share of the n = 5 structures, not 6"),
         (lambda: sweep.data("vasp"), "source must be one of stillinger-weber, mlearn"),
     ],
 )
 def test_bad_input_is_one_sentence(call, sentence):
     with pytest.raises(ValueError, match=sentence):
         call()
+
+
+def test_one_structure_of_the_highest_energy():
+    """9 crystals and one of the hottest liquid; the crystals are the same whatever else is drawn."""
+    calm, hot = (sweep.begin(sweep.run(source="stillinger-weber", n=10, phase="crystal", hot=hot))[1] for hot in (0, 1))
+    assert len(calm) == len(hot) == 10 and {a.info["phase"] for a in calm} == {"crystal"}
+    assert [a.info["temperature"] for a in hot if a.info["phase"] == "liquid"] == [4500.0]
+    _, fitted, _, _ = sweep.begin(sweep.run(source="stillinger-weber", element="Si", n=5))
+    assert {a.info["element"] for a in fitted} == {"Si"}
 
 
 def test_a_run_holds_out_what_it_says(monkeypatch):

@@ -22,6 +22,7 @@ from pathlib import Path
 
 import numpy as np
 from ase import Atoms
+from ase.build import bulk
 from ase.calculators.singlepoint import SinglePointCalculator
 
 from . import datasets, graph as graphs, transfer
@@ -39,7 +40,8 @@ POINTS = 16  # of a curve of test errors
 PATIENCE = 0.4  # of all steps: a run that validates ends when that many have brought nothing better
 FIT = dict(weights=Weights(energy=2.0, stress=0.01), final_weights=Weights(energy=50.0, stress=0.1), average=0.99)
 RUN = dict(
-    source="mlearn",  # of the germanium data, and of what its silicon learned: see SILICON
+    source="mlearn",  # of the data, and of what its silicon learned: see SILICON
+    element="Ge",  # that is trained; "Si" has no transfer, only scratch and what SILICON names
     method="scratch",
     n=10,  # training structures, validation included; 0: all
     seed=0,  # of the subset, the weights, the order
@@ -48,6 +50,7 @@ RUN = dict(
     frozen=(),  # groups
     validation=0.0,  # share of the n structures held out, to choose the best step by
     phase=None,  # "crystal" or "liquid": train on these alone
+    hot=0,  # of the n structures, how many are of the highest energy there is, whatever the phase
     cutoff=None,  # "short" or "long": see CUTOFFS; None: the method's own
 )
 # Copied weights and random ones look as far as silicon's network does, 4.5 Å; in germanium's units that has grown to 4.76 Å.
@@ -61,9 +64,10 @@ def table(name):
     learning-curve: every size, method and source, five seeds, equal steps. own-best: each side with four times the steps, its own
     learning rate and early stopping. frozen: depths of freezing at 10 and 50 structures. temperature: trained on crystals
     alone and on liquids alone. cutoff: the gain of a change of units taken apart from that of the larger cutoff. properties: what
-    potentials trained on 10, 50 and all structures say of a crystal, with silicon's untrained and the reference itself. stability:
-    for how long they hold in molecular dynamics, trained on 10 and 50 structures, or on 10 crystals alone, and the reference
-    itself. Raises ValueError for another name.
+    potentials trained on 10, 50 and all structures say of crystal and liquid, with silicon's untrained and the reference itself;
+    and silicon's own. softening: 10 crystals, or 9 and one structure of the highest energy. stability: for how long they hold in
+    molecular dynamics, trained on 10 and 50 structures, or on 10 crystals alone, and the reference itself. Raises ValueError for
+    another name.
     """
     sources, out = SILICON, []
     if name == "learning-curve":
@@ -93,18 +97,24 @@ def table(name):
             for n in (10, 50):
                 out += [run(source=s, method=m, n=n, seed=seed, cutoff=c) for s in sources for c, m in CUTOFFS.items()]
     elif name == "properties":
-        out += [run(source="stillinger-weber", method="reference", n=0, steps=0)]
+        out += [run(source="stillinger-weber", element=e, method="reference", n=0, steps=0) for e in ("Ge", "Si")]
         out += [run(source=s, method=m, n=0, steps=0) for s in sources for m in ("copied", "reduced")]
+        out += [run(source=s, element="Si", method="copied", n=0, steps=0) for s in sources]
         for seed in range(5):
             for n in (10, 50, 0):
                 out += [run(source=s, method=m, n=n, seed=seed) for s in sources for m in METHODS]
+                if seed < 3:
+                    out += [run(source=s, element="Si", method="scratch", n=n, seed=seed) for s in sources]
+    elif name == "softening":
+        for seed in range(5):
+            out += [run(source=s, method=m, n=10, phase="crystal", hot=hot, seed=seed) for s in sources for m in METHODS for hot in (0, 1)]
     elif name == "stability":
         for seed in range(3):
             out += [run(source="stillinger-weber", method="reference", n=0, steps=0, seed=seed)]
             for n, phase in ((10, None), (10, "crystal"), (50, None)):
                 out += [run(source=s, method=m, n=n, phase=phase, seed=seed) for s in sources for m in METHODS]
     else:
-        names = "learning-curve, own-best, frozen, temperature, cutoff, properties and stability"
+        names = "learning-curve, own-best, frozen, temperature, cutoff, properties, softening and stability"
         raise ValueError(f"no table {name!r}; there are {names}")
     return out
 
@@ -117,6 +127,12 @@ def run(**changes):
     for key, allowed in dict(source=tuple(SILICON), method=(*METHODS, "reference"), phase=(None, "crystal", "liquid")).items():
         if out[key] not in allowed:
             raise ValueError(f"{key} must be one of {', '.join(map(str, allowed))}, not {out[key]!r}")
+    if out["element"] not in ("Ge", "Si"):
+        raise ValueError(f"element must be one of Ge, Si, not {out['element']!r}")
+    if out["element"] == "Si" and out["method"] not in ("scratch", "reference") and not (out["method"] == "copied" and out["steps"] == 0):
+        raise ValueError("silicon is where transfer starts: train it from scratch, or take it as it is with method 'copied' and no steps")
+    if not 0 <= out["hot"] <= (out["n"] or out["hot"]):
+        raise ValueError(f"hot must be a share of the n = {out['n']} structures, not {out['hot']!r}")
     if out["cutoff"] is not None and CUTOFFS.get(out["cutoff"]) != out["method"]:
         pairs = " and ".join(f"{c} with {m}" for c, m in CUTOFFS.items())
         raise ValueError(f"cutoff must be None, or {pairs}, not {out['cutoff']!r} with {out['method']}")
@@ -172,6 +188,26 @@ def sample(element, path=None):
     return parts
 
 
+def hottest(frames):
+    """Those frames of a list that are of the highest energy: the group "High energy", or the highest temperature there is."""
+    own = [atoms for atoms in frames if atoms.info["group"] == "High energy"]
+    top = max(atoms.info["temperature"] or 0.0 for atoms in frames)
+    return own or [atoms for atoms in frames if atoms.info["temperature"] == top]
+
+
+def melt(source, element="Ge"):
+    """(ase.Atoms, temperature in K, frames) of a liquid of a source: the middle one of the temperatures at which its trajectories are liquid.
+
+    Frames are those of this temperature, train and test, the first of which the Atoms are.
+    """
+    train, test = data(source, element)
+    liquids = [atoms for atoms in [*train, *test] if atoms.info["phase"] == "liquid" and atoms.info["temperature"]]
+    temperatures = sorted({atoms.info["temperature"] for atoms in liquids})
+    temperature = temperatures[(len(temperatures) - 1) // 2]
+    frames = [atoms for atoms in liquids if atoms.info["temperature"] == temperature]
+    return Atoms(frames[0].symbols, frames[0].positions, cell=frames[0].cell, pbc=True), temperature, frames
+
+
 @lru_cache
 def _shapes(source, element, elements, config, most):
     """Padded shapes that hold all structures of a source, so that all its runs share one program."""
@@ -187,13 +223,17 @@ def silicon(run):
     return Potential.load(SILICON[run["source"]] + ("-short" if run["cutoff"] == "short" else ""))
 
 
-def begin(run, element="Ge", most=3):
+def begin(run, most=3):
     """(potential before training, train, valid, shapes, at most `most` of them) of a run."""
-    train, _ = data(run["source"], element)
+    element = run["element"]
+    everything, _ = data(run["source"], element)
+    train = everything
     if run["phase"]:
         train = [atoms for atoms in train if atoms.info["phase"] == run["phase"]]
     if run["n"]:
-        train = datasets.subset(train, run["n"], run["seed"])
+        train = datasets.subset(train, run["n"] - run["hot"], run["seed"]) if run["n"] > run["hot"] else []
+    if run["hot"]:
+        train = train + datasets.subset(hottest(everything), run["hot"], run["seed"])
     fitted, valid = train, None
     if run["validation"]:
         # by frames with forces: a strained crystal has none, and nothing could ever be better than its first validation
@@ -208,6 +248,8 @@ def begin(run, element="Ge", most=3):
             config = transfer.rescale(source, ratio, 1.0).config
         potential = Potential.create(config, source.elements, run["seed"])
         return potential, fitted, valid, _shapes(run["source"], element, source.elements, potential.config, most)
+    if element == "Si":
+        return source, fitted, valid, _shapes(run["source"], element, source.elements, source.config, most)
     reduced = run["method"] == "reduced"
     # the length first: shapes hang on the cutoff, and the cutoff on the whole training set's volume
     ratio = transfer.lattice_ratio_of(source, data(run["source"], element)[0]) if reduced else None
@@ -232,7 +274,7 @@ def train(run, potential, fitted, valid, shapes):
 def perform(run):
     """The row of a run: the run, its curve of test errors, its errors by group and by temperature, what silicon it forgot."""
     started, curve = time.perf_counter(), []
-    _, test = data(run["source"])
+    _, test = data(run["source"], run["element"])
     potential, fitted, valid, shapes = begin(run)
     before = potential.evaluate(test, shapes) if run["method"] != "scratch" else None
     for progress in train(run, potential, fitted, valid, shapes):
@@ -250,8 +292,7 @@ def perform(run):
         valid_force_rmse=_round(best.evaluate(valid, shapes).force_rmse)[0] if valid else None,
         silicon_force_mae=_round(_forgotten(best, run))[0] if run["method"] != "scratch" else None,
         moved={k: round(v, 5) for k, v in transfer.moved(potential, best).items()},
-        seconds=round(time.perf_counter() - started, 1), machine=f"{platform.machine()}, {os.cpu_count()} cores",
-        date=str(date.today()), versions={p: metadata.version(p) for p in ("tlmlp", "jax")},
+        **_circumstances(started),
     )  # fmt: skip
     return row
 
@@ -261,34 +302,69 @@ def perform_properties(run):
 
     With no steps nothing is trained; the method "reference" is Stillinger-Weber itself.
     """
-    from .properties import softening
     from .properties.card import STRAINED_AT, measure
 
-    started, row = time.perf_counter(), dict(run, force_mae=None)
-    _, test = data(run["source"])
+    started, element = time.perf_counter(), run["element"]
     values, notes, seconds = {}, {}, {}
     if run["method"] == "reference":
-        calculator = datasets.stillinger_weber_calculator("Ge")
+        calculator, row = datasets.stillinger_weber_calculator(element), dict(run, force_mae=None)
     else:
-        potential, fitted, valid, shapes = begin(run)
-        for progress in train(run, potential, fitted, valid, shapes) if run["steps"] else ():
-            potential = progress.potential
-        row |= dict(zip(("force_mae", "force_rmse", "energy_rmse"), _round(*_three(potential.evaluate(test, shapes)))))
-        slope = softening(test, potential.predict(test, shapes))
-        values |= dict(softening=slope.overall.slope, force_r2=slope.overall.r2)
-        row["softening"] = {name: [round(x, 4) for x in s] for name, s in {"all": slope.overall, **slope.groups}.items()}
+        potential, row = _softened(run)
+        values |= dict(softening=row["softening"]["all"][0], force_r2=row["softening"]["all"][1])
         calculator = potential.calculator()
     trained = time.perf_counter() - started
-    for measured in measure(calculator, "Ge", STRAINED_AT.get((run["source"], "Ge"))):
+    atoms, temperature, _ = melt(run["source"], element)
+    for measured in measure(calculator, element, STRAINED_AT.get((run["source"], element)), melt=(atoms, temperature)):
         values[measured.name] = measured.value
         seconds[measured.name] = round(measured.seconds, 2)
         if measured.note:
             notes[measured.name] = measured.note
     return row | dict(
         properties={name: None if v is None else float(f"{v:.6g}") for name, v in values.items()}, notes=notes, seconds_of=seconds,
-        training_seconds=round(trained, 1), seconds=round(time.perf_counter() - started, 1),
-        machine=f"{platform.machine()}, {os.cpu_count()} cores", date=str(date.today()),
-        versions={p: metadata.version(p) for p in ("tlmlp", "jax", "ase", "phonopy")},
+        training_seconds=round(trained, 1), **_circumstances(started, "ase", "phonopy"),
+    )  # fmt: skip
+
+
+def perform_softening(run):
+    """The row of a run of the table "softening": slopes of its forces on test structures of each kind, and of curvatures.
+
+    Curvatures are those of the perfect crystal's own modes, where the reference can be asked for them (Stillinger-Weber).
+    """
+    from .properties import softening_of_curvature
+
+    started = time.perf_counter()
+    potential, row = _softened(run)
+    curvature = None
+    if run["source"] == "stillinger-weber":
+        crystal = bulk(run["element"], "diamond", a=_element(run["element"]).lattice_constant, cubic=True).repeat(2)
+        c = softening_of_curvature(crystal, datasets.stillinger_weber_calculator(run["element"]), potential.calculator())
+        curvature = [round(c.slope, 4), round(c.spread, 4)]
+    return row | dict(curvature=curvature, **_circumstances(started))
+
+
+def _softened(run):
+    """(potential, trained, its row so far) with test errors and slopes of forces: [s, R², s', error of s, frames] by temperature or group."""
+    from .properties import softening
+
+    _, test = data(run["source"], run["element"])
+    potential, fitted, valid, shapes = begin(run)
+    for progress in train(run, potential, fitted, valid, shapes) if run["steps"] else ():
+        potential = progress.potential
+    row = dict(run, **dict(zip(("force_mae", "force_rmse", "energy_rmse"), _round(*_three(potential.evaluate(test, shapes))))))
+    guess, kinds = potential.predict(test, shapes), {}
+    for k, atoms in enumerate(test):
+        t = atoms.info["temperature"]
+        kinds.setdefault(f"{t:.0f} K" if t else atoms.info["group"], []).append(k)
+    parts = {"all": range(len(test)), **kinds}
+    moving = {name: ks for name, ks in parts.items() if any(np.abs(test[k].get_forces()).max() > 1e-3 for k in ks)}
+    slopes = {name: softening([test[k] for k in ks], [guess[k] for k in ks]).overall for name, ks in moving.items()}
+    return potential, row | dict(softening={name: [round(x, 4) for x in s] for name, s in slopes.items()})
+
+
+def _circumstances(started, *packages):
+    return dict(
+        seconds=round(time.perf_counter() - started, 1), machine=f"{platform.machine()}, {os.cpu_count()} cores", date=str(date.today()),
+        versions={p: metadata.version(p) for p in ("tlmlp", "jax", *packages)},
     )  # fmt: skip
 
 
@@ -301,7 +377,7 @@ def perform_stability(run):
 
 def performer(name):
     """The function that makes a row of a run of a table."""
-    return {"properties": perform_properties, "stability": perform_stability}.get(name, perform)
+    return {"properties": perform_properties, "softening": perform_softening, "stability": perform_stability}.get(name, perform)
 
 
 def _three(errors):

@@ -4,7 +4,7 @@
     mechanics    lattice_constant, equation_of_state, elastic; thermal_expansion                of crystals; of trajectories
     vibrations   phonons; velocity_spectrum                                                     of crystals; of trajectories
     defects      vacancy, interstitial, migration, surface                                      of crystals
-    transport    diffusion                                                                      of trajectories
+    transport    diffusion; liquid                                                              of trajectories; of a liquid
     phases       phases                                                                         of an element
     melting      melting                                                                        of a crystal beside its liquid
     softening    softening, softening_of_curvature                                              of forces
@@ -22,7 +22,7 @@ from .melting import melting
 from .phases import crystal, phases
 from .softening import curvatures, modes, softening, softening_of_curvature
 from .structure import angular_distribution, coordination, radial_distribution, structure_factor, tetrahedrality
-from .transport import diffusion
+from .transport import diffusion, liquid
 from .vibrations import phonons, velocity_spectrum
 
 

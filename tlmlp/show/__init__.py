@@ -8,5 +8,6 @@ from .explorer import TransferExplorer
 from .figures import learning_curve, likeness, parity, picture_bases, picture_network, picture_slots
 from .live import Live
 from .md import LiveMD
+from .properties import repair
 from .training import Training
 from .watch import Watch, watch

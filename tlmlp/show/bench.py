@@ -20,14 +20,20 @@ def _cube(calculator):
     return bulk("Ge", "diamond", a=a, cubic=True)
 
 
-KINDS = {  # what a learner chooses: the words of its numbers, and how it is computed
-    "elastic constants": lambda k: P.elastic(_cube(k), k, zero_pressure=False, cubic=True),
-    "equation of state": lambda k: P.equation_of_state(_cube(k), k),
-    "phonon bands": lambda k: P.phonons(_cube(k), k, points=30, mesh=12),
-    "vacancy": lambda k: P.vacancy(_cube(k).repeat(2), k),
-    "vacancy's barrier": lambda k: P.migration(_cube(k).repeat(2), k),
-    "(100) surface": lambda k: P.surface("Ge", k, float(_cube(k).cell.lengths()[0]), layers=8),
-    "other crystals": lambda k: P.phases("Ge", k, float(_cube(k).cell.lengths()[0])),
+def _liquid(calculator, source):
+    atoms, temperature, _ = sweep.melt(source)
+    return P.liquid(atoms, calculator, temperature, length_ps=4, neighbours=3.28)
+
+
+KINDS = {  # what a learner chooses, and how it is computed by a calculator, for the data of a source
+    "elastic constants": lambda k, source: P.elastic(_cube(k), k, zero_pressure=False, cubic=True),
+    "equation of state": lambda k, source: P.equation_of_state(_cube(k), k),
+    "phonon bands": lambda k, source: P.phonons(_cube(k), k, points=30, mesh=12),
+    "vacancy": lambda k, source: P.vacancy(_cube(k).repeat(2), k),
+    "vacancy's barrier": lambda k, source: P.migration(_cube(k).repeat(2), k),
+    "(100) surface": lambda k, source: P.surface("Ge", k, float(_cube(k).cell.lengths()[0]), layers=8),
+    "other crystals": lambda k, source: P.phases("Ge", k, float(_cube(k).cell.lengths()[0])),
+    "liquid": _liquid,
 }
 
 
@@ -117,7 +123,7 @@ class PropertyBench(Live):
             else:
                 calculator = Potential.load(f"{SHORT[source]}-{name}-{n}").calculator()
             try:
-                self.results = self.results | {words: compute(calculator)}
+                self.results = self.results | {words: compute(calculator, source)}
             except RuntimeError as error:
                 self.missing = self.missing | {words: str(error)}
             done += share

@@ -289,6 +289,26 @@ def diffusions(results):
     return figure
 
 
+def liquids(results):
+    """g(r) (left) and mean squared displacement (right) of liquids."""
+    figure = Picture(9.2, 3.6)
+    near, far = figure.subplots(1, 2)
+    for name, r, colour, _ in _styled(results):
+        _band(near, r.structure.r, r.structure.g, r.structure.error, colour, f"{name or ''}  {r.coordination.mean:.2f} neighbours".strip())
+        words = f"D = {r.diffusion.coefficient:.2f}" + (f" ± {r.diffusion.error:.2f}" if np.isfinite(r.diffusion.error) else "") + " Å$^2$/ps"
+        pressure = f", {r.pressure:.1f} GPa" if np.isfinite(r.pressure) else ""
+        _band(far, r.diffusion.times / 1e3, r.diffusion.msd, r.diffusion.msd_error, colour, words + pressure)
+    for ax in (near, far):
+        _quiet(ax)
+        ax.set_xlim(0)
+        ax.set_ylim(0)
+        ax.legend(**SMALL)
+    near.axhline(1, color=GREY, lw=0.8)
+    near.set(xlabel="distance r (Å)", ylabel="g(r)", xlim=(1.5, min(r.structure.half_height for r in results.values())))
+    far.set(xlabel="time (ps)", ylabel="mean squared displacement (Å$^2$)")
+    return figure
+
+
 PHASE_COLOURS = {"diamond": BLUE, "beta-tin": ORANGE, "sc": GREEN, "bcc": RED, "fcc": PURPLE}
 
 
@@ -358,6 +378,43 @@ def curvature_pairs(results):
     return figure
 
 
+def repair(rows, source="stillinger-weber"):
+    """Slopes of forces on germanium's test structures, trained on 10 crystals (hollow), or on 9 and one structure of the highest energy (full).
+
+    rows: of tlmlp.sweep.rows("softening"). Solid lines: slope s, mean and standard deviation over seeds; dotted: R².
+    """
+    rows = [row for row in rows if row["source"] == source]
+    if not rows:
+        figure, ax = _axes("", "", (5, 0.8))
+        ax.set_axis_off()
+        ax.text(0.5, 0.5, NOTHING, ha="center", va="center", color=GREY)
+        return figure
+    methods = [m for m in CARD if any(row["method"] == m for row in rows)]
+    figure = Picture(1.0 + 3.0 * len(methods), 3.5)
+    axes = np.atleast_1d(figure.subplots(1, len(methods), sharey=True))
+    kinds = list(rows[0]["softening"])
+    from ..properties.card import METHODS
+
+    for ax, method in zip(axes, methods):
+        _quiet(ax)
+        colour, marker = CARD[method]
+        for hot, fill, words in ((0, "white", "10 crystals"), (1, colour, "9 crystals and 1 of the hottest")):
+            own = [row for row in rows if (row["method"], row.get("hot", 0)) == (method, hot)]
+            if not own:
+                continue
+            s, r2 = (np.array([[row["softening"][kind][k] for kind in kinds] for row in own]) for k in (0, 1))
+            spread = s.std(0, ddof=1) if len(own) > 1 else np.zeros(len(kinds))
+            at = np.arange(len(kinds)) + 0.12 * (hot - 0.5)
+            ax.errorbar(at, s.mean(0), spread, color=colour, marker=marker, mfc=fill, ms=6, lw=1.5, capsize=2, label=f"{words}: s")
+            ax.plot(at, r2.mean(0), ":", color=colour, lw=1.3 if hot else 0.9, label=f"{words}: R²")
+        ax.axhline(1, color=BLACK, lw=1)
+        ax.set_title(f"{METHODS[method]}, {len({row['seed'] for row in rows if row['method'] == method})} seeds", fontsize=10)
+        ax.set_xticks(range(len(kinds)), [kind.replace(" K", "\nK") for kind in kinds], fontsize=8.5)
+        ax.legend(frameon=False, fontsize=8)
+    axes[0].set_ylabel("slope s and R² of test forces")
+    return figure
+
+
 # -- cards -------------------------------------------------------------------------------------------------------------
 
 CARD = {  # of a method: colour, marker
@@ -395,7 +452,7 @@ def card_dots(results, sizes=None, methods=("scratch", "copied", "reduced")):
         for row in y[::2]:
             ax.axhspan(row - 0.5, row + 0.5, color="#f4f6f8", zorder=0)
         ax.axvline(0, color=BLACK, lw=1)
-        drawn = [("copied", None, GREY, "D", NULLS["copied"], 0.0)]
+        drawn = [("copied", None, GREY, "D", NULLS[card.element]["copied"], 0.0)]
         drawn += [(m, n, *CARD[m], METHODS[m], 0.22 * (methods.index(m) - (len(methods) - 1) / 2)) for m in methods]
         for method, size, colour, marker, words, shift in drawn:
             lines = [card.line(name, method, size) for name in known]
@@ -430,8 +487,10 @@ def card_dots(results, sizes=None, methods=("scratch", "copied", "reduced")):
     axes[0].set_yticks(y, [words(name) for name in known], fontsize=9)
     named = {label: handle for ax in axes for handle, label in zip(*ax.get_legend_handles_labels())}
     figure.legend(named.values(), named, loc="outside lower center", ncol=max(1, len(named)), **SMALL)
+    verdicts = any(x.verdict for x in card.lines)
     figure.suptitle(
-        f"{card.element}, {SOURCES.get(card.source, card.source)}, precomputed.  Transfer helped +, hurt –, made no difference =."
+        f"{card.element}, {SOURCES.get(card.source, card.source)}, precomputed."
+        + ("  Transfer helped +, hurt –, made no difference =." if verdicts else "")
         + ("  Hollow: some seeds have no value." if hollow else ""),
         fontsize=10.5,
     )
@@ -442,5 +501,5 @@ FIGURES = {
     "EquationOfState": equations_of_state, "Elastic": elastic_constants, "Expansion": expansions, "RadialDistribution": radial,
     "AngularDistribution": angular, "Coordination": coordinations, "StructureFactor": structure_factors, "Phonons": bands,
     "Spectrum": spectra, "Defect": defects, "Barrier": barriers, "Surface": surfaces, "Diffusion": diffusions,
-    "Card": card_dots, "Phases": phase_curves, "Softening": force_slopes, "Curvatures": curvature_pairs,
+    "Liquid": liquids, "Card": card_dots, "Phases": phase_curves, "Softening": force_slopes, "Curvatures": curvature_pairs,
 }  # fmt: skip
