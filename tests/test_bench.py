@@ -30,7 +30,7 @@ def test_results_are_those_of_the_library(quick):
 
 
 def test_what_does_not_exist_is_said(quick, monkeypatch):
-    def fails(calculator):
+    def fails(calculator, source):
         raise RuntimeError("no volume with zero pressure was found")
 
     monkeypatch.setitem(module.KINDS, "vacancy", fails)
@@ -45,10 +45,10 @@ def test_what_does_not_exist_is_said(quick, monkeypatch):
 
 
 def test_it_stops_between_potentials_and_says_what_the_picture_shows(quick, monkeypatch):
-    monkeypatch.setitem(module.KINDS, "vacancy", lambda k: time.sleep(0.3) or properties.radial_distribution(module._cube(k)))
+    monkeypatch.setitem(module.KINDS, "vacancy", lambda k, source: time.sleep(0.3) or properties.radial_distribution(module._cube(k)))
     bench = show.PropertyBench(kind="vacancy")
     bench.start()
-    while not bench.results:
+    while not bench.results and bench.alive:
         time.sleep(0.01)
     bench.stop()
     bench.wait(30)

@@ -9,6 +9,7 @@ from scipy import stats
 
 import tlmlp
 from tlmlp import elements, show, stability, sweep
+from tlmlp.sources import SOURCES
 
 SW = "stillinger-weber"
 TINY = tlmlp.Config("course", embed_size=8, n_blocks=1, n_spherical=2, n_dense_out=1, cutoff=3.0)
@@ -40,7 +41,7 @@ def test_references_are_crystals_and_liquids():
         assert (r.phase == "liquid") == (T > elements.element("Ge").melting_temperature)
         assert r.phase == "liquid" or r.n[at_3] == pytest.approx(4, abs=0.02)
         assert 1.9 < r.nearest < 2.3
-    assert set(stability.TEMPERATURES[SW]) <= set(known)
+    assert set(SOURCES[SW].temperatures) <= set(known)
     with pytest.raises(ValueError, match="has no frames at 300 K, only at 520, 1010"):
         stability.reference(SW, 300)
 
@@ -111,7 +112,7 @@ def test_shipped_rows_belong_to_the_table_and_the_truth_survives_in_them():
     keys = {sweep.key(run) for run in sweep.table("stability")}
     for row in sweep.rows("stability"):
         assert sweep.key(row) in keys and row["limits"]["apart"] == stability.APART and row["date"]
-        assert [t["temperature"] for t in row["trials"]] == list(stability.TEMPERATURES[row["source"]])
+        assert [t["temperature"] for t in row["trials"]] == list(SOURCES[row["source"]].temperatures)
         if row["method"] == "reference":
             assert not any(t["failure"] for t in row["trials"])
 
@@ -133,7 +134,7 @@ def test_bad_input_is_one_sentence(call, sentence):
 def made_up(method, n, seed, times, phase=None):
     trials = [
         dict(temperature=float(T), phase="crystal", time_ps=t, failure="" if t == 8 else "structure", apart=[], nearest=[])
-        for T, t in zip(stability.TEMPERATURES[SW], times)
+        for T, t in zip(SOURCES[SW].temperatures, times)
     ]
     return sweep.run(source=SW, method=method, n=n, seed=seed, phase=phase) | dict(trials=trials, length_ps=8.0)
 

@@ -107,7 +107,7 @@ def test_shipped_rows_belong_to_their_tables():
         (lambda: sweep.run(element="Sn"), "element must be one of Ge, Si, not 'Sn'"),
         (lambda: sweep.run(element="Si", method="reduced"), "silicon is where transfer starts"),
         (lambda: sweep.run(n=5, hot=6), "hot must be a share of the n = 5 structures, not 6"),
-        (lambda: sweep.data("vasp"), "source must be one of stillinger-weber, mlearn"),
+        (lambda: sweep.data("vasp"), "source must be one of mlearn, stillinger-weber"),
     ],
 )
 def test_bad_input_is_one_sentence(call, sentence):

@@ -45,8 +45,8 @@ import numpy as np
 from ase.build import bulk
 
 from . import datasets, sweep
-from .elements import element as element_row
 from .properties.structure import pairs
+from .sources import SOURCES, data
 
 REACH = 5.5  # Å, less than half of any cell here; three shells of neighbours
 BINS = 220
@@ -56,8 +56,6 @@ WINDOW = 1000.0  # fs over which n(r) is a mean
 TIMESTEP = 4.0  # fs; germanium's fastest vibration takes 110
 EVERY = 10  # steps between two looks
 LENGTH = 6.0  # ps
-MELTING = {"stillinger-weber": element_row("Ge").melting_temperature, "mlearn": 1211.0}  # K; of the model, and of nature
-TEMPERATURES = {"stillinger-weber": (520, 1740, 2460, 3480, 4500), "mlearn": (300, 605, 1089, 1816, 2422)}  # K, of frames
 
 
 def neighbours(atoms, positions=None):
@@ -77,7 +75,7 @@ def apart(n, reference):
 class Reference(NamedTuple):
     """How germanium of a source looks at a temperature."""
 
-    source: str  # "stillinger-weber" or "mlearn"
+    source: str  # of tlmlp.sources.SOURCES
     temperature: float  # K
     phase: str  # "crystal" or "liquid"
     n: np.ndarray  # [BINS], see neighbours
@@ -91,7 +89,7 @@ def references(source):
 
     Raises ValueError for a source that does not exist, and the errors of tlmlp.datasets where DFT data are out of reach.
     """
-    train, test = sweep.data(source)
+    train, test = data(source)
     kinds = {}
     for atoms in [*train, *test]:
         if atoms.info["temperature"]:
@@ -251,10 +249,10 @@ def perform(run, temperatures=None, length_ps=LENGTH):
         for progress in sweep.train(run, *begun, shapes):
             pass
         potential = progress.best if run["validation"] else progress.potential
-        error = round(float(potential.evaluate(sweep.data(run["source"])[1], shapes).force_mae), 2)
+        error = round(float(potential.evaluate(data(run["source"])[1], shapes).force_mae), 2)
     trained = time.perf_counter()
     trials = [
-        trial(potential, reference(run["source"], T), length_ps, run["seed"]) for T in temperatures or TEMPERATURES[run["source"]]
+        trial(potential, reference(run["source"], T), length_ps, run["seed"]) for T in temperatures or SOURCES[run["source"]].temperatures
     ]
     return run | dict(
         force_mae=error, trials=[t._asdict() for t in trials], length_ps=length_ps,

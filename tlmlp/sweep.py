@@ -21,21 +21,18 @@ from importlib import metadata, resources
 from pathlib import Path
 
 import numpy as np
-from ase import Atoms
 from ase.build import bulk
-from ase.calculators.singlepoint import SinglePointCalculator
 
 from . import datasets, graph as graphs, transfer
-from .dimenet import Config
 from .elements import element as _element
 from .potential import Potential
+from .sources import COURSE, SOURCES, data, hottest, melt
 from .train import Weights, fit
 
 SHIPPED = resources.files("tlmlp") / "sweeps"
+SILICON = {name: source.silicon for name, source in SOURCES.items()}  # where a transfer starts
 SIZES = (5, 10, 20, 50, 100, 0)  # training structures; 0: all
 METHODS = ("scratch", "copied", "reduced")  # random weights; silicon's; silicon's in germanium's units
-SILICON = {"stillinger-weber": "si-sw-course", "mlearn": "si-mlearn-course"}  # where a transfer starts
-REDUCED_TEMPERATURES = (0.18, 0.35, 0.6, 0.85, 1.2, 1.55)  # T / T_melting: crystals at four, liquids at two
 POINTS = 16  # of a curve of test errors
 PATIENCE = 0.4  # of all steps: a run that validates ends when that many have brought nothing better
 FIT = dict(weights=Weights(energy=2.0, stress=0.01), final_weights=Weights(energy=50.0, stress=0.1), average=0.99)
@@ -69,7 +66,7 @@ def table(name):
     molecular dynamics, trained on 10 and 50 structures, or on 10 crystals alone, and the reference itself. Raises ValueError for
     another name.
     """
-    sources, out = SILICON, []
+    sources, out = COURSE, []
     if name == "learning-curve":
         for seed in range(5):
             for n in SIZES:
@@ -144,68 +141,7 @@ def key(row):
     return json.dumps({name: row.get(name, RUN[name]) for name in RUN}, sort_keys=True)
 
 
-# -- data ------------------------------------------------------------------------------------------------------------------
-
-
-@lru_cache
-def data(source, element="Ge"):
-    """(train, test) lists of ase.Atoms of a source: "stillinger-weber" or "mlearn" (DFT).
-
-    Stillinger-Weber: 240 and 48 frames at the same reduced temperatures for every element, the test frames from
-    trajectories of their own. They ship with the package, as `sample` made them: it takes a minute or two.
-    """
-    if source == "mlearn":
-        return datasets.mlearn(element, "train"), datasets.mlearn(element, "test")
-    if source != "stillinger-weber":
-        raise ValueError(f"source must be one of {', '.join(SILICON)}, not {source!r}")
-    path = Path(str(SHIPPED / f"stillinger-weber-{_element(element).symbol}.extxyz.gz"))
-    if not path.is_file():
-        return sample(element)
-    frames = datasets.read(path)
-    parts = [[atoms for atoms in frames if atoms.info["split"] == split] for split in ("train", "test")]
-    for atoms in frames:
-        del atoms.info["split"]
-        atoms.info |= {k: v.item() for k, v in atoms.info.items() if isinstance(v, np.generic)}  # as they were before the file
-    return tuple(parts)
-
-
-def sample(element, path=None):
-    """(train, test) of Stillinger-Weber by molecular dynamics; written to `path`, where one is given, as `data` reads it."""
-    melting = _element(element).melting_temperature
-    temperatures = tuple(float(round(t * melting, -1)) for t in REDUCED_TEMPERATURES)
-    parts = tuple(datasets.stillinger_weber(element, n, temperatures, seed) for n, seed in ((240, 0), (48, 1000)))
-    if path is not None:
-        import ase.io  # half a second, for all the formats it knows
-
-        frames = []
-        for split, part in zip(("train", "test"), parts):
-            for atoms in part:
-                frame = Atoms(atoms.symbols, atoms.positions, cell=atoms.cell, pbc=True, info=atoms.info | dict(split=split))
-                labels = dict(energy=atoms.get_potential_energy(), forces=atoms.get_forces(), stress=atoms.get_stress())
-                frame.calc = SinglePointCalculator(frame, **labels)
-                frames.append(frame)
-        ase.io.write(path, frames, format="extxyz")
-    return parts
-
-
-def hottest(frames):
-    """Those frames of a list that are of the highest energy: the group "High energy", or the highest temperature there is."""
-    own = [atoms for atoms in frames if atoms.info["group"] == "High energy"]
-    top = max(atoms.info["temperature"] or 0.0 for atoms in frames)
-    return own or [atoms for atoms in frames if atoms.info["temperature"] == top]
-
-
-def melt(source, element="Ge"):
-    """(ase.Atoms, temperature in K, frames) of a liquid of a source: the middle one of the temperatures at which its trajectories are liquid.
-
-    Frames are those of this temperature, train and test, the first of which the Atoms are.
-    """
-    train, test = data(source, element)
-    liquids = [atoms for atoms in [*train, *test] if atoms.info["phase"] == "liquid" and atoms.info["temperature"]]
-    temperatures = sorted({atoms.info["temperature"] for atoms in liquids})
-    temperature = temperatures[(len(temperatures) - 1) // 2]
-    frames = [atoms for atoms in liquids if atoms.info["temperature"] == temperature]
-    return Atoms(frames[0].symbols, frames[0].positions, cell=frames[0].cell, pbc=True), temperature, frames
+# -- one run -----------------------------------------------------------------------------------------------------------
 
 
 @lru_cache
@@ -213,9 +149,6 @@ def _shapes(source, element, elements, config, most):
     """Padded shapes that hold all structures of a source, so that all its runs share one program."""
     train, test = data(source, element)
     return graphs.shapes_of(train + test, elements, config.cutoff, most)
-
-
-# -- one run -----------------------------------------------------------------------------------------------------------
 
 
 def silicon(run):
@@ -302,7 +235,7 @@ def perform_properties(run):
 
     With no steps nothing is trained; the method "reference" is Stillinger-Weber itself.
     """
-    from .properties.card import STRAINED_AT, measure
+    from .properties.card import measure
 
     started, element = time.perf_counter(), run["element"]
     values, notes, seconds = {}, {}, {}
@@ -314,7 +247,7 @@ def perform_properties(run):
         calculator = potential.calculator()
     trained = time.perf_counter() - started
     atoms, temperature, _ = melt(run["source"], element)
-    for measured in measure(calculator, element, STRAINED_AT.get((run["source"], element)), melt=(atoms, temperature)):
+    for measured in measure(calculator, element, SOURCES[run["source"]].strained_at.get(element), melt=(atoms, temperature)):
         values[measured.name] = measured.value
         seconds[measured.name] = round(measured.seconds, 2)
         if measured.note:

@@ -57,8 +57,6 @@ PROPERTIES = {
     "softening": ("slope of forces, test set", ""),
     "force_r2": ("R² of forces, test set", ""),
 }
-# mlearn's strained cells of germanium are not at zero pressure; elastic constants are compared at their lattice constant.
-STRAINED_AT = {("mlearn", "Ge"): 5.7542}  # Å
 # VASP, PBE, from mlearn's stresses: the diamond lattice where they vanish, and slopes of stress against strain in its strained cells;
 # and neighbours in its liquids, germanium's at 1816 K and silicon's at 2530 K, 20 frames each, ± 0.06. Their pressure, 1.7 and
 # 0.3 GPa, is known to 0.2 only.

@@ -6,7 +6,7 @@ import numpy as np
 from ase import Atoms, units
 from ase.build import bulk
 
-from .mechanics import EquationOfState, equation_of_state
+from .mechanics import equation_of_state
 
 PHASES = ("diamond", "beta-tin", "sc", "bcc", "fcc")
 SPAN = 0.02  # of the length: what Birch and Murnaghan fit to 0.1 meV an atom, also where neighbours cross a cutoff

@@ -6,12 +6,11 @@ from ase.build import bulk
 from .. import datasets, properties as P, sweep, transfer
 from ..potential import Potential
 from ..properties.card import reference
+from ..sources import COURSE, SOURCES, data, melt
 from .figures import GREY, Picture
 from .live import Live, duration, sentence
 
-SOURCES = {"DFT": "mlearn", "Stillinger-Weber": "stillinger-weber"}
 SIZES = (10, 50)  # shipped potentials were trained on these
-SHORT = {"mlearn": "ge-mlearn-course", "stillinger-weber": "ge-sw-course"}
 NAMES = {"scratch": "scratch", "transfer": "transfer", "reduced": "transfer, reduced units"}
 
 
@@ -21,7 +20,7 @@ def _cube(calculator):
 
 
 def _liquid(calculator, source):
-    atoms, temperature, _ = sweep.melt(source)
+    atoms, temperature, _ = melt(source)
     return P.liquid(atoms, calculator, temperature, length_ps=4, neighbours=3.28)
 
 
@@ -40,7 +39,7 @@ KINDS = {  # what a learner chooses, and how it is computed by a calculator, for
 class PropertyBench(Live):
     """Buttons around tlmlp.properties: a property, the data, how many structures, how much is frozen; Compute.
 
-    source: "stillinger-weber", whose reference is evaluated beside, or "mlearn" (DFT), which has numbers only; kind: one of KINDS.
+    source: of tlmlp.sources.COURSE; "stillinger-weber" has a reference that is evaluated beside, DFT has numbers only; kind: one of KINDS.
     Potentials that ship are used where nothing is frozen; with frozen groups, transfer is trained here first, 800 steps of one
     structure. `.results` are those of the last computation, by name; `mine`: {name: ASE calculator} to compare with.
     """
@@ -49,15 +48,15 @@ class PropertyBench(Live):
     size = (840, 430)  # pixels of the picture
 
     def __init__(self, source="stillinger-weber", kind="elastic constants", mine=None):
-        if source not in SOURCES.values():
-            raise ValueError(f"source must be one of {', '.join(SOURCES.values())}, not {source!r}")
+        if source not in COURSE:
+            raise ValueError(f"source must be one of {', '.join(COURSE)}, not {source!r}")
         if kind not in KINDS:
             raise ValueError(f"kind must be one of {', '.join(map(repr, KINDS))}, not {kind!r}")
         self.mine, self.results, self.missing, self._drawn, self._asked = dict(mine or {}), {}, {}, None, None
         self.groups = transfer.groups(Potential.load(sweep.SILICON[source]))
         slim = lambda width: widgets.Layout(width=width)
         self._kind = widgets.Dropdown(options=list(KINDS), value=kind, layout=slim("170px"))
-        self._source = widgets.Dropdown(options=list(SOURCES.items()), value=source, layout=slim("150px"))
+        self._source = widgets.Dropdown(options=[(SOURCES[s].words, s) for s in COURSE], value=source, layout=slim("150px"))
         self._n = widgets.ToggleButtons(options=[(str(n), n) for n in SIZES], value=10, style={"button_width": "44px"}, layout=slim("auto"))
         self._depth = widgets.IntSlider(0, 0, len(self.groups) - 1, continuous_update=True, layout=slim("190px"))
         self._frozen = widgets.HTML(layout=slim("330px"))
@@ -121,7 +120,7 @@ class PropertyBench(Live):
                     yield done + 0.7 * share * progress.step / progress.steps, f"transfer: training, step {progress.step} of {progress.steps}"
                 calculator = progress.potential.calculator()
             else:
-                calculator = Potential.load(f"{SHORT[source]}-{name}-{n}").calculator()
+                calculator = Potential.load(f"ge-{SOURCES[source].short}-course-{name}-{n}").calculator()
             try:
                 self.results = self.results | {words: compute(calculator, source)}
             except RuntimeError as error:
@@ -147,8 +146,8 @@ class PropertyBench(Live):
 
     def _said(self):
         asked = self._asked
-        if asked["source"] == "mlearn":
-            values, words = reference("Ge", "mlearn")
+        if asked["source"] != "stillinger-weber":
+            values, words = reference("Ge", asked["source"])
             known = {"elastic constants": ("c11", "c12", "c44_clamped"), "equation of state": ("lattice_constant", "bulk_modulus")}
             told = [f"{name.replace('_', ' ')} {values[name]:g} ({words[name]})" for name in known.get(asked["kind"], ()) if name in values]
             return "DFT says: " + ", ".join(told) + "." if told else "DFT's own value: see the card."
@@ -164,7 +163,7 @@ class PropertyBench(Live):
 
 def _unchanged(source):
     """Silicon's potential that takes germanium for silicon: nothing is trained. The frames set the zero of its energy, no more."""
-    train, _ = sweep.data("stillinger-weber")  # at hand without a network
+    train, _ = data("stillinger-weber")  # at hand without a network
     return transfer.start(Potential.load(sweep.SILICON[source]), "Ge", datasets.subset(train, 10))
 
 

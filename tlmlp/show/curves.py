@@ -6,6 +6,7 @@ are one line, their mean, in a band of one standard deviation.
 
 import numpy as np
 
+from ..sources import SOURCES
 from .figures import BLUE, GREEN, GREY, ORANGE, Picture, _quiet
 
 STYLE = {  # of a method: colour, marker, words
@@ -98,7 +99,6 @@ def _plain_ticks(ax, low, high):
 
 # -- precomputed sweeps -----------------------------------------------------------------------------------------------
 
-SOURCES = {"mlearn": "DFT (mlearn)", "stillinger-weber": "Stillinger-Weber"}
 SIZES = (5, 10, 20, 50, 100, 0)
 NOTHING = "no precomputed runs of this kind yet"
 
@@ -122,7 +122,7 @@ def learning_curves(rows, size=None):
             if method == "copied" and 10 in sizes:
                 level = means[sizes.index(10)]
                 ax.axhline(level, color=colour, ls="--", lw=1, alpha=0.7, zorder=1)
-        _finish(ax, own, SOURCES[source])
+        _finish(ax, own, SOURCES[source].words)
         ax.set_xticks(range(len(SIZES)), [str(n or "all") for n in SIZES])
         ax.set_xlabel("germanium structures to train on")
     return figure
@@ -146,7 +146,7 @@ def freezing(rows, size=None):
             means, spreads, most = _statistics([[r for r in own if r["n"] == n and len(r["frozen"]) == d] for d in depths])
             ax.errorbar(depths, means, spreads, color=colour, marker=marker, ms=5.5, lw=1.8, capsize=3,
                         label=f"{n} structures, {most} seeds")  # fmt: skip
-        _finish(ax, own, SOURCES[source])
+        _finish(ax, own, SOURCES[source].words)
         ax.set_xticks(range(len(names)), names, rotation=25, ha="right", fontsize=8.5)
         ax.set_xlabel("frozen")
     return figure
@@ -184,7 +184,7 @@ def temperatures(rows, size=None):
             ax.set_ylim(low, high)
             _plain_ticks(ax, low, high)
             ax.set_xticks(range(len(kinds)), [f"{t:.0f} K\n{p}" for p, t in kinds], fontsize=8)
-            ax.set_title(f"{SOURCES[source]}: trained on {phase}s alone", fontsize=10)
+            ax.set_title(f"{SOURCES[source].words}: trained on {phase}s alone", fontsize=10)
             ax.set_ylabel(AXIS)
             ax.legend(frameon=False, fontsize=9)
     return figure
@@ -200,7 +200,7 @@ def cutoff_table(rows):
     sizes = sorted({r["n"] for r in rows if r.get("cutoff")})
     lines = []
     for source in (s for s in SOURCES if any(r["source"] == s and r.get("cutoff") for r in rows)):
-        lines.append(f"{SOURCES[source]:26}{'cutoff':12}{'untrained':>12}" + "".join(f"{f'N = {n}':>12}" for n in sizes))
+        lines.append(f"{SOURCES[source].words:26}{'cutoff':12}{'untrained':>12}" + "".join(f"{f'N = {n}':>12}" for n in sizes))
         for method, cutoff, words in kinds:
             own = [r for r in rows if (r["source"], r["method"], r.get("cutoff")) == (source, method, cutoff)]
             start = [r["untrained"][0] for r in own if r["untrained"]]
@@ -215,7 +215,7 @@ def error_table(rows, key="force_mae"):
     """The numbers of `learning_curves` as text: mean ± standard deviation over seeds, in meV/Å."""
     rows, lines = _own_best(rows), []
     for source in (s for s in SOURCES if any(r["source"] == s for r in rows)):
-        lines.append(f"{SOURCES[source]:24}" + "".join(f"{n or 'all':>12}" for n in SIZES))
+        lines.append(f"{SOURCES[source].words:24}" + "".join(f"{n or 'all':>12}" for n in SIZES))
         for method, group in _methods([r for r in rows if r["source"] == source]):
             cells = []
             for n in SIZES:

@@ -7,6 +7,7 @@ import numpy as np
 
 from .. import stability
 from ..potential import Potential, shipped
+from ..sources import SOURCES
 from .figures import BLUE, GREY, ORANGE, Picture, _quiet
 from .live import Live, duration, sentence
 from .md import POINTS, SW, _header
@@ -15,7 +16,6 @@ from .viewers import KINDS, check_kind, viewer as make_viewer
 RATES = (100, 200, 400, 800)  # K/ps
 EVERY = 5  # steps at a time, always the same, so that a seed gives the same duel on a slow computer
 SIDES = ((ORANGE, "scratch"), (BLUE, "transfer"))  # colours that these two have in all figures
-MODELS = {"stillinger-weber": "sw", "mlearn": "mlearn"}  # a source, in the names of what was trained on it
 
 
 class Side:
@@ -47,7 +47,7 @@ class Duel(Live):
     """Two germanium potentials side by side: the same crystal, the same seed, a temperature that rises until they break.
 
     left, right: names of potentials that ship, or Potentials [default: scratch and transfer, both trained on `n` structures of
-    `source`]; source: "stillinger-weber" or "mlearn" (DFT), which says how germanium should look; rate: K/ps by which the
+    `source`]; source: of tlmlp.sources.SOURCES, which says how germanium should look; rate: K/ps by which the
     thermostat rises from 300 K; seed: of velocities and heat; viewer: "nglview" or "canvas", which needs no WebGL;
     pause_after: s after which it pauses by itself.
 
@@ -66,8 +66,8 @@ class Duel(Live):
     def __init__(
         self, left=None, right=None, source="stillinger-weber", n=10, rate=400, seed=0, viewer="nglview", pause_after=600,
     ):  # fmt: skip
-        if source not in MODELS:
-            raise ValueError(f"source must be one of {', '.join(map(repr, MODELS))}, not {source!r}")
+        if source not in SOURCES:
+            raise ValueError(f"source must be one of {', '.join(map(repr, SOURCES))}, not {source!r}")
         if rate not in RATES:
             raise ValueError(f"rate must be one of {', '.join(map(str, RATES))} K/ps, not {rate!r}")
         check_kind(viewer)
@@ -75,7 +75,7 @@ class Duel(Live):
         known = stability.references(source)
         self._crystal = [r for r in known.values() if r.phase == "crystal"][-1].start
         self._potentials = {
-            name: name for name in shipped() if "Ge" in _header(name)["trained"] and f"-{MODELS[source]}-" in f"-{name}-"
+            name: name for name in shipped() if "Ge" in _header(name)["trained"] and f"-{SOURCES[source].short}-" in f"-{name}-"
         }
         if source == "stillinger-weber":
             self._potentials[SW] = stability.truth(source)
@@ -84,7 +84,7 @@ class Duel(Live):
             if own is not None and not isinstance(own, str):
                 self._potentials[name := f"your potential, {('left', 'right')[side]}"] = own
             else:
-                name = own or f"ge-{MODELS[source]}-course-{method}-{n}"
+                name = own or f"ge-{SOURCES[source].short}-course-{method}-{n}"
             if name not in self._potentials:
                 raise ValueError(f"there is no potential {name!r} for this duel; use one of {', '.join(map(repr, self._potentials))}")
             chosen.append(name)
@@ -235,7 +235,7 @@ class Duel(Live):
         hot = [side.look.snapshot.target_K for side in self._sides]
         out = f"Left broke at {hot[0]:.0f} K, right at {hot[1]:.0f} K, {abs(times[1] - times[0]):.1f} ps "
         out += "later." if times[1] > times[0] else "earlier."
-        melting = stability.MELTING[self.source]
+        melting = SOURCES[self.source].melting["Ge"]
         above = sum(T > melting for T in hot)
         out += f" {'This' if self.source == 'stillinger-weber' else 'In nature'} germanium melts at {melting:.0f} K"
         out += {0: ": both broke below, which a crystal should not.", 1: ": one broke below, which a crystal should not.",
@@ -294,7 +294,7 @@ class Duel(Live):
     def _picture(self):
         figure = Picture(self.plot_size[0] / 100, self.plot_size[1] / 100)
         axes = heat, liquid, near = figure.subplots(1, 3)
-        melting, end = stability.MELTING[self.source], 0.5
+        melting, end = SOURCES[self.source].melting["Ge"], 0.5
         everyone = [("truth", GREY, self._truth), ("left", ORANGE, self._sides[0]), ("right", BLUE, self._sides[1])]
         for name, colour, side in everyone:
             if not side.curve:

@@ -4,7 +4,8 @@ import numpy as np
 
 from matplotlib.colors import LinearSegmentedColormap
 
-from .curves import NOTHING, SOURCES
+from ..sources import SOURCES
+from .curves import NOTHING
 from .figures import BLUE, GREEN, GREY, MARKERS, ORANGE, PALETTE, RED, Picture, _quiet
 from .md import radial_distribution
 
@@ -83,7 +84,7 @@ def stability_map(rows, size=None):
     rows: of tlmlp.sweep.rows("stability"). A cell says how many runs of how many held, and the median time to failure where
     at least half of them failed. The line stands between crystals and liquids.
     """
-    from ..stability import MELTING, survival
+    from ..stability import survival
 
     sources = [s for s in SOURCES if any(r["source"] == s for r in rows)]
     kinds = [(m, n, p) for n, p in TRAINED for m in WORDS if any((r["method"], r["n"], r["phase"]) == (m, n, p) for r in rows)]
@@ -113,13 +114,13 @@ def stability_map(rows, size=None):
                 ax.text(len(temperatures) / 2 - 0.5, y, "cannot be run here", ha="center", va="center", fontsize=8.5, color="#56606b",
                         bbox=dict(color="white", pad=2))  # fmt: skip
         ax.imshow(fractions, cmap=HOLDS, vmin=0, vmax=1, aspect="auto")
-        ax.set_xticks(range(len(temperatures)), [f"{T:.0f} K\n{T / MELTING[source]:.2f}" for T in temperatures], fontsize=8.5)
+        ax.set_xticks(range(len(temperatures)), [f"{T:.0f} K\n{T / SOURCES[source].melting['Ge']:.2f}" for T in temperatures], fontsize=8.5)
         ax.set_yticks(range(len(kinds)), names if ax is axes[0] else [""] * len(kinds), fontsize=9)
         ax.tick_params(length=0)
         ax.spines[:].set_visible(False)
         ax.set_xlabel("temperature, and in units of the melting temperature", fontsize=9)
         length = max(r["length_ps"] for r in own)
-        ax.set_title(f"{SOURCES[source]}, precomputed:\nruns that hold for {length:g} ps", fontsize=10)
+        ax.set_title(f"{SOURCES[source].words}, precomputed:\nruns that hold for {length:g} ps", fontsize=10)
         melts = sum(phase == "crystal" for phase in phases.values()) - 0.5
         ax.axvline(melts, color="#1b1f23", lw=1.2)
         ax.set_xticks(np.arange(len(temperatures) + 1) - 0.5, minor=True)

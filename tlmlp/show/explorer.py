@@ -13,10 +13,10 @@ import psutil
 from .. import race, sweep, transfer
 from ..course import memory_limit
 from ..potential import Potential, write_whole
+from ..sources import COURSE, SOURCES
 from . import curves
 from .live import Live, duration, plain, sentence
 
-SOURCES = {"DFT": "mlearn", "Stillinger-Weber": "stillinger-weber"}
 RATES = (5e-4, 1e-3, 2e-3, 4e-3)
 STEPS = (100, 200, 400, 800, 1600)
 DEFAULT = dict(source="mlearn", n=10, start="copied", frozen=(), learning_rate=2e-3, steps=400, seeds=1)
@@ -46,7 +46,7 @@ CSS = """<style>
 class TransferExplorer(Live):
     """Transfer and scratch race on one plot; you choose data, frozen groups, learning rate, steps and seeds.
 
-    source: "mlearn" (DFT) or "stillinger-weber", what the controls start with; precomputed: rows of a sweep to show wherever
+    source: of tlmlp.sources.COURSE, what the controls start with; precomputed: rows of a sweep to show wherever
     they fit the controls [default: those that ship].
 
     `.runs` holds every run, newest last: its settings and its rows, one a training, as tlmlp.sweep has them. `.rows` are
@@ -56,8 +56,8 @@ class TransferExplorer(Live):
     interval = 1.0
 
     def __init__(self, source=DEFAULT["source"], precomputed=None):
-        if source not in SOURCES.values():
-            raise ValueError(f"source must be one of {', '.join(SOURCES.values())}, not {source!r}")
+        if source not in COURSE:
+            raise ValueError(f"source must be one of {', '.join(COURSE)}, not {source!r}")
         self.default = DEFAULT | dict(source=source)
         self.precomputed = sweep.rows("learning-curve") + sweep.rows("frozen") if precomputed is None else list(precomputed)
         self.runs, self.potentials = [], {}
@@ -90,7 +90,7 @@ class TransferExplorer(Live):
             widgets.VBox([widgets.HTML(label), box]),
         )
         d = self.default
-        self._source = choice(list(SOURCES.items()), d["source"], "134px")
+        self._source = choice([(SOURCES[s].words, s) for s in COURSE], d["source"], "134px")
         self._n = choice([(str(n or "all"), n) for n in sweep.SIZES], d["n"], "41px")
         self._start = choice([(words, start) for start, words in STARTS.items()], d["start"], "134px")
         self._depth = widgets.IntSlider(
@@ -464,7 +464,7 @@ def _table(runs, settings):
             continue
         s, (ours, scratch) = run["settings"], _sides(run["rows"])
         before, after = _mean(ours, "silicon_before"), _mean(ours, "silicon_force_mae")
-        source = next(words for words, name in SOURCES.items() if name == s["source"])
+        source = SOURCES[s["source"]].words
         frozen = ", ".join(_short(name) for name in s["frozen"]) or "nothing"
         last = min(row["curve"][-1][0] for row in ours + scratch)
         cells = [

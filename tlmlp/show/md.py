@@ -17,6 +17,7 @@ from .. import course, datasets
 from ..elements import ELEMENTS, element as element_row
 from ..potential import WEIGHTS, Potential, shipped
 from ..properties import structure as structure_of
+from ..sources import SOURCES
 from .figures import BLUE, GREEN, GREY, ORANGE, RED, Picture, _quiet
 from .live import Live, duration, sentence
 from .viewers import KINDS, SCALE, check_kind, viewer as make_viewer
@@ -24,7 +25,6 @@ from .viewers import KINDS, SCALE, check_kind, viewer as make_viewer
 SYSTEMS = ("crystal", "melt", "vacancy", "slab")
 COLOURS = {"element": None, "speed": "Å/ps", "force error": "eV/Å"}
 SW = "Stillinger-Weber"
-DFT_LATTICE = {"Si": 5.4687, "Ge": 5.784}  # Å, of potentials trained on mlearn
 HOTTEST = 4000  # K, end of the slider
 FRAME = 0.07  # s that a chunk should take
 FRAMES = 2000  # kept for Save
@@ -226,9 +226,8 @@ class LiveMD(Live):
         if self._own_atoms is not None:
             return self._own_atoms.copy()
         element, name = self._element.value, self._potential.value
-        lattice = element_row(element).lattice_constant
-        if name != SW and "mlearn" in str(_header(self._potentials[name])["info"].get("data")):
-            lattice = DFT_LATTICE.get(element, lattice)
+        trained_on = "" if name == SW else str(_header(self._potentials[name])["info"].get("data")).split(":")[0]
+        lattice = SOURCES.get(trained_on, SOURCES["stillinger-weber"]).lattice[element]
         return structure(element, self._system.value, lattice)
 
     def _begin(self, atoms):

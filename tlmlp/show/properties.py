@@ -5,7 +5,8 @@
 
 import numpy as np
 
-from .curves import NOTHING, SOURCES
+from ..sources import SOURCES
+from .curves import NOTHING
 from .figures import BLACK, BLUE, GREEN, GREY, MARKERS, ORANGE, PALETTE, PURPLE, RED, SKY, Picture, _quiet
 
 KNOWN = {  # colours of what the course compares
@@ -489,7 +490,7 @@ def card_dots(results, sizes=None, methods=("scratch", "copied", "reduced")):
     figure.legend(named.values(), named, loc="outside lower center", ncol=max(1, len(named)), **SMALL)
     verdicts = any(x.verdict for x in card.lines)
     figure.suptitle(
-        f"{card.element}, {SOURCES.get(card.source, card.source)}, precomputed."
+        f"{card.element}, {SOURCES[card.source].words}, precomputed."
         + ("  Transfer helped +, hurt –, made no difference =." if verdicts else "")
         + ("  Hollow: some seeds have no value." if hollow else ""),
         fontsize=10.5,

@@ -1,0 +1,108 @@
+"""Sources of data: what labelled the structures, and what the rest of the course has to know of each.
+
+    SOURCES["mlearn"].words      what to call it
+    COURSE                       the two that the course compares
+    data("mlearn", "Ge")         its structures
+"""
+
+from functools import lru_cache
+from importlib import resources
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from ase import Atoms
+from ase.calculators.singlepoint import SinglePointCalculator
+
+from . import datasets
+from .elements import ELEMENTS, element as _element
+
+FRAMES = resources.files("tlmlp") / "sweeps"
+REDUCED_TEMPERATURES = (0.18, 0.35, 0.6, 0.85, 1.2, 1.55)  # T / T_melting of Stillinger-Weber: crystals at four, liquids at two
+
+
+class Source(NamedTuple):
+    words: str  # for people
+    short: str  # in names of potentials: si-SHORT-course, ge-SHORT-course-transfer-10
+    melting: dict  # K, of each element: the model's, or nature's
+    lattice: dict  # Å, of each element's diamond crystal at zero pressure
+    temperatures: tuple  # K, of germanium's trajectories
+    strained_at: dict = {}  # Å, of each element whose strained cells are not at zero pressure: elastic constants are compared there
+
+    @property
+    def silicon(self):
+        """Name of the potential that a transfer starts from."""
+        return f"si-{self.short}-course"
+
+
+SOURCES = {
+    "mlearn": Source(
+        "DFT (mlearn)", "mlearn", {"Si": 1687.0, "Ge": 1211.0}, {"Si": 5.4687, "Ge": 5.784}, (300, 605, 1089, 1816, 2422), {"Ge": 5.7542}
+    ),
+    "stillinger-weber": Source(
+        "Stillinger-Weber", "sw", {e: row.melting_temperature for e, row in ELEMENTS.items()},
+        {e: row.lattice_constant for e, row in ELEMENTS.items()}, (520, 1740, 2460, 3480, 4500),
+    ),
+}  # fmt: skip
+COURSE = ("mlearn", "stillinger-weber")
+
+
+@lru_cache
+def data(source, element="Ge"):
+    """(train, test) lists of ase.Atoms of a source.
+
+    Stillinger-Weber: 240 and 48 frames at the same reduced temperatures for every element, the test frames from
+    trajectories of their own. They ship with the package, as `sample` made them: it takes a minute or two.
+    """
+    if source == "mlearn":
+        return datasets.mlearn(element, "train"), datasets.mlearn(element, "test")
+    if source != "stillinger-weber":
+        raise ValueError(f"source must be one of {', '.join(SOURCES)}, not {source!r}")
+    path = Path(str(FRAMES / f"stillinger-weber-{_element(element).symbol}.extxyz.gz"))
+    if not path.is_file():
+        return sample(element)
+    frames = datasets.read(path)
+    parts = [[atoms for atoms in frames if atoms.info["split"] == split] for split in ("train", "test")]
+    for atoms in frames:
+        del atoms.info["split"]
+        atoms.info |= {k: v.item() for k, v in atoms.info.items() if isinstance(v, np.generic)}  # as they were before the file
+    return tuple(parts)
+
+
+def sample(element, path=None):
+    """(train, test) of Stillinger-Weber by molecular dynamics; written to `path`, where one is given, as `data` reads it."""
+    melting = _element(element).melting_temperature
+    temperatures = tuple(float(round(t * melting, -1)) for t in REDUCED_TEMPERATURES)
+    parts = tuple(datasets.stillinger_weber(element, n, temperatures, seed) for n, seed in ((240, 0), (48, 1000)))
+    if path is not None:
+        import ase.io  # half a second, for all the formats it knows
+
+        frames = []
+        for split, part in zip(("train", "test"), parts):
+            for atoms in part:
+                frame = Atoms(atoms.symbols, atoms.positions, cell=atoms.cell, pbc=True, info=atoms.info | dict(split=split))
+                labels = dict(energy=atoms.get_potential_energy(), forces=atoms.get_forces(), stress=atoms.get_stress())
+                frame.calc = SinglePointCalculator(frame, **labels)
+                frames.append(frame)
+        ase.io.write(path, frames, format="extxyz")
+    return parts
+
+
+def hottest(frames):
+    """Those frames of a list that are of the highest energy: the group "High energy", or the highest temperature there is."""
+    own = [atoms for atoms in frames if atoms.info["group"] == "High energy"]
+    top = max(atoms.info["temperature"] or 0.0 for atoms in frames)
+    return own or [atoms for atoms in frames if atoms.info["temperature"] == top]
+
+
+def melt(source, element="Ge"):
+    """(ase.Atoms, temperature in K, frames) of a liquid of a source: the middle one of the temperatures at which its trajectories are liquid.
+
+    Frames are those of this temperature, train and test, the first of which the Atoms are.
+    """
+    train, test = data(source, element)
+    liquids = [atoms for atoms in [*train, *test] if atoms.info["phase"] == "liquid" and atoms.info["temperature"]]
+    temperatures = sorted({atoms.info["temperature"] for atoms in liquids})
+    temperature = temperatures[(len(temperatures) - 1) // 2]
+    frames = [atoms for atoms in liquids if atoms.info["temperature"] == temperature]
+    return Atoms(frames[0].symbols, frames[0].positions, cell=frames[0].cell, pbc=True), temperature, frames
