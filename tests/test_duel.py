@@ -44,8 +44,10 @@ def test_play_pause_stop_with_equal_weapons(duel):
     held = duel.looks
     time.sleep(0.2)
     assert duel.looks == held and "holds" in duel._sides[0].clock.value
-    duel.play()
-    until(lambda: duel.looks[1].snapshot.step > right.step)
+    duel.pause_after = 0.5
+    duel.play().wait(60)
+    until(lambda: "spare the processor" in duel.status.value)
+    assert duel.looks[1].snapshot.step > right.step
     duel.stop()
     duel.wait()
     until(lambda: duel.looks == (None, None) and "back at the start" in duel.status.value)

@@ -158,3 +158,12 @@ def test_refuses():
         md.LiveMD(temperature_K=-5)
     with pytest.raises(ValueError, match="'nglview', 'canvas', not 'vmd'"):
         md.LiveMD(viewer="vmd")
+
+
+def test_nobody_watches_and_it_rests(live):
+    live.pause_after = 0.5
+    live.play()
+    live.wait(60)
+    until(lambda: "spare the processor" in live.status.value)
+    assert not live.running and live.snapshot.health == "ok"
+    live.pause_after = 300

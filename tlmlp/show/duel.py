@@ -9,7 +9,7 @@ from .. import stability
 from ..potential import Potential, shipped
 from ..sources import SOURCES
 from .figures import BLUE, GREY, ORANGE, Picture, _quiet
-from .live import Live, duration, sentence
+from .live import Player, duration, sentence
 from .md import POINTS, SW, _header
 from .viewers import KINDS, check_kind, viewer as make_viewer
 
@@ -43,7 +43,7 @@ class Side:
             self.curve = self.curve[::2]
 
 
-class Duel(Live):
+class Duel(Player):
     """Two germanium potentials side by side: the same crystal, the same seed, a temperature that rises until they break.
 
     left, right: names of potentials that ship, or Potentials [default: scratch and transfer, both trained on `n` structures of
@@ -91,7 +91,7 @@ class Duel(Live):
 
         self._sides = [Side(colour) for colour, _ in SIDES]
         self._truth = Side(None)
-        self._reset_asked, self._plotted, self._plot_after, self._newest = False, None, 0.0, 0.0
+        self._plotted, self._plot_after, self._newest = None, 0.0, 0.0
         self._stage_words = ""
         button = lambda text, icon, tip: widgets.Button(
             description=text, icon=icon, tooltip=tip, layout=widgets.Layout(width="92px", min_width="92px")
@@ -141,30 +141,14 @@ class Duel(Live):
 
     def play(self):
         """Go on, or begin; anew, where both have broken."""
-        if not self.running:
-            if all(side.broken for side in self._sides):
-                self._reset_asked = True
-            self.start()
-        return self
-
-    def pause(self):
-        """Hold the atoms where they are."""
-        super().stop("paused")
-
-    def stop(self, how="stopped"):
-        """End, and take the atoms back to the start."""
-        if how == "stopped":
-            with self._lock:
-                self._reset_asked = True
-                if not self.alive:
-                    self._back()
-        super().stop(how)
+        if not self.running and all(side.broken for side in self._sides):
+            self._asked_back = True
+        return super().play()
 
     # -- what Live asks for --------------------------------------------------------------------------------------------
 
     def work(self):
-        if self._reset_asked:
-            self._back()
+        self._rewind()
         everyone = [self._truth, *self._sides] if self.source == "stillinger-weber" else self._sides
         if self._sides[0].run is None:
             potentials = [choice.value for choice in self._choices]
@@ -188,10 +172,7 @@ class Duel(Live):
         running = not run.stop.is_set()
         last = not run.worker.is_alive()
         self._play.description, self._play.icon = ("Pause", "pause") if running else ("Play", "play")
-        if self._reset_asked and last:
-            with self._lock:
-                if self._reset_asked:
-                    self._back()
+        if last and self._rewind():
             return
         for side in self._sides:
             look = side.look
@@ -205,7 +186,7 @@ class Duel(Live):
             self._plot_after = time.monotonic() + max(0.9, 6 * (time.monotonic() - now))  # drawing never takes over
             self._plotted = looks
         if running and self.pause_after and run.seconds > self.pause_after:
-            Live.stop(self, "rested")
+            self.stop("rested")
         self.status.value = sentence(self._words(run))
 
     def _words(self, run):
@@ -249,7 +230,6 @@ class Duel(Live):
 
     def _back(self):
         """Atoms at rest, from which the next duel starts."""
-        self._reset_asked = False
         for side in self._sides:
             if side.look is not None:  # a viewer that nobody has seen yet loses its camera when it is told to draw
                 side.view.draw(self._crystal.positions)

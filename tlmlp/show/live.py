@@ -158,6 +158,40 @@ class Live(widgets.VBox):
             self.status.value = sentence(f"It ended with an error: {plain(run.error)}", "error")
 
 
+class Player(Live):
+    """Live with a beginning to go back to: Play goes on, Pause holds, Stop goes back.
+
+    A subclass has `_back`, which takes everything to the start; its `work` and `paint` call `_rewind` first.
+    """
+
+    _asked_back = False
+
+    def play(self):
+        """Go on, or begin."""
+        return self if self.running else self.start()
+
+    def pause(self):
+        """Hold everything where it is."""
+        super().stop("paused")
+
+    def stop(self, how="stopped"):
+        """End, and go back to the start."""
+        if how == "stopped":
+            with self._lock:
+                self._asked_back = True
+                if not self.alive:
+                    self._rewind()
+        super().stop(how)
+
+    def _rewind(self):
+        """Go back where Stop has asked for it; whether it did."""
+        with self._lock:
+            asked, self._asked_back = self._asked_back, False
+            if asked:
+                self._back()
+        return asked
+
+
 def plain(error):
     """What an exception says, for a person."""
     return str(error) or type(error).__name__

@@ -19,7 +19,7 @@ from ..potential import WEIGHTS, Potential, shipped
 from ..properties import structure as structure_of
 from ..sources import SOURCES
 from .figures import BLUE, GREEN, GREY, ORANGE, RED, Picture, _quiet
-from .live import Live, duration, sentence
+from .live import Player, duration, sentence
 from .viewers import KINDS, SCALE, check_kind, viewer as make_viewer
 
 SYSTEMS = ("crystal", "melt", "vacancy", "slab")
@@ -64,7 +64,7 @@ def radial_distribution(frames, positions, bins=BINS, farthest=FARTHEST):
     return structure_of.radial_distribution(copies, farthest, bins)[:2]
 
 
-class LiveMD(Live):
+class LiveMD(Player):
     """Molecular dynamics in the background: a viewer beside temperature, energy and g(r), and the controls.
 
     potential: the name of one that ships, a Potential, or "Stillinger-Weber"; potentials: more of them to choose from, a dict
@@ -106,7 +106,6 @@ class LiveMD(Live):
         self.snapshot = None
         self._md = self._made_for = None  # the generator, and the potential it was made for
         self._every, self._single = 5, False
-        self._reset_asked = True
         self._frames, self._curves, self._saved = deque(maxlen=FRAMES), [], 0
         self._colour, self._lock_frames = "element", threading.Lock()
         self._sent = self._plotted = None
@@ -171,11 +170,7 @@ class LiveMD(Live):
     def play(self):
         """Go on, or begin."""
         self._single = False
-        return self if self.running else self.start()
-
-    def pause(self):
-        """Hold the atoms where they are."""
-        super().stop("paused")
+        return super().play()
 
     def step(self):
         """One step of the integrator."""
@@ -183,15 +178,6 @@ class LiveMD(Live):
             self._single = True
             self.start()
         return self
-
-    def stop(self, how="stopped"):
-        """End, and take the atoms back to the start."""
-        if how == "stopped":
-            with self._lock:
-                self._reset_asked = True
-                if not self.alive:
-                    self._back()
-        super().stop(how)
 
     def save(self, path):
         """Write the frames seen since the start to a file that ASE can write; returns its path."""
@@ -232,7 +218,7 @@ class LiveMD(Live):
 
     def _begin(self, atoms):
         """Show atoms at rest, from which the next run starts."""
-        self._start, self._reset_asked = atoms, False
+        self._start, self._asked_back = atoms, False
         self._reference = datasets.stillinger_weber_calculator(self._element.value)
         with self._lock_frames:
             self._frames.clear()
@@ -323,8 +309,7 @@ class LiveMD(Live):
     def work(self):
         from .. import simulate  # 10 to 20 s the first time, because of jax-md
 
-        if self._reset_asked:
-            self._back()
+        self._rewind()
         if self._health != "ok":  # the generator has ended
             self._md, self._health = None, "ok"
         begun = None
@@ -386,10 +371,7 @@ class LiveMD(Live):
         running, item = not run.stop.is_set(), run.latest
         self._play.description, self._play.icon = ("Pause", "pause") if running else ("Play", "play")
         self._step.disabled = running
-        if self._reset_asked and not run.worker.is_alive():
-            with self._lock:
-                if self._reset_asked:
-                    self._back()
+        if not run.worker.is_alive() and self._rewind():
             return
         s = self.snapshot
         last = not run.worker.is_alive()
@@ -402,7 +384,7 @@ class LiveMD(Live):
             self._plot_after = time.monotonic() + max(0.9, 6 * (time.monotonic() - now))  # drawing never takes over
             self._plotted = s
         if running and self.pause_after and run.seconds > self.pause_after:
-            Live.stop(self, "rested")
+            self.stop("rested")
         self._light(self._health)
         if self._health != "ok":
             self.status.value = sentence(f"{self._health} The last good frame is shown; Stop takes the atoms back, Play tries again from here.", "error")

@@ -9,7 +9,7 @@ from ase import units
 from ase.geometry import cell_to_cellpar, cellpar_to_cell
 
 from .figures import ELEMENT_COLOURS
-from .live import Live, duration, sentence
+from .live import Player, duration, sentence
 
 HOTTEST = 3000  # K, end of the slider
 FASTEST = 30  # kT; heat gives an atom so much once in 10^12 times
@@ -32,7 +32,7 @@ def watch(dynamics, steps_per_frame=5, pause_after=180, autoplay=True, size=(480
     return Watch(dynamics, steps_per_frame, pause_after, autoplay, size)
 
 
-class Watch(Live):
+class Watch(Player):
     """Molecular dynamics in the background, drawn as it goes.
 
     dynamics: ASE dynamics whose atoms have a calculator; with a `set_temperature` there is a slider for it.
@@ -54,7 +54,7 @@ class Watch(Live):
         self.dynamics, self.atoms = dynamics, dynamics.atoms
         self.steps_per_frame, self.pause_after = steps_per_frame, pause_after
         self._start = dynamics.atoms.positions.copy(), dynamics.atoms.get_momenta()
-        self._steps, self._reset, self._sent = 0, False, None
+        self._steps, self._sent = 0, None
         self._wrap = _wrapping(self.atoms)
         self.view = _view(self.atoms, self._wrap, size)
 
@@ -86,24 +86,6 @@ class Watch(Live):
         else:
             self.status.value = sentence("Press Play.")
 
-    def play(self):
-        """Go on, or begin."""
-        return self if self.running else self.start()
-
-    def pause(self):
-        """Hold the atoms where they are."""
-        super().stop("paused")
-
-    def stop(self, how="stopped"):
-        """End, and take the atoms back to where they started."""
-        if how == "stopped":
-            with self._lock:
-                self._reset = True
-                if not self.alive:
-                    self._back()
-                    self.status.value = sentence(BACK)
-        super().stop(how)
-
     def _shown(self, change):
         if change["new"] and self._run is None:
             self.play()
@@ -124,8 +106,7 @@ class Watch(Live):
     # -- what Live asks for --------------------------------------------------------------------------------------------
 
     def work(self):
-        if self._reset:
-            self._back()
+        self._rewind()
         applied, begun, first = None, None, self._steps
         while True:
             frame_begun = time.monotonic()
@@ -175,10 +156,11 @@ class Watch(Live):
         positions, momenta = self._start
         self.atoms.positions[:] = positions
         self.atoms.set_momenta(momenta, apply_constraint=False)
-        self._steps, self._reset, self._sent = 0, False, None
+        self._steps, self._sent = 0, None
         self._hottest = self._target
         self.view.set_coordinates({0: self._wrap(positions)})
         self._numbers.value = _table(None, self._target)
+        self.status.value = sentence(BACK)
 
     def paint(self, run):
         running, frame = not run.stop.is_set(), run.latest
@@ -187,9 +169,8 @@ class Watch(Live):
             self.view.set_coordinates({0: self._wrap(frame.positions)})
             self._sent = frame
             self._numbers.value = _table(frame, self._target)
-        if self._reset and not run.worker.is_alive():
-            with self._lock:
-                self._back()
+        if not run.worker.is_alive():
+            self._rewind()
         if running and self.pause_after and run.seconds > self.pause_after:
             super().stop("rested")
         words = {
