@@ -12,7 +12,7 @@ from ase.calculators.harmonic import SpringCalculator
 from conftest import ROOT
 from scipy.stats import ttest_rel
 
-from tlmlp import datasets, sweep
+from tlmlp import datasets, show, sweep
 from tlmlp import properties as P
 from tlmlp.properties.card import DIRECT, PROPERTIES, VASP, reference, verdict
 
@@ -181,3 +181,16 @@ def test_shipped_rows_belong_to_their_table():
     for shipped in sweep.rows("properties"):
         assert sweep.key(shipped) in keys and set(shipped["properties"]) <= set(PROPERTIES)
         assert shipped["properties"]["lattice_constant"] is None or 4 < shipped["properties"]["lattice_constant"] < 7
+
+
+def test_repair_is_drawn_from_rows_of_its_source():
+    rows = []
+    for hot in (0, 1):
+        for seed in range(2):
+            run = sweep.run(source="stillinger-weber", method="scratch", n=10, phase="crystal", hot=hot, seed=seed)
+            rows.append(run | dict(softening={"all": [0.8, 0.7, 1.1, 0.01, 48], "520 K": [0.8 + 0.1 * hot, 0.7, 1.1, 0.01, 8]}))
+    figure = show.repair(rows)
+    (ax,) = figure.axes
+    assert [t.get_text() for t in ax.get_xticklabels()] == ["all", "520\nK"] and "scratch, 2 seeds" in ax.get_title()
+    assert {text.get_text() for text in figure.legends[0].get_texts()} >= {"s, 10 crystals", "s, 9 crystals and 1 of the hottest"}
+    assert len(show.repair(rows, "mlearn").png(50)) > 1000 and not show.repair(rows, "mlearn").legends

@@ -391,7 +391,7 @@ def repair(rows, source="stillinger-weber"):
         ax.text(0.5, 0.5, NOTHING, ha="center", va="center", color=GREY)
         return figure
     methods = [m for m in CARD if any(row["method"] == m for row in rows)]
-    figure = Picture(1.0 + 3.0 * len(methods), 3.5)
+    figure = Picture(1.0 + 3.0 * len(methods), 3.8)
     axes = np.atleast_1d(figure.subplots(1, len(methods), sharey=True))
     kinds = list(rows[0]["softening"])
     from ..properties.card import METHODS
@@ -406,12 +406,14 @@ def repair(rows, source="stillinger-weber"):
             s, r2 = (np.array([[row["softening"][kind][k] for kind in kinds] for row in own]) for k in (0, 1))
             spread = s.std(0, ddof=1) if len(own) > 1 else np.zeros(len(kinds))
             at = np.arange(len(kinds)) + 0.12 * (hot - 0.5)
-            ax.errorbar(at, s.mean(0), spread, color=colour, marker=marker, mfc=fill, ms=6, lw=1.5, capsize=2, label=f"{words}: s")
-            ax.plot(at, r2.mean(0), ":", color=colour, lw=1.3 if hot else 0.9, label=f"{words}: R²")
+            look = dict(color=colour, marker=marker, mfc=fill, ms=6, capsize=2)
+            ax.errorbar(at[:1], s.mean(0)[:1], spread[:1], lw=0, elinewidth=1.5, **look)  # of all, so no point of the line
+            ax.errorbar(at[1:], s.mean(0)[1:], spread[1:], lw=1.5, label=f"s, {words}", **look)
+            ax.plot(at[1:], r2.mean(0)[1:], ":", color=colour, lw=1.8 if hot else 0.9, label=f"R², {words}")
         ax.axhline(1, color=BLACK, lw=1)
         ax.set_title(f"{METHODS[method]}, {len({row['seed'] for row in rows if row['method'] == method})} seeds", fontsize=10)
         ax.set_xticks(range(len(kinds)), [kind.replace(" K", "\nK") for kind in kinds], fontsize=8.5)
-        ax.legend(frameon=False, fontsize=8)
+    figure.legend(*axes[-1].get_legend_handles_labels(), loc="outside lower center", ncol=4, **SMALL)
     axes[0].set_ylabel("slope s and R² of test forces")
     return figure
 
