@@ -5,6 +5,7 @@ import json
 
 import numpy as np
 import pytest
+from conftest import ROOT
 from scipy import stats
 
 import tlmlp
@@ -161,3 +162,18 @@ def test_figures():
     energy, g = show.melting(snapshots, (400, 1000)).axes
     cold, hot = (line.get_ydata().max() for line in g.lines)
     assert cold > 1.5 * hot and [t.get_text() for t in g.get_legend().get_texts()] == ["400 K", "1000 K"]
+
+
+def test_the_notebook_says_what_the_rows_show():
+    """How many of 15 liquids held, by method: trained on ten crystals alone, and on ten structures of all kinds."""
+    text = (ROOT / "notebooks" / "03_molecular_dynamics.ipynb").read_text(encoding="utf-8")
+    held = {}
+    for row in sweep.rows("stability"):
+        if row["n"] == 10:
+            for t in row["trials"]:
+                if t["phase"] == "liquid":
+                    held.setdefault((row["phase"], row["method"]), []).append(not t["failure"])
+    assert all(len(some) == 15 for some in held.values()) and len(held) == 6
+    calm, mixed = ([sum(held[phase, m]) for m in ("scratch", "copied", "reduced")] for phase in ("crystal", None))
+    assert calm == [0, 11, 12] and "scratch lost its liquid in all 15 runs" in text and "transfer held in 11 of\\n" in text
+    assert mixed == [13, 14, 13] and "holds in 13 of 15, transfer in 14, reduced units in 13" in text

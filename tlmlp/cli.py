@@ -75,7 +75,7 @@ def sweep(
     out: Annotated[Optional[Path], typer.Option(help="file of rows to write [default: TABLE.jsonl here]")] = None,
     workers: Annotated[int, typer.Option(help="processes of one thread each")] = 2,
     scheduler: Annotated[Optional[str], typer.Option(help="address of a dask scheduler instead of processes here")] = None,
-    source: Annotated[Optional[str], typer.Option(help="only the runs on this data: a name of tlmlp.sources")] = None,
+    source: Annotated[Optional[str], typer.Option(help="only the runs on this data, such as stillinger-weber")] = None,
 ):
     """Train all runs of a table of the course. Rows are written as they come; stopped, the same command does the rest."""
     from tlmlp import sweep as sweeps
