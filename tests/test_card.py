@@ -194,3 +194,20 @@ def test_repair_is_drawn_from_rows_of_its_source():
     assert [t.get_text() for t in ax.get_xticklabels()] == ["all", "520\nK"] and "scratch, 2 seeds" in ax.get_title()
     assert {text.get_text() for text in figure.legends[0].get_texts()} >= {"s, 10 crystals", "s, 9 crystals and 1 of the hottest"}
     assert len(show.repair(rows, "mlearn").png(50)) > 1000 and not show.repair(rows, "mlearn").legends
+
+
+def test_the_notebook_says_what_the_rows_of_softening_show():
+    text = (ROOT / "notebooks" / "04_out_of_target.ipynb").read_text(encoding="utf-8")
+    mean = lambda method, hot, kind: np.mean(
+        [row["softening"][kind][:3] for row in sweep.rows("softening") if (row["method"], row["hot"]) == (method, hot)], 0
+    )
+    assert mean("reduced", 0, "3480 K")[[0, 2]] == pytest.approx([0.92, 1.05], abs=0.006) and "$s = 0.92$ at 3480 K, with $s' = 1.05$" in text
+    assert mean("reduced", 1, "3480 K")[0] == pytest.approx(1.0, abs=0.006)
+    s, r2, reverse = mean("scratch", 0, "3480 K")
+    assert (s, reverse) == pytest.approx((0.59, 0.74), abs=0.006) and r2 < s and "$s' = 0.74$ is below 1" in text
+    assert mean("scratch", 1, "3480 K")[0] == pytest.approx(0.78, abs=0.006)
+    for method in ("copied", "reduced"):
+        before, after = (
+            np.mean([row["curvature"][0] for row in sweep.rows("softening") if (row["method"], row["hot"]) == (method, hot)]) for hot in (0, 1)
+        )
+        assert before == pytest.approx(0.99, abs=0.006) and 0.955 < after < 0.975
