@@ -54,7 +54,7 @@ class PropertyBench(Live):
             raise ValueError(f"kind must be one of {', '.join(map(repr, KINDS))}, not {kind!r}")
         self.mine, self.results, self.missing, self._drawn, self._asked = dict(mine or {}), {}, {}, None, None
         self.groups = transfer.groups(Potential.load(sweep.SILICON[source]))
-        slim = lambda width: widgets.Layout(width=width)
+        slim = lambda width: widgets.Layout(width=width, flex="0 0 auto")
         self._kind = widgets.Dropdown(options=list(KINDS), value=kind, layout=slim("170px"))
         self._source = widgets.Dropdown(options=[(SOURCES[s].words, s) for s in COURSE], value=source, layout=slim("150px"))
         self._n = widgets.ToggleButtons(options=[(str(n), n) for n in SIZES], value=10, style={"button_width": "44px"}, layout=slim("auto"))
@@ -67,8 +67,8 @@ class PropertyBench(Live):
         width, height = self.size
         fixed = widgets.Layout(width=f"{width}px", max_width="100%", height=f"{height}px", object_fit="contain", object_position="left top")
         self._picture = widgets.Image(value=_empty(self.size), format="png", layout=fixed)
-        text = lambda words: widgets.Label(words, layout=widgets.Layout(margin="0 4px 0 8px"))
-        line = lambda *children: widgets.HBox(children, layout=widgets.Layout(align_items="center"))
+        text = lambda words: widgets.Label(words, layout=widgets.Layout(margin="0 4px 0 8px", flex="0 0 auto"))
+        line = lambda *children: widgets.HBox(children, layout=widgets.Layout(align_items="center", flex_flow="row wrap"))
         super().__init__([
             line(text("property"), self._kind, text("data"), self._source, text("germanium structures"), self._n),
             line(text("freeze the first … groups"), self._depth, self._frozen),
