@@ -10,6 +10,7 @@ import time
 import cloudpickle
 import numpy as np
 import pytest
+from conftest import ROOT
 
 from tlmlp import datasets, elements, sweep, transfer
 
@@ -161,3 +162,17 @@ def test_shipped_frames_carry_the_labels_of_stillinger_weber(element):
         np.testing.assert_allclose(again.get_forces(), atoms.get_forces(), atol=1e-6)
         assert again.get_potential_energy() == pytest.approx(atoms.get_potential_energy(), abs=1e-6)
         assert (atoms.info["phase"] == "liquid") == (atoms.info["temperature"] > melting)
+
+
+def test_the_notebook_says_what_the_rows_of_temperature_show():
+    text = (ROOT / "notebooks" / "02_germanium_transfer.ipynb").read_text(encoding="utf-8")
+    errors = {}
+    for row in sweep.rows("temperature"):
+        if row["source"] == "stillinger-weber":
+            for T, _, mae, *_ in row["temperatures"]:
+                errors.setdefault((row["phase"], row["method"], T), []).append(mae)
+    mean = lambda *key: np.mean(errors[key])
+    scratch, copied, reduced = (mean("crystal", m, 3480.0) for m in sweep.METHODS)
+    assert round(copied, -1) == 370 and round(scratch, -2) == 1100 and 4 < scratch / reduced < 5 and "(370 against 1100 meV/Å)" in text
+    assert (round(mean("liquid", "copied", 520.0)), round(mean("liquid", "scratch", 520.0))) == (52, 38) and "52 meV/Å at 520 K" in text
+    assert all(2 < mean("liquid", "scratch", T) / mean("liquid", "copied", T) < 3 for T in (3480.0, 4500.0))
