@@ -127,7 +127,7 @@ def test_save(live, tmp_path):
 
 @pytest.mark.parametrize("kind", ["nglview", "canvas"])
 def test_a_browser_that_does_not_answer_is_not_flooded(kind, monkeypatch):
-    """One frame is under way at most; the next is sent when it was drawn, or after some patience."""
+    """Two frames are under way at most; the next is sent when one was drawn, or after some patience."""
     clock = [0.0]
     monkeypatch.setattr(viewers.time, "monotonic", lambda: clock[0])
     atoms = bulk("Si", "diamond", a=5.43, cubic=True)
@@ -141,10 +141,14 @@ def test_a_browser_that_does_not_answer_is_not_flooded(kind, monkeypatch):
         answer()
     assert viewer.ready
     viewer.draw(atoms.positions)
+    assert viewer.ready
+    viewer.draw(atoms.positions)
     assert not viewer.ready
     answer()
     assert viewer.ready
     viewer.draw(atoms.positions, np.linspace(0, 1, 8))
+    viewer.draw(atoms.positions, np.linspace(0, 1, 8))
+    assert not viewer.ready
     clock[0] += viewers.PATIENCE + 0.1
     assert viewer.ready
 

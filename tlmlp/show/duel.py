@@ -59,7 +59,7 @@ class Duel(Player):
     Raises ValueError for names and numbers that do not exist, and as tlmlp.datasets does where DFT data are out of reach.
     """
 
-    interval = 0.05
+    interval = 0.02
     size = (392, 300)  # of each viewer, in pixels; the two no wider than a cell on a small screen
     plot_size = (800, 215)
 

@@ -26,7 +26,7 @@ SYSTEMS = ("crystal", "melt", "vacancy", "slab")
 COLOURS = {"element": None, "speed": "Å/ps", "force error": "eV/Å"}
 SW = "Stillinger-Weber"
 HOTTEST = 4000  # K, end of the slider
-FRAME = 0.07  # s that a chunk should take
+FRAME = 0.05  # s that a chunk should take
 FRAMES = 2000  # kept for Save
 POINTS = 2000  # kept of the curves
 BINS, FARTHEST = 80, 6.0  # of g(r), Å
@@ -77,7 +77,7 @@ class LiveMD(Player):
     Save writes what was seen since the start as extended xyz. `.snapshot` is the newest tlmlp.simulate.Snapshot.
     """
 
-    interval = 0.05
+    interval = 0.02
     size = (410, 390)  # of the viewer, in pixels; with the plots no wider than a cell on a small screen
     plot_size = (390, 390)
 

@@ -3,7 +3,7 @@
     v = viewer(atoms, size, "nglview")  or  viewer(atoms, size, "canvas")
     v.widget                      to display
     v.draw(positions, colours)    positions [N, 3] Å; colours [N] from 0 to 1, or None for those of the elements
-    v.ready                       whether a browser shows it, and has drawn what it was sent last
+    v.ready                       whether a browser shows it, and has drawn what it was sent, but for the last
 
 Whoever draws only when `ready` never fills a queue: the browser answers every frame that it has drawn.
 
@@ -21,6 +21,7 @@ from .watch import _edges, _view, _wrapping
 
 # Six steps of cividis: from dark to light for every kind of colour vision.
 SCALE = ("#00224E", "#2A3F6D", "#575C6D", "#7D7C78", "#A69D75", "#FDE737")
+AHEAD = 1  # frame that may be under way while the next is sent: the browser need not wait for the kernel between the two
 PATIENCE = 3.0  # s to wait for the answer to a frame before another is sent all the same
 
 
@@ -30,7 +31,7 @@ class _Viewer:
 
     @property
     def ready(self):
-        return self._shown and (self._answered >= self._asked or time.monotonic() - self._at > PATIENCE)
+        return self._shown and (self._answered >= self._asked - AHEAD or time.monotonic() - self._at > PATIENCE)
 
     def _next(self):
         self._asked, self._at = self._asked + 1, time.monotonic()
