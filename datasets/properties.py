@@ -127,7 +127,7 @@ def vacancy(symbol, a, calculator):
         for i in pair:
             atoms.positions[i] -= 0.1 * vectors[i]
             atoms.positions[i] += 0.05 * (vectors[pair].mean(axis=0) - vectors[i])
-    LBFGS(atoms, logfile=None).run(fmax=0.02, steps=60)  # takes half the steps of BFGS with 63 atoms
+    LBFGS(atoms, logfile=None).run(fmax=0.02, steps=60)  # BFGS is slow with 63 atoms
     return dict(
         vacancy=float(atoms.get_potential_energy() - 63 * bulk_energy), vacancy_unrelaxed=float(unrelaxed),
         force=float(np.abs(atoms.get_forces()).max()), positions=atoms.positions.round(4).tolist(), site=site.tolist(),

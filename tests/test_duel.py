@@ -48,6 +48,9 @@ def test_play_pause_stop_with_equal_weapons(duel):
     duel.play().wait(60)
     until(lambda: "spare the processor" in duel.status.value)
     assert duel.looks[1].snapshot.step > right.step
+    duel.pause_after, rested = 600, duel.looks[1].snapshot
+    duel.play()
+    until(lambda: duel.looks[1].snapshot.step > rested.step)
     duel.stop()
     duel.wait()
     until(lambda: duel.looks == (None, None) and "back at the start" in duel.status.value)

@@ -17,7 +17,7 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from . import datasets
 from .elements import ELEMENTS, element as _element
 
-FRAMES = resources.files("tlmlp") / "sweeps"
+SHIPPED = resources.files("tlmlp") / "sweeps"
 REDUCED_TEMPERATURES = (0.18, 0.35, 0.6, 0.85, 1.2, 1.55)  # T / T_melting of Stillinger-Weber: crystals at four, liquids at two
 
 
@@ -58,7 +58,7 @@ def data(source, element="Ge"):
         return datasets.mlearn(element, "train"), datasets.mlearn(element, "test")
     if source != "stillinger-weber":
         raise ValueError(f"source must be one of {', '.join(SOURCES)}, not {source!r}")
-    path = Path(str(FRAMES / f"stillinger-weber-{_element(element).symbol}.extxyz.gz"))
+    path = Path(str(SHIPPED / f"stillinger-weber-{_element(element).symbol}.extxyz.gz"))
     if not path.is_file():
         return sample(element)
     frames = datasets.read(path)

@@ -31,13 +31,9 @@ reference brings two atoms up to 8 % closer than in its frames, so NEAREST = 0.8
 Source: the idea is that of Fu et al., Forces are not Enough, arXiv 2210.07237, whose distance is ∫ |g(r) - g_ref(r)| dr.
 """
 
-import os
-import platform
 import time
 from collections import deque
-from datetime import date
 from functools import lru_cache
-from importlib import metadata
 from typing import NamedTuple
 
 import ase
@@ -254,13 +250,10 @@ def perform(run, temperatures=None, length_ps=LENGTH):
     trials = [
         trial(potential, reference(run["source"], T), length_ps, run["seed"]) for T in temperatures or SOURCES[run["source"]].temperatures
     ]
-    return run | dict(
-        force_mae=error, trials=[t._asdict() for t in trials], length_ps=length_ps,
-        limits=dict(apart=APART, nearest=NEAREST, window_fs=WINDOW, timestep_fs=TIMESTEP),
-        seconds=[round(trained - started, 1), round(time.perf_counter() - trained, 1)],
-        machine=f"{platform.machine()}, {os.cpu_count()} cores", date=str(date.today()),
-        versions={p: metadata.version(p) for p in ("tlmlp", "jax", "jax-md")},
-    )  # fmt: skip
+    row = run | dict(force_mae=error, trials=[t._asdict() for t in trials], length_ps=length_ps)
+    row |= dict(limits=dict(apart=APART, nearest=NEAREST, window_fs=WINDOW, timestep_fs=TIMESTEP))
+    seconds = [round(trained - started, 1), round(time.perf_counter() - trained, 1)]
+    return row | sweep.circumstances(started, "jax-md") | dict(seconds=seconds)
 
 
 class Survival(NamedTuple):

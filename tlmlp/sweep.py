@@ -17,7 +17,7 @@ import platform
 import time
 from datetime import date
 from functools import lru_cache
-from importlib import metadata, resources
+from importlib import metadata
 from pathlib import Path
 
 import numpy as np
@@ -26,10 +26,9 @@ from ase.build import bulk
 from . import datasets, graph as graphs, transfer
 from .elements import element as _element
 from .potential import Potential
-from .sources import COURSE, SOURCES, data, hottest, melt
+from .sources import COURSE, SHIPPED, SOURCES, data, hottest, melt
 from .train import Weights, fit
 
-SHIPPED = resources.files("tlmlp") / "sweeps"
 SILICON = {name: source.silicon for name, source in SOURCES.items()}  # where a transfer starts
 SIZES = (5, 10, 20, 50, 100, 0)  # training structures; 0: all
 METHODS = ("scratch", "copied", "reduced")  # random weights; silicon's; silicon's in germanium's units
@@ -177,7 +176,7 @@ def begin(run, most=3):
     if run["method"] == "scratch":
         config = source.config
         if run["cutoff"]:
-            ratio = transfer.lattice_ratio_of(source, data(run["source"], element)[0])
+            ratio = transfer.lattice_ratio_of(source, everything)
             config = transfer.rescale(source, ratio, 1.0).config
         potential = Potential.create(config, source.elements, run["seed"])
         return potential, fitted, valid, _shapes(run["source"], element, source.elements, potential.config, most)
@@ -185,7 +184,7 @@ def begin(run, most=3):
         return source, fitted, valid, _shapes(run["source"], element, source.elements, source.config, most)
     reduced = run["method"] == "reduced"
     # the length first: shapes hang on the cutoff, and the cutoff on the whole training set's volume
-    ratio = transfer.lattice_ratio_of(source, data(run["source"], element)[0]) if reduced else None
+    ratio = transfer.lattice_ratio_of(source, everything) if reduced else None
     config = transfer.rescale(source, ratio, 1.0).config if reduced else source.config
     shapes = _shapes(run["source"], element, source.elements, config, most)
     return transfer.start(source, element, fitted, reduced, ratio, shapes=shapes), fitted, valid, shapes
@@ -225,7 +224,7 @@ def perform(run):
         valid_force_rmse=_round(best.evaluate(valid, shapes).force_rmse)[0] if valid else None,
         silicon_force_mae=_round(_forgotten(best, run))[0] if run["method"] != "scratch" else None,
         moved={k: round(v, 5) for k, v in transfer.moved(potential, best).items()},
-        **_circumstances(started),
+        **circumstances(started),
     )  # fmt: skip
     return row
 
@@ -254,7 +253,7 @@ def perform_properties(run):
             notes[measured.name] = measured.note
     return row | dict(
         properties={name: None if v is None else float(f"{v:.6g}") for name, v in values.items()}, notes=notes, seconds_of=seconds,
-        training_seconds=round(trained, 1), **_circumstances(started, "ase", "phonopy"),
+        training_seconds=round(trained, 1), **circumstances(started, "ase", "phonopy"),
     )  # fmt: skip
 
 
@@ -272,7 +271,7 @@ def perform_softening(run):
         crystal = bulk(run["element"], "diamond", a=_element(run["element"]).lattice_constant, cubic=True).repeat(2)
         c = softening_of_curvature(crystal, datasets.stillinger_weber_calculator(run["element"]), potential.calculator())
         curvature = [round(c.slope, 4), round(c.spread, 4)]
-    return row | dict(curvature=curvature, **_circumstances(started))
+    return row | dict(curvature=curvature, **circumstances(started))
 
 
 def _softened(run):
@@ -294,7 +293,8 @@ def _softened(run):
     return potential, row | dict(softening={name: [round(x, 4) for x in s] for name, s in slopes.items()})
 
 
-def _circumstances(started, *packages):
+def circumstances(started, *packages):
+    """What a row says of how it came about: seconds since `started`, machine, date, versions."""
     return dict(
         seconds=round(time.perf_counter() - started, 1), machine=f"{platform.machine()}, {os.cpu_count()} cores", date=str(date.today()),
         versions={p: metadata.version(p) for p in ("tlmlp", "jax", *packages)},

@@ -25,6 +25,7 @@ from ase.build import bulk
 
 from .. import datasets
 from ..elements import ELEMENTS
+from ..sources import SOURCES
 from . import defects, mechanics, phases as crystals, transport, vibrations
 
 # name: (words, unit)
@@ -61,8 +62,8 @@ PROPERTIES = {
 # and neighbours in its liquids, germanium's at 1816 K and silicon's at 2530 K, 20 frames each, ± 0.06. Their pressure, 1.7 and
 # 0.3 GPa, is known to 0.2 only.
 MLEARN = {
-    "Ge": dict(lattice_constant=5.784, c11=109.5, c12=40.9, c44_clamped=76.3, liquid_neighbours=5.79),
-    "Si": dict(lattice_constant=5.4687, c11=153.6, c12=57.1, c44_clamped=98.9, liquid_neighbours=5.97),
+    "Ge": dict(lattice_constant=SOURCES["mlearn"].lattice["Ge"], c11=109.5, c12=40.9, c44_clamped=76.3, liquid_neighbours=5.79),
+    "Si": dict(lattice_constant=SOURCES["mlearn"].lattice["Si"], c11=153.6, c12=57.1, c44_clamped=98.9, liquid_neighbours=5.97),
 }
 NEIGHBOURS = 0.58  # lattice constants: a neighbour in a liquid, near the first minimum of g(r)
 VASP, CP2K, DIRECT = "VASP, PBE (mlearn's cells)", "CP2K, PBE (tlmlp.datasets.dft_reference)", "Stillinger-Weber, evaluated directly"
@@ -86,7 +87,7 @@ def measure(calculator, element, elastic_at=None, only=None, melt=None):
 
     calculator: any of ASE's that knows forces and stress; element: "Si" or "Ge"; elastic_at: Å, a lattice constant to compute
     elastic constants at [default: the calculator's own]; only: names of PROPERTIES to measure; melt: (ase.Atoms of a liquid, its
-    temperature in K), such as tlmlp.sweep.melt gives, for the properties of the liquid, half a minute more [default: without them].
+    temperature in K), such as tlmlp.sources.melt gives, for the properties of the liquid, half a minute more [default: without them].
     What fails has no value but a note. A potential without a diamond crystal has none of the crystal's properties. Networks in
     float32 are good for this: in float64 all values of crystals change by less than 1e-4 of themselves.
     """

@@ -4,8 +4,9 @@ import ipywidgets as widgets
 from ase.build import bulk
 
 from .. import datasets, properties as P, sweep, transfer
+from ..elements import ELEMENTS
 from ..potential import Potential
-from ..properties.card import reference
+from ..properties.card import NEIGHBOURS, reference
 from ..sources import COURSE, SOURCES, data, melt
 from .figures import GREY, Picture
 from .live import Live, duration, sentence
@@ -21,7 +22,7 @@ def _cube(calculator):
 
 def _liquid(calculator, source):
     atoms, temperature, _ = melt(source)
-    return P.liquid(atoms, calculator, temperature, length_ps=4, neighbours=3.28)
+    return P.liquid(atoms, calculator, temperature, length_ps=4, neighbours=NEIGHBOURS * ELEMENTS["Ge"].lattice_constant)
 
 
 KINDS = {  # what a learner chooses, and how it is computed by a calculator, for the data of a source

@@ -39,6 +39,13 @@ def _axes(x, y, size=(5.6, 3.6)):
     return figure, ax
 
 
+def _nothing():
+    figure, ax = _axes("", "", (5, 0.8))
+    ax.set_axis_off()
+    ax.text(0.5, 0.5, NOTHING, ha="center", va="center", color=GREY)
+    return figure
+
+
 def _legend(ax, results, **options):
     if any(results):
         ax.legend(**(SMALL | options))
@@ -275,10 +282,14 @@ def surfaces(results):
 # -- transport, phases -----------------------------------------------------------------------------------------------------
 
 
+def _coefficient(diffusion):
+    return f"D = {diffusion.coefficient:.2f}" + (f" ± {diffusion.error:.2f}" if np.isfinite(diffusion.error) else "") + " Å$^2$/ps"
+
+
 def diffusions(results):
     figure, ax = _axes("time (ps)", "mean squared displacement (Å$^2$)")
     for name, r, colour, _ in _styled(results):
-        words = f"D = {r.coefficient:.2f}" + (f" ± {r.error:.2f}" if np.isfinite(r.error) else "") + " Å$^2$/ps"
+        words = _coefficient(r)
         _band(ax, r.times / 1e3, r.msd, r.msd_error, colour, f"{name}: {words}" if name else words)
         t = np.array(r.fitted) / 1e3
         inside = (r.times >= r.fitted[0]) & (r.times <= r.fitted[1])
@@ -296,9 +307,8 @@ def liquids(results):
     near, far = figure.subplots(1, 2)
     for name, r, colour, _ in _styled(results):
         _band(near, r.structure.r, r.structure.g, r.structure.error, colour, f"{name or ''}  {r.coordination.mean:.2f} neighbours".strip())
-        words = f"D = {r.diffusion.coefficient:.2f}" + (f" ± {r.diffusion.error:.2f}" if np.isfinite(r.diffusion.error) else "") + " Å$^2$/ps"
         pressure = f", {r.pressure:.1f} GPa" if np.isfinite(r.pressure) else ""
-        _band(far, r.diffusion.times / 1e3, r.diffusion.msd, r.diffusion.msd_error, colour, words + pressure)
+        _band(far, r.diffusion.times / 1e3, r.diffusion.msd, r.diffusion.msd_error, colour, _coefficient(r.diffusion) + pressure)
     for ax in (near, far):
         _quiet(ax)
         ax.set_xlim(0)
@@ -386,10 +396,7 @@ def repair(rows, source="stillinger-weber"):
     """
     rows = [row for row in rows if row["source"] == source]
     if not rows:
-        figure, ax = _axes("", "", (5, 0.8))
-        ax.set_axis_off()
-        ax.text(0.5, 0.5, NOTHING, ha="center", va="center", color=GREY)
-        return figure
+        return _nothing()
     methods = [m for m in CARD if any(row["method"] == m for row in rows)]
     figure = Picture(1.0 + 3.0 * len(methods), 3.8)
     axes = np.atleast_1d(figure.subplots(1, len(methods), sharey=True))
@@ -437,10 +444,7 @@ def card_dots(results, sizes=None, methods=("scratch", "copied", "reduced")):
 
     known = [name for name in PROPERTIES if card.reference.get(name) and any(x.property == name and x.values for x in card.lines)]
     if not known:
-        figure, ax = _axes("", "", (5, 0.8))
-        ax.set_axis_off()
-        ax.text(0.5, 0.5, NOTHING, ha="center", va="center", color=GREY)
-        return figure
+        return _nothing()
     if sizes is None:
         sizes = sorted({x.n for x in card.lines if x.n is not None}, key=lambda n: n or np.inf)
     sizes = list(sizes)
