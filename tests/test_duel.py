@@ -55,6 +55,8 @@ def test_play_pause_stop_with_equal_weapons(duel):
     duel.wait()
     until(lambda: duel.looks == (None, None) and "back at the start" in duel.status.value)
     assert "0.00 ps" in duel._sides[1].clock.value
+    duel.paint(duel._run)  # as where the worker ends between the painter's two last looks at it
+    assert duel.looks == (None, None) and "back at the start" in duel.status.value
 
 
 @pytest.mark.parametrize("duel", [(nothing(), SW)], indirect=True)

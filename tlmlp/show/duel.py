@@ -66,8 +66,6 @@ class Duel(Player):
     def __init__(
         self, left=None, right=None, source="stillinger-weber", n=10, rate=400, seed=0, viewer="nglview", pause_after=600,
     ):  # fmt: skip
-        if source not in SOURCES:
-            raise ValueError(f"source must be one of {', '.join(map(repr, SOURCES))}, not {source!r}")
         if rate not in RATES:
             raise ValueError(f"rate must be one of {', '.join(map(str, RATES))} K/ps, not {rate!r}")
         check_kind(viewer)
@@ -172,7 +170,7 @@ class Duel(Player):
         running = not run.stop.is_set()
         last = not run.worker.is_alive()
         self._play.description, self._play.icon = ("Pause", "pause") if running else ("Play", "play")
-        if last and self._rewind():
+        if self._went_back(run):
             return
         for side in self._sides:
             look = side.look

@@ -161,7 +161,7 @@ class Live(widgets.VBox):
 class Player(Live):
     """Live with a beginning to go back to: Play goes on, Pause holds, Stop goes back.
 
-    A subclass has `_back`, which takes everything to the start; its `work` and `paint` call `_rewind` first.
+    A subclass has `_back`, which takes everything to the start; its `work` calls `_rewind` first, its `paint` `_went_back`.
     """
 
     _asked_back = False
@@ -190,6 +190,13 @@ class Player(Live):
             if asked:
                 self._back()
         return asked
+
+    def _went_back(self, run):
+        """Whether a run has ended by Stop, so that nothing of it is left to paint; goes back where that is still to be done.
+
+        The painter asks twice where the worker ends between two looks at it: what the first one took back stays so.
+        """
+        return not run.worker.is_alive() and (self._rewind() or run.how == "stopped")
 
 
 def plain(error):

@@ -371,7 +371,7 @@ class LiveMD(Player):
         running, item = not run.stop.is_set(), run.latest
         self._play.description, self._play.icon = ("Pause", "pause") if running else ("Play", "play")
         self._step.disabled = running
-        if not run.worker.is_alive() and self._rewind():
+        if self._went_back(run):
             return
         s = self.snapshot
         last = not run.worker.is_alive()

@@ -165,12 +165,12 @@ class Watch(Player):
     def paint(self, run):
         running, frame = not run.stop.is_set(), run.latest
         self._play.description, self._play.icon = ("Pause", "pause") if running else ("Play", "play")
+        if self._went_back(run):
+            return
         if frame is not None and frame is not self._sent:
             self.view.set_coordinates({0: self._wrap(frame.positions)})
             self._sent = frame
             self._numbers.value = _table(frame, self._target)
-        if not run.worker.is_alive():
-            self._rewind()
         if running and self.pause_after and run.seconds > self.pause_after:
             super().stop("rested")
         words = {
