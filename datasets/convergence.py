@@ -18,18 +18,15 @@ from tlmlp import datasets
 # A solid and a liquid of each element: number in the test set of mlearn.
 STRUCTURES = {"Si liquid": ("Si", 15), "Ge solid": ("Ge", 14), "Ge liquid": ("Ge", 10), "Si solid": ("Si", 14)}
 
-UZH = dict(basis_file="BASIS_MOLOPT_UZH")
 TIGHT = dict(cutoff=400, rel_cutoff=60, eps_default=1e-10, eps_scf=1e-6)
 SETTINGS = {
     "protocol": {},
     "k-points: Γ": dict(kpoints=None),
     "k-points: 3 x 3 x 3": dict(kpoints=(3, 3, 3)),
     "grids and SCF: 400 Ry, rel 60, eps 1e-10, SCF 1e-6": TIGHT,
-    "basis: TZV2P-MOLOPT-PBE (UZH)": dict(basis="TZV2P-MOLOPT-PBE-GTH-q4", **UZH),
-    "basis: DZVP-MOLOPT-PBE (UZH)": dict(basis="DZVP-MOLOPT-PBE-GTH-q4", **UZH),
+    "basis: TZV2P-MOLOPT-PBE (UZH)": dict(basis="TZV2P-MOLOPT-PBE-GTH-q4", basis_file="BASIS_MOLOPT_UZH"),
     "cutoff: 160 Ry": dict(cutoff=160),
     "electrons at 500 K": dict(temperature=500),
-    "electrons at 2000 K": dict(temperature=2000),
 }
 COLUMNS = ("structure", "settings", "force_difference", "force_difference_max", "energy_difference", "stress_difference",
            "vasp_force_rmse", "vasp_force_slope", "vasp_stress_rmse", "scf_steps", "seconds")  # fmt: skip

@@ -59,7 +59,7 @@ def test_it_stops_between_potentials_and_says_what_the_picture_shows(quick, monk
 
 
 def test_frozen_groups_are_named():
-    bench = show.PropertyBench("mlearn")
+    bench = show.PropertyBench("dft")
     bench._depth.value = 2
     assert "embedding, interaction 1" in bench._frozen.value and "trains here" in bench._frozen.value
     bench.close()

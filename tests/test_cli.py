@@ -68,7 +68,7 @@ def test_list_names_what_ships():
 def test_every_recipe_names_data_that_exists():
     for name, recipe in recipes.recipes().items():
         assert recipe["config"] in ("paper", "course") and recipe["seed"] >= 0, name
-        assert recipe["data"].split(":")[0] in ("mlearn", "stillinger-weber"), name
+        assert recipe["data"].split(":")[0] in ("dft", "mlearn", "stillinger-weber"), name
     assert set(tlmlp.shipped()) <= set(recipes.recipes())
 
 

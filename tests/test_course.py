@@ -54,12 +54,12 @@ def test_doctor_compares_both_sides_of_the_viewer(monkeypatch, tmp_path):
 
 def test_doctor_says_where_data_would_come_from(monkeypatch, tmp_path):
     monkeypatch.setenv("TLMLP_DATA", str(tmp_path))
-    assert line("DFT data (mlearn)").state == "warn" and "TLMLP_DATA" in line("DFT data (mlearn)").advice
+    assert line("public DFT data").state == "warn" and "TLMLP_DATA" in line("public DFT data").advice
     for symbol in ("Si", "Ge"):
         (tmp_path / "mlearn" / symbol).mkdir(parents=True)
         for name in ("training.json", "test.json"):
             (tmp_path / "mlearn" / symbol / name).write_text("{}")
-    assert line("DFT data (mlearn)").state == "ok"
+    assert line("public DFT data").state == "ok" and "at hand" in line("public DFT data").found
 
 
 def test_doctor_tells_a_folder_that_cannot_be_written(monkeypatch):
@@ -94,13 +94,6 @@ def test_mode(monkeypatch):
 def test_memory_limit_respects_a_container(monkeypatch):
     monkeypatch.setenv("MEM_LIMIT", "2147483648")
     assert course.memory_limit() == pytest.approx(2.147, abs=1e-3)
-
-
-def test_data_out_of_reach_is_one_sentence(monkeypatch, tmp_path, capsys):
-    monkeypatch.setenv("TLMLP_DATA", str(tmp_path))
-    assert course.data("Si") == []
-    said = capsys.readouterr().out
-    assert said.count("\n") == 1 and "go on with Stillinger-Weber" in said
 
 
 @pytest.fixture(scope="module")
@@ -159,7 +152,7 @@ def test_no_check_of_the_doctor_downloads(monkeypatch):
     monkeypatch.setattr(pooch, "retrieve", lambda *a, **k: pytest.fail("the doctor downloads"))
     monkeypatch.delenv("TLMLP_DATA", raising=False)
     monkeypatch.setattr(pooch, "os_cache", lambda name: Path("nowhere") / name)
-    assert line("DFT data (mlearn)").state == "warn"
+    assert line("public DFT data").state == "ok" and "fetched" in line("public DFT data").found
 
 
 def test_timestep():

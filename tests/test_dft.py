@@ -18,6 +18,7 @@ from ase.phonons import Phonons
 from conftest import ROOT
 
 from tlmlp import datasets
+from tlmlp.sources import SOURCES
 
 sys.path.insert(0, str(ROOT / "datasets"))
 import cp2k  # noqa: E402
@@ -308,6 +309,7 @@ def test_reference(element, a):
     """Lattice constants of VASP's PBE (mlearn, zero stress); energies against stresses, B = (C11 + 2 C12) / 3."""
     reference = datasets.dft_reference(element)
     assert reference["eos"]["lattice_constant"] == pytest.approx(a, abs=0.01)
+    assert SOURCES["dft"].lattice[element] == pytest.approx(reference["eos"]["lattice_constant"], abs=1e-3)
     c = reference["elastic"]
     assert (c["c11"] + 2 * c["c12"]) / 3 == pytest.approx(reference["eos"]["bulk_modulus"], rel=0.02)
     assert 0 < c["c44"] < c["c44_clamped_ions"]

@@ -17,7 +17,7 @@ from tlmlp.show.explorer import _sides, _summary, fitting
 
 TINY = tlmlp.Config("course", embed_size=8, n_blocks=2, n_spherical=2, out_size=8, n_dense_out=1, cutoff=3.2)
 GROUPS = ["embedding", "interaction_1", "interaction_2", "output_0", "output_1", "output_2"]
-QUICK = dict(source="mlearn", n=5, steps=100)
+QUICK = dict(source="dft", n=5, steps=100)
 
 
 def labelled(element, n, length=1.0, energy=1.0, seed=0):
@@ -83,7 +83,7 @@ def test_both_sides_take_the_same_steps_side_by_side(laps):
 
 
 def test_the_last_point_is_the_error_of_the_potential(laps):
-    _, test = sweep.data("mlearn")
+    _, test = sweep.data("dft")
     for name, row in zip(("transfer", "scratch"), laps[-1].rows):
         assert laps[-1].potentials[name].evaluate(test).force_mae == pytest.approx(row["force_mae"], abs=0.02)
 
@@ -111,24 +111,11 @@ def test_a_second_race_compiles_nothing(laps, monkeypatch):
 
 @pytest.mark.parametrize("start", ["copied", "reduced"])
 def test_nothing_is_forgotten_before_training(start):
-    _, silicon = race.frames("mlearn")
+    _, silicon = race.frames("dft")
     side = race._Side(race.pairs(start=start, **QUICK)[0][0], silicon)
     side.forgotten(silicon)
     before, after = side.silicon
     assert before > 10 and after == pytest.approx(before, abs=0.05)
-
-
-def test_data_out_of_reach_is_one_sentence(monkeypatch):
-    def missing(source, element="Ge"):
-        raise FileNotFoundError("nowhere/mlearn/Ge/training.json does not exist")
-
-    monkeypatch.setattr(sweep, "data", missing)
-    race.frames.cache_clear()
-    explorer = show.TransferExplorer(precomputed=[]).start()
-    with pytest.raises(ConnectionError, match="does not exist. Stillinger-Weber ships: choose that"):
-        explorer.wait(30)
-    until(lambda: "out of reach" in explorer.status.value)
-    race.frames.cache_clear()
 
 
 # -- controls -----------------------------------------------------------------------------------------------------------
@@ -145,7 +132,7 @@ def test_slider_and_blocks_are_kept_in_step(explorer):
     assert explorer._depth.value == 0 and explorer.settings["frozen"] == ["interaction_1", "interaction_2", "output_2"]
     explorer._depth.value = 1
     assert explorer.settings["frozen"] == ["embedding"]
-    size = tlmlp.transfer.sizes(tlmlp.Potential.load(sweep.SILICON["mlearn"]))["embedding"]
+    size = tlmlp.transfer.sizes(tlmlp.Potential.load(sweep.SILICON["dft"]))["embedding"]
     assert f"{size} of" in explorer._map_words.value and "frozen" in explorer._blocks["embedding"].description
 
 
@@ -166,7 +153,7 @@ def test_a_setting_that_is_none_is_one_sentence(explorer, wrong, sentence):
     with pytest.raises(ValueError, match=sentence):
         explorer.set(**wrong)
     assert explorer.settings == before
-    with pytest.raises(ValueError, match="source must be one of mlearn"):
+    with pytest.raises(ValueError, match="source must be one of dft, stillinger-weber"):
         show.TransferExplorer("dft9")
 
 
@@ -302,7 +289,7 @@ def texts(ax):
 
 def test_precomputed_rows_belong_to_the_settings():
     every = rows() + rows(n=50) + rows(steps=100) + rows(source="stillinger-weber") + rows(validation=0.2)
-    settings = dict(source="mlearn", n=10, start="reduced", frozen=[], learning_rate=2e-3, steps=400, seeds=1)
+    settings = dict(source="dft", n=10, start="reduced", frozen=[], learning_rate=2e-3, steps=400, seeds=1)
     found = fitting(every, settings)
     assert {r["method"] for r in found} == {"reduced", "scratch"} and len(found) == 6
     assert {r["steps"] for r in found} == {100}  # the closest there is
@@ -358,6 +345,16 @@ def test_temperatures_and_cutoffs_keep_apart_what_they_compare():
     assert lines[3].split() == ["transfer", "silicon's", "300", "±", "0", "61", "±", "1"]
     assert lines[4].split()[-7:] == ["silicon's", "100", "±", "0", "51", "±", "1"] and lines[5].split()[-2:] == ["–", "–"]
     assert "no precomputed runs" in show.cutoff_table(kept)
+
+
+def test_published_errors_are_listed_with_ours():
+    title, *lines = show.published_table("Si").splitlines()
+    forces = [float(line.split()[-1]) for line in lines]
+    assert "meV/Å" in title and forces == sorted(forces) and len(lines) == 6
+    (ours,) = [line for line in lines if "si-mlearn" in line]
+    assert float(ours.split()[-1]) == round(tlmlp.Potential.load("si-mlearn").info["test_errors"]["force_rmse"], 1)
+    with pytest.raises(ValueError, match="element must be one of Si, Ge, not 'Sn'"):
+        show.published_table("Sn")
 
 
 def test_each_side_at_its_own_best_is_chosen_by_validation_alone():

@@ -124,7 +124,7 @@ def test_shipped_rows_belong_to_the_table_and_the_truth_survives_in_them():
         (lambda: stability.trial("si-sw-course", stability.reference(SW, 520), 0.5), "length_ps must be at least 1"),
         (lambda: stability.heat("si-sw-course", rate=0), "rate must be a number of K/ps above 0"),
         (lambda: stability.truth("mlearn"), "DFT cannot"),
-        (lambda: stability.references("vasp"), "source must be one of"),
+        (lambda: stability.references("dft"), "source must be one of 'mlearn', 'stillinger-weber', which hold trajectories, not 'dft'"),
     ],
 )
 def test_bad_input_is_one_sentence(call, sentence):

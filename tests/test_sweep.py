@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from conftest import ROOT
 
-from tlmlp import datasets, elements, sweep, transfer
+from tlmlp import datasets, elements, sources, sweep, transfer
 
 cloudpickle.register_pickle_by_value(sys.modules[__name__])  # workers cannot import a test
 
@@ -88,7 +88,7 @@ def test_runs_that_fail_are_named_after_the_others_are_done(tmp_path):
 def test_tables_ask_for_each_run_once(name):
     table = sweep.table(name)
     assert len({sweep.key(run) for run in table}) == len(table) >= 36
-    assert {run["source"] for run in table} == set(sweep.SILICON)
+    assert {run["source"] for run in table} == set(sources.COURSE)
 
 
 def test_shipped_rows_belong_to_their_tables():
@@ -108,7 +108,7 @@ def test_shipped_rows_belong_to_their_tables():
         (lambda: sweep.run(element="Sn"), "element must be one of Ge, Si, not 'Sn'"),
         (lambda: sweep.run(element="Si", method="reduced"), "silicon is where transfer starts"),
         (lambda: sweep.run(n=5, hot=6), "hot must be a share of the n = 5 structures, not 6"),
-        (lambda: sweep.data("vasp"), "source must be one of mlearn, stillinger-weber"),
+        (lambda: sweep.data("vasp"), "source must be one of dft, mlearn, stillinger-weber"),
     ],
 )
 def test_bad_input_is_one_sentence(call, sentence):
@@ -121,6 +121,9 @@ def test_one_structure_of_the_highest_energy():
     calm, hot = (sweep.begin(sweep.run(source="stillinger-weber", n=10, phase="crystal", hot=hot))[1] for hot in (0, 1))
     assert len(calm) == len(hot) == 10 and {a.info["phase"] for a in calm} == {"crystal"}
     assert [a.info["temperature"] for a in hot if a.info["phase"] == "liquid"] == [4500.0]
+    calm, hot = (sweep.begin(sweep.run(source="dft", n=10, phase="crystal", hot=hot))[1] for hot in (0, 1))
+    groups = [[a.info["group"] for a in part] for part in (calm, hot)]
+    assert "High energy" not in groups[0] and groups[1].count("High energy") == 1
     _, fitted, _, _ = sweep.begin(sweep.run(source="stillinger-weber", element="Si", n=5))
     assert {a.info["element"] for a in fitted} == {"Si"}
 
@@ -162,6 +165,22 @@ def test_shipped_frames_carry_the_labels_of_stillinger_weber(element):
         np.testing.assert_allclose(again.get_forces(), atoms.get_forces(), atol=1e-6)
         assert again.get_potential_energy() == pytest.approx(atoms.get_potential_energy(), abs=1e-6)
         assert (atoms.info["phase"] == "liquid") == (atoms.info["temperature"] > melting)
+
+
+@pytest.mark.parametrize("element", ["Si", "Ge"])
+def test_the_liquid_of_dft_is_like_that_of_its_reference(element):
+    """mlearn's liquids have 1.5 times the melting temperature and the crystal's volume, to 0.3 %."""
+    atoms, temperature, frames = sources.melt("dft", element)
+    assert temperature == 1.5 * sources.SOURCES["dft"].melting[element] and {a.info["temperature"] for a in frames} == {temperature}
+    assert atoms.get_volume() / len(atoms) == pytest.approx({"Si": 20.444, "Ge": 24.148}[element], rel=3e-3)
+
+
+def test_reduced_units_take_the_lattice_constants_of_the_crystals():
+    """Whatever volumes the structures have that a run trains on: the cutoff is silicon's in germanium's units."""
+    for source in sources.COURSE:
+        lattice = sources.SOURCES[source].lattice
+        potential, *_ = sweep.begin(sweep.run(source=source, method="reduced", n=10, phase="liquid"))
+        assert potential.config.cutoff == pytest.approx(4.5 * lattice["Ge"] / lattice["Si"], rel=3e-3)
 
 
 def test_the_notebook_says_what_the_rows_of_temperature_show():

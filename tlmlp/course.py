@@ -2,7 +2,6 @@
 
     doctor()        a table: what is there, what is missing, what to do
     mode()          "gpu", "cpu" or "binder"
-    data(...)       the DFT data, or a sentence where it is out of reach
     check_...       one for each exercise; each says in words what is right or wrong
 """
 
@@ -182,12 +181,11 @@ def _mlearn():
     folder = Path(mirror).expanduser() if mirror else Path(pooch.os_cache("tlmlp"))
     names = [s for s in ("Si", "Ge") if all((folder / "mlearn" / s / f).is_file() for f in ("training.json", "test.json"))]
     if len(names) == 2:
-        return Line("ok", "DFT data (mlearn)", "Si and Ge at hand")
+        return Line("ok", "public DFT data", "mlearn's Si and Ge at hand")
     if mirror:
         advice = "TLMLP_DATA names a folder without mlearn/Si and mlearn/Ge: put them there, or unset it to download them."
-    else:
-        advice = "Fetched from the network (5 MB) when first needed; without a network the notebooks go on with less."
-    return Line("warn", "DFT data (mlearn)", f"{names[0]} alone" if names else "not here yet", advice)
+        return Line("warn", "public DFT data", f"mlearn: {names[0]} alone" if names else "mlearn is not there", advice)
+    return Line("ok", "public DFT data", "mlearn is fetched (5 MB) by what asks for it; the notebooks do without")
 
 
 def _writable():
@@ -213,20 +211,6 @@ def mode():
     if jax.default_backend() == "gpu":
         return "gpu"
     return "binder" if "BINDER_SERVICE_HOST" in os.environ or memory_limit() < SMALL else "cpu"
-
-
-def data(element, split="test"):
-    """The mlearn DFT frames, or an empty list and one printed sentence where they are out of reach."""
-    import pooch
-
-    from . import datasets
-
-    pooch.get_logger().setLevel("WARNING")  # it announces a download in red, like an error
-    try:
-        return datasets.mlearn(element, split)
-    except (OSError, ValueError) as error:
-        print(f"No DFT data here ({error}). We go on with Stillinger-Weber alone.")
-        return []
 
 
 # -- exercises ----------------------------------------------------------------------------------------------------------

@@ -47,10 +47,7 @@ def pairs(seeds=1, start="copied", frozen=(), **settings):
 
 
 def race(pairs):
-    """Run pairs of trainings; yields Lap, several a second once the programs are compiled.
-
-    Raises ConnectionError, in one sentence, where the data are out of reach.
-    """
+    """Run pairs of trainings; yields Lap, several a second once the programs are compiled."""
     done, total = 0, sum(run["steps"] for pair in pairs for run in pair)
     for number, pair in enumerate(pairs, 1):
         source = pair[0]["source"]
@@ -77,10 +74,7 @@ def race(pairs):
 @lru_cache
 def frames(source):
     """(germanium to test on, silicon to test on) of a source."""
-    try:
-        test, silicon = (sweep.data(source, element)[1] for element in ("Ge", "Si"))
-    except (OSError, ValueError) as error:
-        raise ConnectionError(f"the DFT data are out of reach: {error}. Stillinger-Weber ships: choose that") from None
+    test, silicon = (sweep.data(source, element)[1] for element in ("Ge", "Si"))
     part = lambda atoms, n: datasets.subset(atoms, min(n, len(atoms)))
     return part(test, TESTED), part(silicon, SILICON)
 

@@ -54,7 +54,7 @@ def run(name, checkpoint=None):
     train, valid, test = frames(r)
     if "start" in r:
         source = Potential.load(r["start"])
-        potential = transfer.start(source, r["data"].split(":")[1], train, r["reduced_units"])
+        potential = transfer.start(source, r["data"].split(":")[1], train, r["reduced_units"], r.get("lattice_ratio"))
     else:
         potential = Potential.create(Config(r["config"], cutoff=r.get("cutoff")), r.get("elements", ("Si", "Ge")), r["seed"])
     settings = {key: r[key] for key in FIT if key in r}

@@ -1,8 +1,8 @@
 """Sources of data: what labelled the structures, and what the rest of the course has to know of each.
 
-    SOURCES["mlearn"].words      what to call it
+    SOURCES["dft"].words         what to call it
     COURSE                       the two that the course compares
-    data("mlearn", "Ge")         its structures
+    data("dft", "Ge")            its structures
 """
 
 from functools import lru_cache
@@ -26,7 +26,7 @@ class Source(NamedTuple):
     short: str  # in names of potentials: si-SHORT-course, ge-SHORT-course-transfer-10
     melting: dict  # K, of each element: the model's, or nature's
     lattice: dict  # Å, of each element's diamond crystal at zero pressure
-    temperatures: tuple  # K, of germanium's trajectories
+    temperatures: tuple  # K, of germanium's trajectories; empty where structures come from none of the source's own
     strained_at: dict = {}  # Å, of each element whose strained cells are not at zero pressure: elastic constants are compared there
 
     @property
@@ -36,6 +36,7 @@ class Source(NamedTuple):
 
 
 SOURCES = {
+    "dft": Source("DFT", "dft", {"Si": 1687.0, "Ge": 1211.0}, {"Si": 5.463, "Ge": 5.783}, ()),
     "mlearn": Source(
         "DFT (mlearn)", "mlearn", {"Si": 1687.0, "Ge": 1211.0}, {"Si": 5.4687, "Ge": 5.784}, (300, 605, 1089, 1816, 2422), {"Ge": 5.7542}
     ),
@@ -44,7 +45,8 @@ SOURCES = {
         {e: row.lattice_constant for e, row in ELEMENTS.items()}, (520, 1740, 2460, 3480, 4500),
     ),
 }  # fmt: skip
-COURSE = ("mlearn", "stillinger-weber")
+COURSE = ("dft", "stillinger-weber")
+TRAJECTORIES = tuple(name for name, source in SOURCES.items() if source.temperatures)  # how their germanium moves is known
 
 
 @lru_cache
@@ -54,8 +56,9 @@ def data(source, element="Ge"):
     Stillinger-Weber: 240 and 48 frames at the same reduced temperatures for every element, the test frames from
     trajectories of their own. They ship with the package, as `sample` made them: it takes a minute or two.
     """
-    if source == "mlearn":
-        return datasets.mlearn(element, "train"), datasets.mlearn(element, "test")
+    if source in ("dft", "mlearn"):
+        load = getattr(datasets, source)
+        return load(element, "train"), load(element, "test")
     if source != "stillinger-weber":
         raise ValueError(f"source must be one of {', '.join(SOURCES)}, not {source!r}")
     path = Path(str(SHIPPED / f"stillinger-weber-{_element(element).symbol}.extxyz.gz"))
@@ -96,13 +99,18 @@ def hottest(frames):
 
 
 def melt(source, element="Ge"):
-    """(ase.Atoms, temperature in K, frames) of a liquid of a source: the middle one of the temperatures at which its trajectories are liquid.
+    """(ase.Atoms, temperature in K, frames) of a liquid of a source: the middle one of the temperatures at which it has liquids.
 
-    Frames are those of this temperature, train and test, the first of which the Atoms are.
+    Frames are those of this temperature, train and test, the first of which the Atoms are. Those of "dft" have volumes of their
+    own: its Atoms are brought to that of the crystal, which mlearn's liquids have, at the same 1.5 of melting.
     """
     train, test = data(source, element)
     liquids = [atoms for atoms in [*train, *test] if atoms.info["phase"] == "liquid" and atoms.info["temperature"]]
     temperatures = sorted({atoms.info["temperature"] for atoms in liquids})
     temperature = temperatures[(len(temperatures) - 1) // 2]
     frames = [atoms for atoms in liquids if atoms.info["temperature"] == temperature]
-    return Atoms(frames[0].symbols, frames[0].positions, cell=frames[0].cell, pbc=True), temperature, frames
+    atoms = Atoms(frames[0].symbols, frames[0].positions, cell=frames[0].cell, pbc=True)
+    if source == "dft":
+        edge = SOURCES[source].lattice[element] * (len(atoms) / 8) ** (1 / 3)
+        atoms.set_cell(edge * np.eye(3), scale_atoms=True)
+    return atoms, temperature, frames

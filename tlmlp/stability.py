@@ -42,7 +42,7 @@ from ase.build import bulk
 
 from . import datasets, sweep
 from .properties.structure import pairs
-from .sources import SOURCES, data
+from .sources import SOURCES, TRAJECTORIES, data
 
 REACH = 5.5  # Å, less than half of any cell here; three shells of neighbours
 BINS = 220
@@ -83,8 +83,11 @@ class Reference(NamedTuple):
 def references(source):
     """{temperature in K: Reference} of all molecular dynamics frames of a source, train and test.
 
-    Raises ValueError for a source that does not exist, and the errors of tlmlp.datasets where DFT data are out of reach.
+    Raises ValueError for a source that is none of tlmlp.sources.TRAJECTORIES, and the errors of tlmlp.datasets where DFT data are
+    out of reach.
     """
+    if source not in TRAJECTORIES:
+        raise ValueError(f"source must be one of {', '.join(map(repr, TRAJECTORIES))}, which hold trajectories, not {source!r}")
     train, test = data(source)
     kinds = {}
     for atoms in [*train, *test]:

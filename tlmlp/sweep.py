@@ -26,7 +26,7 @@ from ase.build import bulk
 from . import datasets, graph as graphs, transfer
 from .elements import element as _element
 from .potential import Potential
-from .sources import COURSE, SHIPPED, SOURCES, data, hottest, melt
+from .sources import COURSE, SHIPPED, SOURCES, TRAJECTORIES, data, hottest, melt
 from .train import Weights, fit
 
 SILICON = {name: source.silicon for name, source in SOURCES.items()}  # where a transfer starts
@@ -36,7 +36,7 @@ POINTS = 16  # of a curve of test errors
 PATIENCE = 0.4  # of all steps: a run that validates ends when that many have brought nothing better
 FIT = dict(weights=Weights(energy=2.0, stress=0.01), final_weights=Weights(energy=50.0, stress=0.1), average=0.99)
 RUN = dict(
-    source="mlearn",  # of the data, and of what its silicon learned: see SILICON
+    source="dft",  # of the data, and of what its silicon learned: see SILICON
     element="Ge",  # that is trained; "Si" has no transfer, only scratch and what SILICON names
     method="scratch",
     n=10,  # training structures, validation included; 0: all
@@ -45,7 +45,7 @@ RUN = dict(
     learning_rate=2e-3,
     frozen=(),  # groups
     validation=0.0,  # share of the n structures held out, to choose the best step by
-    phase=None,  # "crystal" or "liquid": train on these alone
+    phase=None,  # "crystal" or "liquid": train on these alone, without the group "High energy"
     hot=0,  # of the n structures, how many are of the highest energy there is, whatever the phase
     cutoff=None,  # "short" or "long": see CUTOFFS; None: the method's own
 )
@@ -108,7 +108,7 @@ def table(name):
         for seed in range(3):
             out += [run(source="stillinger-weber", method="reference", n=0, steps=0, seed=seed)]
             for n, phase in ((10, None), (10, "crystal"), (50, None)):
-                out += [run(source=s, method=m, n=n, phase=phase, seed=seed) for s in sources for m in METHODS]
+                out += [run(source=s, method=m, n=n, phase=phase, seed=seed) for s in TRAJECTORIES for m in METHODS]
     else:
         names = "learning-curve, own-best, frozen, temperature, cutoff, properties, softening and stability"
         raise ValueError(f"no table {name!r}; there are {names}")
@@ -155,13 +155,19 @@ def silicon(run):
     return Potential.load(SILICON[run["source"]] + ("-short" if run["cutoff"] == "short" else ""))
 
 
+def lattice_ratio(run, source):
+    """Germanium's lattice constant in a source of data over that of a silicon potential."""
+    return SOURCES[run["source"]].lattice["Ge"] / transfer.lattice_constant(source)
+
+
 def begin(run, most=3):
     """(potential before training, train, valid, shapes, at most `most` of them) of a run."""
     element = run["element"]
     everything, _ = data(run["source"], element)
     train = everything
     if run["phase"]:
-        train = [atoms for atoms in train if atoms.info["phase"] == run["phase"]]
+        calm = [atoms for atoms in train if atoms.info["group"] != "High energy"]
+        train = [atoms for atoms in calm if atoms.info["phase"] == run["phase"]]
     if run["n"]:
         train = datasets.subset(train, run["n"] - run["hot"], run["seed"]) if run["n"] > run["hot"] else []
     if run["hot"]:
@@ -176,15 +182,13 @@ def begin(run, most=3):
     if run["method"] == "scratch":
         config = source.config
         if run["cutoff"]:
-            ratio = transfer.lattice_ratio_of(source, everything)
-            config = transfer.rescale(source, ratio, 1.0).config
+            config = transfer.rescale(source, lattice_ratio(run, source), 1.0).config
         potential = Potential.create(config, source.elements, run["seed"])
         return potential, fitted, valid, _shapes(run["source"], element, source.elements, potential.config, most)
     if element == "Si":
         return source, fitted, valid, _shapes(run["source"], element, source.elements, source.config, most)
     reduced = run["method"] == "reduced"
-    # the length first: shapes hang on the cutoff, and the cutoff on the whole training set's volume
-    ratio = transfer.lattice_ratio_of(source, everything) if reduced else None
+    ratio = lattice_ratio(run, source) if reduced else None  # first: shapes hang on the cutoff, and the cutoff on it
     config = transfer.rescale(source, ratio, 1.0).config if reduced else source.config
     shapes = _shapes(run["source"], element, source.elements, config, most)
     return transfer.start(source, element, fitted, reduced, ratio, shapes=shapes), fitted, valid, shapes
@@ -285,7 +289,7 @@ def _softened(run):
     row = dict(run, **dict(zip(("force_mae", "force_rmse", "energy_rmse"), _round(*_three(potential.evaluate(test, shapes))))))
     guess, kinds = potential.predict(test, shapes), {}
     for k, atoms in enumerate(test):
-        t = atoms.info["temperature"]
+        t = atoms.info["temperature"] if run["source"] in TRAJECTORIES else None  # elsewhere, too many of them
         kinds.setdefault(f"{t:.0f} K" if t else atoms.info["group"], []).append(k)
     parts = {"all": range(len(test)), **kinds}
     moving = {name: ks for name, ks in parts.items() if any(np.abs(test[k].get_forces()).max() > 1e-3 for k in ks)}

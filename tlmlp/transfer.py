@@ -163,8 +163,8 @@ def lattice_ratio_of(source, train):
     """Lattice constant of the new element over that of the source's, both in the diamond structure.
 
     New: edge of a cube of 8 atoms with the median volume per atom of `train`, which a few strained cells, vacancies and slabs
-    do not move. Old: where the source's own energy of the perfect lattice is smallest. Raises ValueError where no frame is
-    periodic.
+    do not move. Where many frames are liquids or under pressure, it is not the crystal's: then give `start` the ratio yourself.
+    Old: where the source's own energy of the perfect lattice is smallest. Raises ValueError where no frame is periodic.
     """
     volumes = [atoms.get_volume() / len(atoms) for atoms in train if atoms.pbc.all()]
     if not volumes:

@@ -1,7 +1,7 @@
 """Property cards: what a potential says of a crystal nobody trained it on, beside what the reference says.
 
     for m in measure(calculator, "Ge"):     each property as it comes: name, value, note, seconds
-    card("Ge", "mlearn")                    the table of precomputed potentials, with verdicts
+    card("Ge", "dft")                       the table of precomputed potentials, with verdicts
 
 A verdict compares training from scratch with transfer on one property at one number of structures. Two trainings with one seed share
 their structures, so their absolute errors are subtracted seed by seed, d = |scratch| - |transfer|, and
@@ -196,7 +196,8 @@ def reference(element, source, rows=None):
     """(values {name: number}, words {name: where it is from}) of the truth that a source of data has.
 
     "stillinger-weber": from the row of tlmlp.sweep.rows("properties") that evaluated it directly. "mlearn": VASP's, and CP2K's where
-    mlearn has none: the same functional, but forces in germanium are 5 % softer there (datasets/README.md). "dft": CP2K's.
+    mlearn has none: the same functional, but forces in germanium are 5 % softer there (datasets/README.md). "dft": CP2K's, and VASP's
+    for the liquid: its trajectories have the volume and the temperature of the liquid that is measured (tlmlp.sources.melt).
     """
     ideal = dict(softening=1.0, force_r2=1.0)
     values, words = dict(ideal), dict.fromkeys(ideal, "a perfect potential")
@@ -208,10 +209,8 @@ def reference(element, source, rows=None):
     own = _from_cp2k(element)
     values |= own
     words |= dict.fromkeys(own, CP2K)
-    if source == "mlearn":
-        values |= MLEARN[element]
-        words |= dict.fromkeys(MLEARN[element], VASP)
-    return values, words
+    vasp = {k: v for k, v in MLEARN[element].items() if source == "mlearn" or k in LIQUID}
+    return values | vasp, words | dict.fromkeys(vasp, VASP)
 
 
 def _from_cp2k(element):
@@ -332,8 +331,8 @@ def _plus_minus(x):
     return _digits(x.mean) + (f" ± {_digits(x.spread)}" if np.isfinite(x.spread) else "")
 
 
-def card(element="Ge", source="mlearn", rows=None):
-    """Card of the precomputed potentials of a source, "stillinger-weber" or "mlearn" (DFT); empty where none ship.
+def card(element="Ge", source="dft", rows=None):
+    """Card of the precomputed potentials of a source, "dft" or "stillinger-weber"; empty where none ship.
 
     That of germanium compares scratch with transfer. That of silicon, where transfer starts, has scratch alone, and the start itself.
     rows: of tlmlp.sweep.rows("properties") [default: those that ship]. Raises ValueError where they hold nothing of this source.
@@ -341,7 +340,7 @@ def card(element="Ge", source="mlearn", rows=None):
     if rows is None:
         from .. import sweep
 
-        rows = sweep.rows("properties")
+        rows = [row for row in sweep.rows("properties") if row["source"] == source]
     if element not in NULLS:
         raise ValueError(f"element must be one of {', '.join(NULLS)}, not {element!r}")
     truth, origin = reference(element, source, rows)

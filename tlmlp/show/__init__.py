@@ -1,7 +1,7 @@
 """What a person sees: figures, and widgets that work in the background while the notebook stays free."""
 
 from .bench import PropertyBench
-from .curves import cutoff_table, error_table, freezing, learning_curves, temperatures
+from .curves import cutoff_table, error_table, freezing, learning_curves, published_table, temperatures
 from .duel import Duel
 from .dynamics import conservation, melting, stability_map
 from .explorer import TransferExplorer

@@ -19,7 +19,7 @@ from .live import Live, duration, plain, sentence
 
 RATES = (5e-4, 1e-3, 2e-3, 4e-3)
 STEPS = (100, 200, 400, 800, 1600)
-DEFAULT = dict(source="mlearn", n=10, start="copied", frozen=(), learning_rate=2e-3, steps=400, seeds=1)
+DEFAULT = dict(source="dft", n=10, start="copied", frozen=(), learning_rate=2e-3, steps=400, seeds=1)
 FULL = 0.6  # share of the memory there is; beyond it compiled programs are given up, or Binder would end the kernel
 STARTS = {"copied": "copied", "reduced": "reduced units"}
 TOOLTIPS = {
