@@ -6,7 +6,7 @@ from ase.build import bulk
 from .. import datasets, properties as P, sweep, transfer
 from ..elements import ELEMENTS
 from ..potential import Potential
-from ..properties.card import NEIGHBOURS, reference
+from ..properties.card import NEIGHBOURS, PROPERTIES, reference
 from ..sources import COURSE, SOURCES, data, melt
 from .figures import GREY, Picture
 from .live import Live, duration, sentence
@@ -149,9 +149,15 @@ class PropertyBench(Live):
         asked = self._asked
         if asked["source"] != "stillinger-weber":
             values, words = reference("Ge", asked["source"])
-            known = {"elastic constants": ("c11", "c12", "c44_clamped"), "equation of state": ("lattice_constant", "bulk_modulus")}
-            told = [f"{name.replace('_', ' ')} {values[name]:g} ({words[name]})" for name in known.get(asked["kind"], ()) if name in values]
-            return "DFT says: " + ", ".join(told) + "." if told else "DFT's own value: see the card."
+            asks = {
+                "elastic constants": ("c11", "c12", "c44", "c44_clamped"), "equation of state": ("lattice_constant", "bulk_modulus"),
+                "phonon bands": ("phonon_gamma", "phonon_x_low", "phonon_x_high", "phonon_l_low", "phonon_l_high"),
+                "vacancy": ("vacancy_unrelaxed", "vacancy"), "liquid": ("liquid_neighbours",),
+            }  # fmt: skip
+            known = [name for name in asks.get(asked["kind"], ()) if name in values]
+            told = [f"{PROPERTIES[name][0]} {values[name]:.4g} {PROPERTIES[name][1]}".strip() for name in known]
+            origin = " and ".join(sorted({words[name] for name in known}))
+            return f"DFT says: {', '.join(told)} ({origin})." if told else "Nobody has computed this by DFT here."
         return f"{asked['n']} structures, {'nothing frozen' if not asked['depth'] else 'the first ' + str(asked['depth']) + ' groups frozen'}."
 
     def result(self):

@@ -66,7 +66,7 @@ def _bars(ax, results, names, values, errors=None):
         ax.bar(at, values[k], 0.92 * width, color=colour, label=name, yerr=None if errors is None else errors[k], capsize=2)
         for x, y in zip(at, values[k]):
             if np.isfinite(y):
-                text = f"{y:.0f}" if abs(y) >= 20 else f"{y:.2f}"
+                text = f"{y:.0f}" if abs(y) >= 10 else f"{y:.2f}"
                 offset = (0, 2) if y >= 0 else (0, -9)
                 ax.annotate(text, (x, y), offset, textcoords="offset points", ha="center", fontsize=8 if n < 4 else 6.5)
     ax.set_xticks(range(len(names)), names)
