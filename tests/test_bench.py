@@ -65,6 +65,18 @@ def test_frozen_groups_are_named():
     bench.close()
 
 
+def test_dft_says_its_own_values_beside_the_picture():
+    bench = show.PropertyBench("dft")
+    known = datasets.dft_reference("Ge")["elastic"]
+    bench._asked = bench._settings()
+    assert f"DFT says: C11 {known['c11']:.4g} GPa" in bench._said() and "CP2K" in bench._said()
+    bench._asked = bench._settings() | dict(kind="liquid")
+    assert "neighbours 5.79" in bench._said() and "VASP" in bench._said()
+    bench._asked = bench._settings() | dict(kind="vacancy's barrier")
+    assert "Nobody" in bench._said()
+    bench.close()
+
+
 @pytest.mark.parametrize("options, sentence", [(dict(source="vasp"), "source must be one of"), (dict(kind="colour"), "kind must be one of")])
 def test_bad_input_is_one_sentence(options, sentence):
     with pytest.raises(ValueError, match=sentence):
