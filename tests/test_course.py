@@ -52,6 +52,12 @@ def test_doctor_compares_both_sides_of_the_viewer(monkeypatch, tmp_path):
     assert line("viewer").found == "no front end"
 
 
+def test_doctor_misses_data_that_should_have_come_with_the_package(monkeypatch, tmp_path):
+    assert line("DFT data").state == "ok"
+    monkeypatch.setattr("tlmlp.datasets.DFT", tmp_path)
+    assert line("DFT data").state == "fail" and "install tlmlp again" in line("DFT data").advice
+
+
 def test_doctor_says_where_data_would_come_from(monkeypatch, tmp_path):
     monkeypatch.setenv("TLMLP_DATA", str(tmp_path))
     assert line("public DFT data").state == "warn" and "TLMLP_DATA" in line("public DFT data").advice

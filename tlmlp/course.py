@@ -63,7 +63,7 @@ class Report(list):
 
 def doctor():
     """A table of what this computer has and lacks, each line with what to do about it. Downloads nothing."""
-    return Report([_python(), *map(_package, PACKAGES), _viewer(), _device(), _memory(), _weights(), _mlearn(), _writable()])
+    return Report([_python(), *map(_package, PACKAGES), _viewer(), _device(), _memory(), _weights(), _dft(), _mlearn(), _writable()])
 
 
 def _python():
@@ -174,6 +174,14 @@ def _weights():
     return Line("ok", "shipped potentials", f"{len(found)}, such as {found[-1]}; `tlmlp list` names all")
 
 
+def _dft():
+    from . import datasets
+
+    if all((datasets.DFT / f"{e}-{split}.extxyz.xz").is_file() for e in ("Si", "Ge") for split in ("train", "test")):
+        return Line("ok", "DFT data", "structures of Si and Ge come with the package")
+    return Line("fail", "DFT data", "not complete", "The installation is incomplete: install tlmlp again.")
+
+
 def _mlearn():
     import pooch
 
@@ -185,7 +193,7 @@ def _mlearn():
     if mirror:
         advice = "TLMLP_DATA names a folder without mlearn/Si and mlearn/Ge: put them there, or unset it to download them."
         return Line("warn", "public DFT data", f"mlearn: {names[0]} alone" if names else "mlearn is not there", advice)
-    return Line("ok", "public DFT data", "mlearn is fetched (5 MB) by what asks for it; the notebooks do without")
+    return Line("ok", "public DFT data", "mlearn is fetched (5 MB) by what asks for it; no cell of the notebooks does")
 
 
 def _writable():
