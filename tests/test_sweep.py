@@ -169,10 +169,10 @@ def test_shipped_frames_carry_the_labels_of_stillinger_weber(element):
 
 @pytest.mark.parametrize("element", ["Si", "Ge"])
 def test_the_liquid_of_dft_is_like_that_of_its_reference(element):
-    """mlearn's liquids have 1.5 times the melting temperature and the crystal's volume, to 0.3 %."""
+    """mlearn's liquids have 1.5 times the melting temperature and the volume of VASP's crystal, to 0.4 %."""
     atoms, temperature, frames = sources.melt("dft", element)
     assert temperature == 1.5 * sources.SOURCES["dft"].melting[element] and {a.info["temperature"] for a in frames} == {temperature}
-    assert atoms.get_volume() / len(atoms) == pytest.approx({"Si": 20.444, "Ge": 24.148}[element], rel=3e-3)
+    assert atoms.get_volume() / len(atoms) == pytest.approx({"Si": 20.444, "Ge": 24.148}[element], rel=4e-3)
 
 
 def test_reduced_units_take_the_lattice_constants_of_the_crystals():
