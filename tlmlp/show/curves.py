@@ -6,9 +6,10 @@ are one line, their mean, in a band of one standard deviation.
 
 import numpy as np
 
-from ..potential import Potential, shipped
+from ..potential import shipped
 from ..sources import SOURCES
 from .figures import BLUE, GREEN, GREY, ORANGE, Picture, _quiet
+from .md import _header
 
 STYLE = {  # of a method: colour, marker, words
     "copied": (BLUE, "o", "transfer"),
@@ -248,7 +249,7 @@ def published_table(element="Ge"):
         raise ValueError(f"element must be one of {', '.join(PUBLISHED)}, not {element!r}")
     table = dict(PUBLISHED[element])
     for name in shipped():
-        info = Potential.load(name).info
+        info = _header(name)["info"]
         if (info["data"], info["config"]) == (f"mlearn:{element}", "paper"):
             start = "scratch" if "start" not in info else "transfer" + ", reduced units" * info["reduced_units"]
             table[f"DimeNet++ here, {start} ({name})"] = tuple(info["test_errors"][k] for k in ("energy_rmse", "force_rmse"))
