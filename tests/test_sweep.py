@@ -99,6 +99,45 @@ def test_shipped_rows_belong_to_their_tables():
 
 
 @pytest.mark.parametrize(
+    "true, found, note",
+    [(1600.0, [1596, 32], ""), (5000.0, None, "melts above"), (0.0, None, "melts below"), (None, None, "The temperature rose to 9000 K")],
+)
+def test_a_run_of_melting_makes_a_row(true, found, note, monkeypatch):
+    """Bisection by a pretended simulation: a temperature in the interval, outside it, or a run that breaks down."""
+    from ase import Atoms
+
+    from tlmlp import show
+    from tlmlp.properties.melting import Coexistence
+    from tlmlp.simulate import SimulationError
+
+    def search(potential, crystal, low, high, accuracy_K, seed):
+        assert len(crystal) == 128 and (low, high) == pytest.approx((0.7 * 1691, 1.3 * 1691))
+        runs = []
+        while high - low > 2 * accuracy_K:
+            T = (low + high) / 2
+            if true is None:
+                raise SimulationError(type("Last", (), dict(health=note)))
+            runs.append((T, 10.0, 1.0 if T < true else 0.0))
+            low, high = (T, high) if T < true else (low, T)
+            yield Coexistence(T, 10.0, 0.5, low, high, tuple(runs), high - low <= 2 * accuracy_K, Atoms())
+
+    monkeypatch.setattr("tlmlp.properties.melting", search)
+    row = sweep.performer("melting")(sweep.table("melting")[0])
+    assert row["note"] == note and row["atoms"] == 256 and len(row["runs"]) == (0 if true is None else 4)
+    assert row["melting_K"] is found is None or row["melting_K"] == pytest.approx(found, abs=1)
+    (ax,) = show.coexistence([json.loads(json.dumps(row))]).axes
+    words = "1596 ± 32 K" if found else note if note.startswith("melts") else "broke down"
+    assert ax.texts[0].get_text() == words and len(ax.lines) == (5 if found else len(row["runs"]))
+
+
+def test_shipped_rows_of_melting_belong_to_their_table():
+    keys = {sweep.key(run) for run in sweep.table("melting")}
+    assert len(keys) == len(sweep.table("melting"))
+    for row in sweep.rows("melting"):
+        assert sweep.key(row) in keys and row["atoms"] == 256 and (row["melting_K"] is None) == bool(row["note"])
+
+
+@pytest.mark.parametrize(
     "call, sentence",
     [
         (lambda: sweep.table("curve"), "no table 'curve'; there are learning-curve"),

@@ -35,6 +35,7 @@ METHODS = ("scratch", "copied", "reduced")  # random weights; silicon's; silicon
 POINTS = 16  # of a curve of test errors
 PATIENCE = 0.4  # of all steps: a run that validates ends when that many have brought nothing better
 FIT = dict(weights=Weights(energy=2.0, stress=0.01), final_weights=Weights(energy=50.0, stress=0.1), average=0.99)
+MELTING = dict(cell=(2, 2, 4), between=(0.7, 1.3), accuracy=0.02)  # cubes of one half; of the reference's melting temperature
 RUN = dict(
     source="dft",  # of the data, and of what its silicon learned: see SILICON
     element="Ge",  # that is trained; "Si" has no transfer, only scratch and what SILICON names
@@ -62,8 +63,9 @@ def table(name):
     alone and on liquids alone. cutoff: the gain of a change of units taken apart from that of the larger cutoff. properties: what
     potentials trained on 10, 50 and all structures say of crystal and liquid, with silicon's untrained and the reference itself;
     and silicon's own. softening: 10 crystals, or 9 and one structure of the highest energy. stability: for how long they hold in
-    molecular dynamics, trained on 10 and 50 structures, or on 10 crystals alone, and the reference itself. Raises ValueError for
-    another name.
+    molecular dynamics, trained on 10 and 50 structures, or on 10 crystals alone, and the reference itself. melting: the temperature
+    at which crystal and liquid coexist, by the reference itself, by silicon's potential, and by germanium's. Raises ValueError
+    for another name.
     """
     sources, out = COURSE, []
     if name == "learning-curve":
@@ -109,8 +111,12 @@ def table(name):
             out += [run(source="stillinger-weber", method="reference", n=0, steps=0, seed=seed)]
             for n, phase in ((10, None), (10, "crystal"), (50, None)):
                 out += [run(source=s, method=m, n=n, phase=phase, seed=seed) for s in TRAJECTORIES for m in METHODS]
+    elif name == "melting":
+        out += [run(source="stillinger-weber", element=e, method="reference", n=0, steps=0) for e in ("Si", "Ge")]
+        out += [run(source="stillinger-weber", element="Si", method="copied", n=0, steps=0)]
+        out += [run(source="stillinger-weber", method=m, n=n) for n in (50, 10) for m in METHODS]
     else:
-        names = "learning-curve, own-best, frozen, temperature, cutoff, properties, softening and stability"
+        names = "learning-curve, own-best, frozen, temperature, cutoff, properties, softening, stability and melting"
         raise ValueError(f"no table {name!r}; there are {names}")
     return out
 
@@ -297,6 +303,39 @@ def _softened(run):
     return potential, row | dict(softening={name: [round(x, 4) for x in s] for name, s in slopes.items()})
 
 
+def perform_melting(run):
+    """The row of a run of the table "melting": where tlmlp.properties.melting has found crystal and liquid to coexist.
+
+    All of an element share the reference's cell and interval, so that what a small cell does to the number is the same for all.
+    `melting_K` is None where the interval does not hold it, or where the simulation broke down; then `note` says which.
+    """
+    from .properties import melting
+    from .simulate import SimulationError
+
+    started, source = time.perf_counter(), SOURCES[run["source"]]
+    if run["method"] == "reference":
+        potential, row = datasets.stillinger_weber_calculator(run["element"]), dict(run, force_mae=None)
+    else:
+        potential, row = _softened(run)
+    crystal = bulk(run["element"], "diamond", a=source.lattice[run["element"]], cubic=True).repeat(MELTING["cell"])
+    known = source.melting[run["element"]]
+    between, last, note = [share * known for share in MELTING["between"]], None, ""
+    try:
+        for last in melting(potential, crystal, *between, accuracy_K=MELTING["accuracy"] * known, seed=run["seed"]):
+            pass
+    except SimulationError as error:
+        note = str(error)
+    runs = [] if last is None else [[round(T, 1), round(ps, 2), round(share, 3)] for T, ps, share in last.runs]
+    found = None
+    if not note:
+        note = "melts below" if last.low == between[0] else "melts above" if last.high == between[1] else ""
+        found = None if note else [round(last.melting_K, 1), round(last.error_K, 1)]
+    return row | dict(
+        melting_K=found, between=between, interval=[last.low, last.high] if last else between, runs=runs, note=note, atoms=2 * len(crystal),
+        **circumstances(started, "ase"),
+    )  # fmt: skip
+
+
 def circumstances(started, *packages):
     """What a row says of how it came about: seconds since `started`, machine, date, versions."""
     return dict(
@@ -314,7 +353,8 @@ def perform_stability(run):
 
 def performer(name):
     """The function that makes a row of a run of a table."""
-    return {"properties": perform_properties, "softening": perform_softening, "stability": perform_stability}.get(name, perform)
+    own = dict(properties=perform_properties, softening=perform_softening, stability=perform_stability, melting=perform_melting)
+    return own.get(name, perform)
 
 
 def _three(errors):

@@ -3,7 +3,7 @@
 from .bench import PropertyBench
 from .curves import cutoff_table, error_table, freezing, learning_curves, published_table, temperatures
 from .duel import Duel
-from .dynamics import conservation, melting, stability_map
+from .dynamics import coexistence, conservation, melting, stability_map
 from .explorer import TransferExplorer
 from .figures import learning_curve, likeness, parity, picture_bases, picture_network, picture_slots
 from .live import Live

@@ -3,6 +3,7 @@
 import numpy as np
 
 from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.lines import Line2D
 
 from ..sources import SOURCES
 from .curves import NOTHING
@@ -131,4 +132,47 @@ def stability_map(rows, size=None):
         for y, (here, before) in enumerate(zip(trained[1:], trained), 1):
             if here != before:
                 ax.axhline(y - 0.5, color="#1b1f23", lw=0.8)
+    return figure
+
+
+def coexistence(rows, size=None):
+    """Melting temperatures by two-phase coexistence, one panel an element: every temperature that was tried, and what grew there.
+
+    rows: of tlmlp.sweep.rows("melting"). The bar is the interval that is left, between the hottest temperature at which the crystal
+    grew (full) and the coldest at which the liquid did (hollow); the dashed line the reference's middle.
+    """
+    elements = [e for e in ("Si", "Ge") if any(r["element"] == e for r in rows)]
+    kinds = lambda e: sorted((r for r in rows if r["element"] == e), key=lambda r: (r["steps"] > 0, r["n"], list(WORDS).index(r["method"])))
+    most = max((len(kinds(e)) for e in elements), default=0)
+    figure = Picture(*(size or (4.6 * max(1, len(elements)) + 0.6, 0.42 * most + 1.5 if elements else 0.8)))
+    axes = figure.subplots(1, max(1, len(elements)), squeeze=False)[0]
+    if not elements:
+        axes[0].set_axis_off()
+        axes[0].text(0.5, 0.5, NOTHING, ha="center", va="center", color=GREY)
+        return figure
+    for ax, element in zip(axes, elements):
+        _quiet(ax)
+        own, names = kinds(element), []
+        for y, row in enumerate(own):
+            untrained = "silicon's potential" if row["method"] == "copied" else WORDS[row["method"]]
+            names.append(f"{WORDS[row['method']]}, {row['n'] or 'all'}" if row["steps"] else untrained)
+            low, high = row["interval"]
+            for T, _, share in row["runs"]:
+                ax.plot(T, y, "o", ms=6, color=BLUE, mfc=BLUE if T <= low else "white", zorder=3)
+            if row["melting_K"]:
+                ax.barh(y, high - low, 0.5, low, color=ORANGE, alpha=0.45, zorder=2)
+            words = "{:.0f} ± {:.0f} K".format(*row["melting_K"]) if row["melting_K"] else row["note"] if row["note"].startswith("melts") else "broke down"
+            ax.annotate(words, (1.0, y), (4, 0), xycoords=("axes fraction", "data"), textcoords="offset points", va="center", fontsize=9)
+            if row["method"] == "reference" and row["melting_K"]:
+                ax.axvline(row["melting_K"][0], color=GREY, lw=1, ls="--", zorder=1)
+        ax.set_xlim(*(np.array(own[0]["between"]) + np.array([-1, 1]) * 0.03 * own[0]["between"][0]))
+        ax.set_ylim(most - 0.4, -0.6)
+        ax.set_yticks(range(len(own)), names, fontsize=9)
+        ax.set_xlabel("temperature (K)")
+        ax.set_title(f"{SOURCES[own[0]['source']].words} {element}, {own[0]['atoms']} atoms, precomputed", fontsize=10)
+    figure.legend(
+        handles=[Line2D([], [], marker="o", lw=0, color=BLUE, mfc=fill, label=words)
+                 for fill, words in ((BLUE, "the crystal grew"), ("white", "the liquid grew"))],
+        loc="outside lower center", ncol=2, frameon=False, fontsize=9,
+    )  # fmt: skip
     return figure
