@@ -416,6 +416,7 @@ def execute(runs, path, workers=2, scheduler=None, perform=perform):
     # MALLOC_TRIM_THRESHOLD_ makes every step of a training map its memory afresh.
     environment = {
         "XLA_FLAGS": os.environ.get("XLA_FLAGS", "") + " --xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1",
+        "NPROC": "1",  # of XLA's pool, which the flags leave at one thread a core: workers would take turns at each other's cores
         "OMP_NUM_THREADS": "1",
         "JAX_COMPILATION_CACHE_DIR": os.environ.get("JAX_COMPILATION_CACHE_DIR", str(path.parent.resolve() / ".jax")),
         "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.5",
