@@ -18,6 +18,10 @@ from ase.md.velocitydistribution import thermalize_momenta
 from .blocks import frames_of, interval_of, mean_and_error
 from .structure import Coordination, RadialDistribution, coordination, radial_distribution
 
+SETTLING = 1000  # fs, in which a liquid forgets where it comes from
+DAMPING, CHAIN_DAMPING = 50, 300  # fs, of Langevin while it settles, and of the chain of thermostats then
+INTERVAL = 24  # fs between two frames
+
 
 class Diffusion(NamedTuple):
     times: np.ndarray  # [T] fs
@@ -123,8 +127,9 @@ class Liquid(NamedTuple):
 def liquid(atoms, calculator, temperature_K, length_ps=8.0, neighbours=None, timestep_fs=3.0, seed=0):
     """Liquid by molecular dynamics of any ASE calculator: Langevin for 1 ps, then a Nosé-Hoover chain for `length_ps`.
 
-    atoms: a liquid, which keeps its cell; neighbours: Å, within which atoms count as such [default: the first minimum of g(r)]. A
-    network of the course preset takes some 10 s for 64 atoms and 8 ps.
+    atoms: a liquid, which keeps its cell; neighbours: Å, within which atoms count as such [default: the first minimum of g(r)].
+    Potentials that tlmlp.simulate takes run there, others in ASE's molecular dynamics. A network of the course preset takes
+    some 20 s of one core for 64 atoms and 8 ps.
 
     Raises ValueError for bad input, RuntimeError where atoms fly apart.
     """
@@ -132,25 +137,49 @@ def liquid(atoms, calculator, temperature_K, length_ps=8.0, neighbours=None, tim
         raise ValueError(f"temperature_K must be a positive number, not {temperature_K!r}")
     if not (np.isscalar(length_ps) and 1 <= length_ps < np.inf):
         raise ValueError(f"length_ps must be at least 1, not {length_ps!r}")
-    moving = Atoms(atoms.numbers, atoms.positions, cell=atoms.cell, pbc=atoms.pbc)
-    moving.calc = calculator
-    rng, step = np.random.default_rng(seed), timestep_fs * units.fs
-    thermalize_momenta(moving, temperature_K=temperature_K, rng=rng)
-    stress = "stress" in getattr(calculator, "implemented_properties", ())
-    every = max(1, round(24 / timestep_fs))
-    Langevin(moving, step, temperature_K=temperature_K, friction=0.02 / units.fs, rng=rng, fixcm=False).run(round(1000 / timestep_fs))
-    run = NoseHooverChainNVT(moving, step, temperature_K=temperature_K, tdamp=100 * step)
-    frames, pressures = [], []
-    for _ in range(round(1000 * length_ps / timestep_fs / every)):
-        run.run(every)
-        if not moving.get_temperature() < 4 * temperature_K:
-            raise RuntimeError(f"the liquid flew apart after {len(frames) * every * timestep_fs / 1000:.1f} ps")
-        frame = Atoms(moving.numbers, moving.positions, cell=moving.cell, pbc=moving.pbc, momenta=moving.get_momenta())
-        frames.append(frame)
-        if stress:
-            pressures.append(-moving.get_stress(include_ideal_gas=True)[:3].mean() / units.GPa)
+    settle, every = round(SETTLING / timestep_fs), max(1, round(INTERVAL / timestep_fs))
+    plan = (temperature_K, settle, every, round(1000 * length_ps / timestep_fs / every), timestep_fs, seed)
+    start = Atoms(atoms.numbers, atoms.positions, cell=atoms.cell, pbc=atoms.pbc)
+    try:
+        run = _by_jax_md(start, calculator, *plan)
+    except (TypeError, ValueError):  # another's calculator, or a cell too small for jax-md's neighbours
+        run = _by_ase(start, calculator, *plan)
+    frames, pressures = map(list, zip(*run))
+    pressures = [p for p in pressures if np.isfinite(p)]
     pressure, error = mean_and_error(pressures) if pressures else (np.nan, np.nan)
     return Liquid(
         radial_distribution(frames), coordination(frames, neighbours), diffusion(frames, every * timestep_fs), float(pressure), float(error),
         float(temperature_K),
     )  # fmt: skip
+
+
+def _by_jax_md(atoms, calculator, T, settle, every, n, timestep, seed):
+    """Generator of (ase.Atoms, pressure in GPa), n of them; ValueError or TypeError at once for what tlmlp.simulate cannot run."""
+    from .. import simulate
+
+    options = dict(timestep_fs=timestep, seed=seed)
+    settling = simulate.nvt(calculator, atoms, T, damping_fs=DAMPING, steps=settle, every=settle, **options)
+
+    def run():
+        *_, last = settling
+        then = simulate.nvt(calculator, last.atoms, T, "nose-hoover", CHAIN_DAMPING, steps=n * every, every=every, **options)
+        for s in then:
+            if s.health == "ok" and s.step:
+                yield s.atoms, s.pressure_GPa
+
+    return run()
+
+
+def _by_ase(atoms, calculator, T, settle, every, n, timestep, seed):
+    """The same by ASE, for every calculator there is; the pressure of one without stress is nan."""
+    atoms.calc, rng, step = calculator, np.random.default_rng(seed), timestep * units.fs
+    thermalize_momenta(atoms, temperature_K=T, rng=rng)
+    stress = "stress" in getattr(calculator, "implemented_properties", ())
+    Langevin(atoms, step, temperature_K=T, friction=1 / (DAMPING * units.fs), rng=rng, fixcm=False).run(settle)
+    run = NoseHooverChainNVT(atoms, step, temperature_K=T, tdamp=CHAIN_DAMPING * units.fs)
+    for k in range(1, n + 1):
+        run.run(every)
+        if not atoms.get_temperature() < 4 * T:
+            raise RuntimeError(f"the liquid flew apart after {k * every * timestep / 1000:.1f} ps")
+        frame = Atoms(atoms.numbers, atoms.positions, cell=atoms.cell, pbc=atoms.pbc, momenta=atoms.get_momenta())
+        yield frame, -atoms.get_stress(include_ideal_gas=True)[:3].mean() / units.GPa if stress else np.nan
