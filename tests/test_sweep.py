@@ -91,6 +91,13 @@ def test_tables_ask_for_each_run_once(name):
     assert {run["source"] for run in table} == set(sources.COURSE)
 
 
+def test_there_are_as_many_structures_as_the_tables_ask_for():
+    for name in TABLES:
+        for r in sweep.table(name):
+            calm = [a for a in sweep.data(r["source"], r["element"])[0] if not r["phase"] or a.info["group"] != "High energy"]
+            assert r["n"] - r["hot"] <= sum(r["phase"] in (None, atoms.info["phase"]) for atoms in calm), (name, r)
+
+
 def test_shipped_rows_belong_to_their_tables():
     for name in TABLES:
         keys = {sweep.key(run) for run in sweep.table(name)}
