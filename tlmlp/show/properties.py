@@ -392,7 +392,8 @@ def curvature_pairs(results):
 def repair(rows, source="stillinger-weber"):
     """Slopes of forces on germanium's test structures, trained on 10 crystals (hollow), or on 9 and one structure of the highest energy (full).
 
-    rows: of tlmlp.sweep.rows("softening"). Solid lines: slope s, mean and standard deviation over seeds; dotted: R².
+    rows: of tlmlp.sweep.rows("softening"). Points and solid lines: slope s, mean and standard deviation over seeds; dotted lines, or
+    dashes where structures come in groups and not in temperatures: R².
     """
     rows = [row for row in rows if row["source"] == source]
     if not rows:
@@ -400,7 +401,8 @@ def repair(rows, source="stillinger-weber"):
     methods = [m for m in CARD if any(row["method"] == m for row in rows)]
     figure = Picture(1.0 + 3.0 * len(methods), 3.8)
     axes = np.atleast_1d(figure.subplots(1, len(methods), sharey=True))
-    kinds = list(rows[0]["softening"])
+    kinds = sorted(rows[0]["softening"], key=lambda kind: (kind != "all", kind in ("Liquid", "High energy")))  # calm ones first
+    along = all(kind.endswith(" K") for kind in kinds[1:])
     from ..properties.card import METHODS
 
     for ax, method in zip(axes, methods):
@@ -415,11 +417,12 @@ def repair(rows, source="stillinger-weber"):
             at = np.arange(len(kinds)) + 0.12 * (hot - 0.5)
             look = dict(color=colour, marker=marker, mfc=fill, ms=6, capsize=2)
             ax.errorbar(at[:1], s.mean(0)[:1], spread[:1], lw=0, elinewidth=1.5, **look)  # of all, so no point of the line
-            ax.errorbar(at[1:], s.mean(0)[1:], spread[1:], lw=1.5, label=f"s, {words}", **look)
-            ax.plot(at[1:], r2.mean(0)[1:], ":", color=colour, lw=1.8 if hot else 0.9, label=f"R², {words}")
+            ax.errorbar(at[1:], s.mean(0)[1:], spread[1:], lw=1.5 * along, elinewidth=1.5, label=f"s, {words}", **look)
+            line = dict(ls=":", lw=1.8 if hot else 0.9) if along else dict(ls="", marker="_", ms=13, mew=1.8 if hot else 0.9)
+            ax.plot(at[1:], r2.mean(0)[1:], color=colour, label=f"R², {words}", **line)
         ax.axhline(1, color=BLACK, lw=1)
         ax.set_title(f"{METHODS[method]}, {len({row['seed'] for row in rows if row['method'] == method})} seeds", fontsize=10)
-        ax.set_xticks(range(len(kinds)), [kind.replace(" K", "\nK") for kind in kinds], fontsize=8.5)
+        ax.set_xticks(range(len(kinds)), [kind.replace(" ", "\n") for kind in kinds], fontsize=8.5 if along else 7.5)
     figure.legend(*axes[-1].get_legend_handles_labels(), loc="outside lower center", ncol=4, **SMALL)
     axes[0].set_ylabel("slope s and R² of test forces")
     return figure
