@@ -241,3 +241,18 @@ def test_the_notebook_says_what_the_rows_of_temperature_show():
     assert round(copied, -1) == 370 and round(scratch, -2) == 1100 and 4 < scratch / reduced < 5 and "(370 against 1100 meV/Å)" in text
     assert (round(mean("liquid", "copied", 520.0)), round(mean("liquid", "scratch", 520.0))) == (52, 38) and "52 meV/Å at 520 K" in text
     assert all(2 < mean("liquid", "scratch", T) / mean("liquid", "copied", T) < 3 for T in (3480.0, 4500.0))
+
+
+def test_the_notebook_says_what_the_rows_of_frozen_show():
+    """Freezing embedding and first interaction costs nothing beyond the seeds' spread, the second a tenth or half of the error."""
+    text = (ROOT / "notebooks" / "02_germanium_transfer.ipynb").read_text(encoding="utf-8")
+    assert "half as large again, on DFT a tenth" in text
+    rows = [r for r in sweep.rows("frozen") + sweep.rows("learning-curve") if r["method"] == "copied"]
+    for source, ratio in (("dft", 1.1), ("stillinger-weber", 1.5)):
+        for n in (10, 50):
+            own = lambda depth: np.array([r["force_mae"] for r in rows if (r["source"], r["n"], len(r["frozen"])) == (source, n, depth)])
+            free = own(0)
+            assert [len(own(depth)) for depth in range(6)] == [5] * 6
+            assert own(2).mean() - free.mean() < 2 * np.hypot(own(2).std(ddof=1), free.std(ddof=1)) / 5**0.5 + 1
+            assert own(3).mean() / free.mean() == pytest.approx(ratio, abs=0.02)
+            assert min(own(depth).mean() for depth in range(1, 6)) > free.mean() - 1

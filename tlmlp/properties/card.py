@@ -301,18 +301,20 @@ class Card(NamedTuple):
             return "no precomputed properties yet: tlmlp sweep properties"
         sizes = sorted({x.n for x in self.lines if x.n is not None}, key=lambda n: n or np.inf)
         head = f"{self.element}, {self.source}"
+        labels = {name: words + (", " + unit if unit else "") for name, (words, unit) in PROPERTIES.items()}
+        width = max(map(len, labels.values()))
         columns = [("scratch", 20)] + [("copied", 34)] * (self.element == "Ge")
-        titles = "".join(f"{METHODS[method] + ', ' + str(n or 'all'):>{width}}" for n in sizes for method, width in columns)
-        out = [f"{head:32}{'reference':>10}{titles}"]
-        for name, (words, unit) in PROPERTIES.items():
+        titles = "".join(f"{METHODS[method] + ', ' + str(n or 'all'):>{wide}}" for n in sizes for method, wide in columns)
+        out = [f"{head:{width}}{'reference':>10}{titles}"]
+        for name, label in labels.items():
             cells = []
             for n in sizes:
-                for method, width in columns:
+                for method, wide in columns:
                     x = self.line(name, method, n)
                     text = _plus_minus(x) + (f" ({x.verdict})" if x is not None and x.verdict else "")
-                    cells.append(f"{text:>{width}}")
+                    cells.append(f"{text:>{wide}}")
             known = self.reference.get(name)
-            out.append(f"{words + (', ' + unit if unit else ''):32}{'–' if known is None else _digits(known):>10}" + "".join(cells))
+            out.append(f"{label:{width}}{'–' if known is None else _digits(known):>10}" + "".join(cells))
         return "\n".join(out)
 
     def plot(self, **options):
