@@ -230,17 +230,24 @@ def test_reduced_units_take_the_lattice_constants_of_the_crystals():
 
 
 def test_the_notebook_says_what_the_rows_of_temperature_show():
-    text = (ROOT / "notebooks" / "02_germanium_transfer.ipynb").read_text(encoding="utf-8")
-    errors = {}
-    for row in sweep.rows("temperature"):
-        if row["source"] == "stillinger-weber":
-            for T, _, mae, *_ in row["temperatures"]:
-                errors.setdefault((row["phase"], row["method"], T), []).append(mae)
-    mean = lambda *key: np.mean(errors[key])
+    text = " ".join((ROOT / "notebooks" / "02_germanium_transfer.ipynb").read_text(encoding="utf-8").split())
+    rows = {source: [r for r in sweep.rows("temperature") if r["source"] == source] for source in sources.COURSE}
+
+    def mean(phase, method, kind):
+        """Of a temperature of Stillinger-Weber, or of a group of DFT."""
+        if isinstance(kind, str):
+            return np.mean([r["groups"][kind][0] for r in rows["dft"] if (r["phase"], r["method"]) == (phase, method)])
+        own = [r for r in rows["stillinger-weber"] if (r["phase"], r["method"]) == (phase, method)]
+        return np.mean([mae for r in own for T, _, mae, *_ in r["temperatures"] if T == kind])
+
+    assert [round(mean("crystal", m, "Liquid")) for m in sweep.METHODS] == [656, 282, 181]
     scratch, copied, reduced = (mean("crystal", m, 3480.0) for m in sweep.METHODS)
-    assert round(copied, -1) == 370 and round(scratch, -2) == 1100 and 4 < scratch / reduced < 5 and "(370 against 1100 meV/Å)" in text
+    assert (round(scratch, -2), round(copied, -1), round(reduced, -1)) == (1100, 370, 240)
+    assert "by 656 meV/Å on DFT, and by 1100 at" in text and "282 and 370" in text and "181 and 240" in text
     assert (round(mean("liquid", "copied", 520.0)), round(mean("liquid", "scratch", 520.0))) == (52, 38) and "52 meV/Å at 520 K" in text
     assert all(2 < mean("liquid", "scratch", T) / mean("liquid", "copied", T) < 3 for T in (3480.0, 4500.0))
+    assert [round(mean(p, m, "Solid")) for p, m in (("crystal", "scratch"), ("liquid", "scratch"), ("liquid", "copied"))] == [83, 229, 96]
+    assert "errs in solids by 229, trained on crystals by 83" in text and "96 in solids against 229" in text
 
 
 def test_the_notebook_says_what_the_rows_of_frozen_show():
