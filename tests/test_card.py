@@ -227,3 +227,28 @@ def test_the_notebook_says_what_the_rows_of_softening_show():
         assert before == pytest.approx(0.99, abs=0.006) and 0.955 < after < 0.975
     for source, kinds in (("dft", ("Solid", "Vacancy", "Strained")), (sw, ("520 K", "1010 K", "1740 K", "2460 K"))):
         assert all(mean(source, m, 0, kind)[0] > 0.965 for m in sweep.METHODS for kind in kinds)
+
+
+def test_the_notebook_says_what_the_cards_show():
+    text = (ROOT / "notebooks" / "04_out_of_target.ipynb").read_text(encoding="utf-8")
+    dft, sw, silicon = P.card("Ge", "dft"), P.card("Ge", "stillinger-weber"), P.card("Si", "dft")
+    off = lambda card, name, method, n: card.line(name, method, n).mean / card.reference[name] - 1
+    for card in (dft, sw):
+        assert {x.n for x in card.lines if x.n is not None} == {10, 50, 0} and min(len(x.values) + x.failed for x in card.lines if x.n is not None) >= 3
+        for n, verdicts in card.verdicts().items():
+            assert len(verdicts["helped"]) >= 3 and len(verdicts.get("hurt", ())) <= 2, (card.source, n)
+    # 1
+    farther = [abs(off(sw, "lattice_constant", "copied", n)) - abs(off(sw, "lattice_constant", "scratch", n)) for n in (10, 0)]
+    assert np.mean(farther) == pytest.approx(0.002, abs=0.0008) and "by 0.2 %" in text
+    assert all(-0.56 < off(dft, "c44", "scratch", n) < -0.42 and -0.16 < off(dft, "c44", "copied", n) < -0.04 for n in (10, 50, 0))
+    assert all(off(dft, "c12", m, n) > 0.3 for m in sweep.METHODS for n in (10, 50, 0))
+    # 2
+    assert (sw.line("c44", "copied", None).mean, sw.reference["c44"]) == pytest.approx((58.7, 58.8), abs=0.05) and "58.7 and 58.8 GPa" in text
+    null = dft.line("vacancy", "copied", None).mean
+    assert (null, dft.reference["vacancy"], silicon.reference["vacancy"]) == pytest.approx((1.82, 1.89, 3.52), abs=0.005)
+    assert silicon.line("vacancy", "copied", None).mean == pytest.approx(null, abs=0.005)
+    trained = [x for x in dft.lines if x.property == "vacancy" and x.n is not None]
+    assert min(x.error for x in trained) > abs(null - dft.reference["vacancy"]) and max(x.mean for x in trained) < 1.4
+    # 3
+    for name, half, more in (("vacancy", -0.5, -0.23), ("surface", -0.41, -0.2)):
+        assert off(sw, name, "scratch", 10) == pytest.approx(half, abs=0.06) and off(sw, name, "copied", 10) == pytest.approx(more, abs=0.03)

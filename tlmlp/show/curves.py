@@ -253,8 +253,9 @@ def published_table(element="Ge"):
         if (info["data"], info["config"]) == (f"mlearn:{element}", "paper"):
             start = "scratch" if "start" not in info else "transfer" + ", reduced units" * info["reduced_units"]
             table[f"DimeNet++ here, {start} ({name})"] = tuple(info["test_errors"][k] for k in ("energy_rmse", "force_rmse"))
-    lines = [f"{element + ', test set of mlearn':58}{'energy RMSE, meV/atom':>24}{'force RMSE, meV/Å':>20}"]
-    return "\n".join(lines + [f"{k:58}{e:24.1f}{f:20.1f}" for k, (e, f) in sorted(table.items(), key=lambda item: item[1][1])])
+    width = max(map(len, table))
+    lines = [f"{element + ', test set of mlearn':{width}}{'energy RMSE, meV/atom':>24}{'force RMSE, meV/Å':>20}"]
+    return "\n".join(lines + [f"{k:{width}}{e:24.1f}{f:20.1f}" for k, (e, f) in sorted(table.items(), key=lambda item: item[1][1])])
 
 
 def _own_best(rows):
