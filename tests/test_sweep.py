@@ -142,6 +142,9 @@ def test_shipped_rows_of_melting_belong_to_their_table():
     assert len(keys) == len(sweep.table("melting"))
     for row in sweep.rows("melting"):
         assert sweep.key(row) in keys and row["atoms"] == 256 and (row["melting_K"] is None) == bool(row["note"])
+        if row["method"] == "reference":  # silicon: J. Q. Broughton and X. P. Li, PRB 35, 9120 (1987); germanium: tlmlp.elements
+            found, error = row["melting_K"]
+            assert abs(found - elements.element(row["element"]).melting_temperature) < error + 50
 
 
 @pytest.mark.parametrize(
