@@ -213,13 +213,15 @@ def test_the_notebook_says_what_the_rows_of_softening_show():
     sw = "stillinger-weber"
     s, r2, reverse = check("dft", "Liquid", "copied", (0.73, 0.83, 1.16), 0.93, "$s = 0.73$ with $R^2 = 0.83$ and $s' = 1.16$")
     assert s < r2
-    check("dft", "Liquid", "reduced", (0.90,), 0.95, "units there is less of it, 0.90")
-    check(sw, "3480 K", "reduced", (0.92,), 1.0, "at 3480 K 0.92, which becomes 1.00")
+    check(sw, "3480 K", "reduced", (0.92, 0.97, 1.05), 1.0, "units that are soft: 0.92, with $R^2 = 0.97$ and $s' = 1.05$, which becomes 1.00")
+    for source, kind, method in (("dft", "Liquid", "reduced"), (sw, "3480 K", "copied")):  # "hardly soft"
+        s, r2, reverse = mean(source, method, 0, kind)
+        assert abs(s - r2) < 0.015 and abs(reverse - 1) < 0.025
     for source, kind, values, after in (("dft", "Liquid", (0.57, None, 0.78), 0.86), (sw, "3480 K", (0.59, None, 0.74), 0.78)):
         s, r2, reverse = check(source, kind, "scratch", values, after, "One structure teaches it a part: 0.86 and 0.78")
         assert r2 < s
-    for method, solid in (("copied", 1.00), ("reduced", 0.99)):
-        assert mean("dft", method, 1, "Solid")[0] == pytest.approx(solid, abs=0.006)
+    for method in ("copied", "reduced"):
+        assert mean("dft", method, 1, "Solid")[0] == pytest.approx(mean("dft", method, 0, "Solid")[0], abs=0.003)
         before, after = (
             np.mean([r["curvature"][0] for r in sweep.rows("softening") if (r["source"], r["method"], r["hot"]) == (sw, method, hot)])
             for hot in (0, 1)
@@ -237,13 +239,16 @@ def test_the_notebook_says_what_the_cards_show():
         assert {x.n for x in card.lines if x.n is not None} == {10, 50, 0} and min(len(x.values) + x.failed for x in card.lines if x.n is not None) >= 3
         for n, verdicts in card.verdicts().items():
             assert len(verdicts["helped"]) >= 3 and len(verdicts.get("hurt", ())) <= 2, (card.source, n)
+            assert len(verdicts["no difference"]) >= 0.48 * sum(map(len, verdicts.values())), (card.source, n)
     # 1
     farther = [abs(off(sw, "lattice_constant", "copied", n)) - abs(off(sw, "lattice_constant", "scratch", n)) for n in (10, 0)]
     assert np.mean(farther) == pytest.approx(0.002, abs=0.0008) and "by 0.2 %" in text
     assert all(-0.56 < off(dft, "c44", "scratch", n) < -0.42 and -0.16 < off(dft, "c44", "copied", n) < -0.04 for n in (10, 50, 0))
     assert all(off(dft, "c12", m, n) > 0.3 for m in sweep.METHODS for n in (10, 50, 0))
     # 2
-    assert (sw.line("c44", "copied", None).mean, sw.reference["c44"]) == pytest.approx((58.7, 58.8), abs=0.05) and "58.7 and 58.8 GPa" in text
+    own = P.card("Si", "stillinger-weber").reference["c44"]
+    assert (own, sw.reference["c44"], sw.line("c44", "copied", None).mean) == pytest.approx((56.4, 58.8, 58.7), abs=0.05)
+    assert "are 56.4 and 58.8 GPa; silicon's network errs by 4 % and lands on 58.7" in text
     null = dft.line("vacancy", "copied", None).mean
     assert (null, dft.reference["vacancy"], silicon.reference["vacancy"]) == pytest.approx((1.82, 1.89, 3.52), abs=0.005)
     assert silicon.line("vacancy", "copied", None).mean == pytest.approx(null, abs=0.005)
@@ -252,3 +257,4 @@ def test_the_notebook_says_what_the_cards_show():
     # 3
     for name, half, more in (("vacancy", -0.5, -0.23), ("surface", -0.41, -0.2)):
         assert off(sw, name, "scratch", 10) == pytest.approx(half, abs=0.06) and off(sw, name, "copied", 10) == pytest.approx(more, abs=0.03)
+        assert abs(off(sw, name, "copied", None)) < abs(off(sw, name, "copied", 10)) + 0.01
