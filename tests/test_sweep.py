@@ -268,3 +268,19 @@ def test_the_notebook_says_what_the_rows_of_frozen_show():
             assert min(own(depth).mean() for depth in range(1, 6)) > free.mean() - 1
     forgotten = lambda depth: np.mean([r["silicon_force_mae"] for r in rows if (r["source"], r["n"], len(r["frozen"])) == ("dft", 10, depth)])
     assert (round(forgotten(5)), round(forgotten(0))) == (459, 375) and "on DFT is 459 meV/Å, with none 375" in text
+
+
+def test_ten_structures_with_transfer_beat_fifty_without_in_both_views():
+    """The paper's headline: at equal steps on both sources; each side at its own best, on DFT."""
+    from tlmlp.show.curves import _own_best
+
+    mean = lambda rows, source, method, n: np.mean([r["force_mae"] for r in rows if (r["source"], r["method"], r["n"]) == (source, method, n)])
+    equal, best = sweep.rows("learning-curve"), _own_best(sweep.rows("own-best"))
+    for source in sources.COURSE:
+        assert max(mean(equal, source, m, 10) for m in ("copied", "reduced")) < 0.7 * mean(equal, source, "scratch", 50)
+    assert sum((r["source"], r["n"]) == ("dft", 50) for r in best) == 9
+    small, large = mean(best, "dft", "copied", 10), mean(best, "dft", "scratch", 50)
+    text = (ROOT / "notebooks" / "02_germanium_transfer.ipynb").read_text(encoding="utf-8")
+    assert f"{small:.0f} against {large:.0f} meV/Å" in text
+    late = [r["best_step"] for r in best if (r["source"], r["method"], r["n"]) == ("dft", "scratch", 50)]
+    assert set(late) == {3200}  # "best at its last step"
