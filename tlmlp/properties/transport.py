@@ -19,7 +19,7 @@ from .blocks import frames_of, interval_of, mean_and_error
 from .structure import Coordination, RadialDistribution, coordination, radial_distribution
 
 SETTLING = 1000  # fs, in which a liquid forgets where it comes from
-DAMPING, CHAIN_DAMPING = 50, 300  # fs, of Langevin while it settles, and of the chain of thermostats then
+DAMPING, CHAIN_DAMPING = 50, 300  # fs, of the thermostat while it settles, and then
 INTERVAL = 24  # fs between two frames
 
 
@@ -125,7 +125,7 @@ class Liquid(NamedTuple):
 
 
 def liquid(atoms, calculator, temperature_K, length_ps=8.0, neighbours=None, timestep_fs=3.0, seed=0):
-    """Liquid by molecular dynamics of any ASE calculator: Langevin for 1 ps, then a Nosé-Hoover chain for `length_ps`.
+    """Liquid by molecular dynamics of any ASE calculator: 1 ps to settle, then a Nosé-Hoover chain for `length_ps`.
 
     atoms: a liquid, which keeps its cell; neighbours: Å, within which atoms count as such [default: the first minimum of g(r)].
     Potentials that tlmlp.simulate takes run there, others in ASE's molecular dynamics. A network of the course preset takes
@@ -158,7 +158,8 @@ def _by_jax_md(atoms, calculator, T, settle, every, n, timestep, seed):
     from .. import simulate
 
     options = dict(timestep_fs=timestep, seed=seed)
-    settling = simulate.nvt(calculator, atoms, T, damping_fs=DAMPING, steps=settle, every=settle, **options)
+    # by the chain as well, a tight one: with Langevin there would be a second program to compile
+    settling = simulate.nvt(calculator, atoms, T, "nose-hoover", DAMPING, steps=settle, every=settle, **options)
 
     def run():
         *_, last = settling

@@ -22,7 +22,7 @@ def _cube(calculator):
 
 def _liquid(calculator, source):
     atoms, temperature, _ = melt(source)
-    return P.liquid(atoms, calculator, temperature, length_ps=4, neighbours=NEIGHBOURS * ELEMENTS["Ge"].lattice_constant)
+    return P.liquid(atoms, calculator, temperature, length_ps=3, neighbours=NEIGHBOURS * ELEMENTS["Ge"].lattice_constant)
 
 
 KINDS = {  # what a learner chooses, and how it is computed by a calculator, for the data of a source
