@@ -21,6 +21,7 @@ from .structure import Coordination, RadialDistribution, coordination, radial_di
 SETTLING = 1000  # fs, in which a liquid forgets where it comes from
 DAMPING, CHAIN_DAMPING = 50, 300  # fs, of the thermostat while it settles, and then
 INTERVAL = 24  # fs between two frames
+COMPILED = 6  # ps: shorter runs are over in ASE's loop before jax-md's program is compiled
 
 
 class Diffusion(NamedTuple):
@@ -128,7 +129,7 @@ def liquid(atoms, calculator, temperature_K, length_ps=8.0, neighbours=None, tim
     """Liquid by molecular dynamics of any ASE calculator: 1 ps to settle, then a Nosé-Hoover chain for `length_ps`.
 
     atoms: a liquid, which keeps its cell; neighbours: Å, within which atoms count as such [default: the first minimum of g(r)].
-    Potentials that tlmlp.simulate takes run there, others in ASE's molecular dynamics. A network of the course preset takes
+    Runs of 6 ps and more, of potentials that tlmlp.simulate takes, run there, others in ASE's loop. A network of the course preset takes
     some 20 s of one core for 64 atoms and 8 ps.
 
     Raises ValueError for bad input, RuntimeError where atoms fly apart.
@@ -141,7 +142,7 @@ def liquid(atoms, calculator, temperature_K, length_ps=8.0, neighbours=None, tim
     plan = (temperature_K, settle, every, round(1000 * length_ps / timestep_fs / every), timestep_fs, seed)
     start = Atoms(atoms.numbers, atoms.positions, cell=atoms.cell, pbc=atoms.pbc)
     try:
-        run = _by_jax_md(start, calculator, *plan)
+        run = (_by_jax_md if length_ps >= COMPILED else _by_ase)(start, calculator, *plan)
     except (TypeError, ValueError):  # another's calculator, or a cell too small for jax-md's neighbours
         run = _by_ase(start, calculator, *plan)
     frames, pressures = map(list, zip(*run))
