@@ -313,15 +313,15 @@ class PotentialCalculator(Calculator):
             weights = (potential.params, potential.repulsion())
             self._params, self._core = jax.tree.map(partial(jnp.asarray, dtype=dtype), weights)
         self.rebuilds = 0  # how often neighbours were searched
-        self._topology = self._at = None
+        self._topology = self._graph = self._at = None
 
     def calculate(self, atoms=None, properties=("energy",), system_changes=all_changes):
         super().calculate(atoms, properties, system_changes)
         p = self.potential
         self._refresh(self.atoms)
-        graph = graphs.from_topology(self.atoms, self._topology, p.elements, self.dtype)
         with self._precision():
-            out = predict(p.config, self._params, on_device(graph), self._core)
+            graph = on_device(self._graph._replace(vectors=self._topology.vectors(self.atoms.positions).astype(self.dtype)))
+            out = predict(p.config, self._params, graph, self._core)
             energies, forces, virial = (np.asarray(x, float) for x in out)
         self.results = p._results(self.atoms, energies, forces, virial[0])
 
@@ -345,4 +345,6 @@ class PotentialCalculator(Calculator):
         if self._topology is not None and len(self._topology.mask) == len(atoms):
             K = max(K, self._topology.mask.shape[1])
         self._topology, self._at = graphs.widen(top, K), atoms.copy()
+        with self._precision():  # all but the vectors stays there until the next search
+            self._graph = on_device(graphs.from_topology(atoms, self._topology, self.potential.elements, self.dtype))
         self.rebuilds += 1

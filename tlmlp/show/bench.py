@@ -7,7 +7,7 @@ from .. import datasets, properties as P, sweep, transfer
 from ..elements import ELEMENTS
 from ..potential import Potential
 from ..properties.card import NEIGHBOURS, PROPERTIES, reference
-from ..sources import COURSE, SOURCES, data, melt
+from ..sources import COURSE, SOURCES, melt
 from .figures import GREY, Picture
 from .live import Live, duration, sentence
 
@@ -22,7 +22,7 @@ def _cube(calculator):
 
 def _liquid(calculator, source):
     atoms, temperature, _ = melt(source)
-    return P.liquid(atoms, calculator, temperature, length_ps=3, neighbours=NEIGHBOURS * ELEMENTS["Ge"].lattice_constant)
+    return P.liquid(atoms, calculator, temperature, length_ps=2, timestep_fs=4, neighbours=NEIGHBOURS * ELEMENTS["Ge"].lattice_constant)
 
 
 KINDS = {  # what a learner chooses, and how it is computed by a calculator, for the data of a source
@@ -169,9 +169,10 @@ class PropertyBench(Live):
 
 
 def _unchanged(source):
-    """Silicon's potential that takes germanium for silicon: nothing is trained. The frames set the zero of its energy, no more."""
-    train, _ = data("stillinger-weber")  # at hand without a network
-    return transfer.start(Potential.load(sweep.SILICON[source]), "Ge", datasets.subset(train, 10))
+    """Silicon's potential that takes germanium for silicon: nothing is trained. A crystal sets the zero of its energy, no more."""
+    crystal = bulk("Ge", cubic=True)
+    crystal.calc = datasets.stillinger_weber_calculator("Ge")  # whatever the source: at hand without data
+    return transfer.start(Potential.load(sweep.SILICON[source]), "Ge", [crystal])
 
 
 def _empty(size):
