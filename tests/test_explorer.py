@@ -326,7 +326,7 @@ def test_curves_of_a_sweep_are_means_with_units():
     ax, *_ = show.freezing(rows() + frozen).axes
     assert [t.get_text() for t in ax.get_xticklabels()] == ["nothing", "+ embedding", "+ interaction 1"]
     for empty in (show.learning_curves([]), show.freezing([]), show.temperatures([])):
-        assert "no precomputed runs" in empty.axes[0].texts[0].get_text()
+        assert "no precomputed runs" in empty.texts[0].get_text()
 
 
 def test_temperatures_and_cutoffs_keep_apart_what_they_compare():

@@ -8,7 +8,7 @@ from ..elements import ELEMENTS
 from ..potential import Potential
 from ..properties.card import NEIGHBOURS, PROPERTIES, reference
 from ..sources import COURSE, SOURCES, melt
-from .figures import GREY, Picture
+from .figures import nothing
 from .live import Live, duration, sentence
 
 SIZES = (10, 50)  # shipped potentials were trained on these
@@ -67,7 +67,7 @@ class PropertyBench(Live):
         self._time = widgets.Label("", layout=slim("330px"))
         width, height = self.size
         fixed = widgets.Layout(width=f"{width}px", max_width="100%", height=f"{height}px", object_fit="contain", object_position="left top")
-        self._picture = widgets.Image(value=_empty(self.size), format="png", layout=fixed)
+        self._picture = widgets.Image(value=nothing("nothing computed yet", (self.size[0] / 100, self.size[1] / 100)).png(110), format="png", layout=fixed)
         text = lambda words: widgets.Label(words, layout=widgets.Layout(margin="0 4px 0 8px", flex="0 0 auto"))
         line = lambda *children: widgets.HBox(children, layout=widgets.Layout(align_items="center", flex_flow="row wrap"))
         super().__init__([
@@ -173,11 +173,3 @@ def _unchanged(source):
     crystal = bulk("Ge", cubic=True)
     crystal.calc = datasets.stillinger_weber_calculator("Ge")  # whatever the source: at hand without data
     return transfer.start(Potential.load(sweep.SILICON[source]), "Ge", [crystal])
-
-
-def _empty(size):
-    figure = Picture(size[0] / 100, size[1] / 100)
-    ax = figure.subplots()
-    ax.set_axis_off()
-    ax.text(0.5, 0.5, "nothing computed yet", ha="center", va="center", color=GREY)
-    return figure.png(110)

@@ -8,7 +8,7 @@ import numpy as np
 
 from ..potential import shipped
 from ..sources import SOURCES
-from .figures import BLUE, GREEN, GREY, ORANGE, Picture, _quiet
+from .figures import BLUE, GREEN, GREY, NOTHING, ORANGE, Picture, _quiet, nothing
 from .md import _header
 
 STYLE = {  # of a method: colour, marker, words
@@ -102,7 +102,6 @@ def _plain_ticks(ax, low, high):
 # -- precomputed sweeps -----------------------------------------------------------------------------------------------
 
 SIZES = (5, 10, 20, 50, 100, 0)
-NOTHING = "no precomputed runs of this kind yet"
 
 
 def learning_curves(rows, size=None):
@@ -111,6 +110,8 @@ def learning_curves(rows, size=None):
     rows: of tlmlp.sweep.rows("learning-curve"), or of "own-best", where each training counts with the learning rate that was
     best on its own validation structures. The dashed line is transfer with ten structures, on to where scratch meets it.
     """
+    if not rows:
+        return nothing()
     rows = _own_best(rows)
     sources, figure, axes = _panels(rows, size)
     for source, ax in zip(sources, axes):
@@ -138,8 +139,10 @@ def freezing(rows, size=None):
     rows = [r for r in rows if r["method"] == "copied"]
     sizes = sorted({r["n"] for r in rows if r["frozen"]})
     rows = [r for r in rows if r["n"] in sizes]
+    if not rows:
+        return nothing()
     sources, figure, axes = _panels(rows, size)
-    longest = max((r["frozen"] for r in rows), key=len, default=[])
+    longest = max((r["frozen"] for r in rows), key=len)
     names = ["nothing", *(f"+ {name.replace('_', ' ')}" for name in longest)]
     for source, ax in zip(sources, axes):
         own = [r for r in rows if r["source"] == source]
@@ -160,13 +163,11 @@ def temperatures(rows, size=None):
     rows: of tlmlp.sweep.rows("temperature"). One panel a source and phase; what was trained on is shaded. Frames of a temperature
     that the test set has in both phases count where their phase belongs.
     """
+    if not rows:
+        return nothing()
     sources = [s for s in SOURCES if any(r["source"] == s for r in rows)]
-    figure = Picture(*(size or (9.4, 3.5 * len(sources) if sources else 0.8)))
-    axes = np.atleast_2d(figure.subplots(max(1, len(sources)), 2, squeeze=False))
-    if not sources:
-        for ax in axes.flat:
-            ax.set_axis_off()
-        axes[0, 0].text(1, 0.5, NOTHING, ha="center", va="center", color=GREY)
+    figure = Picture(*(size or (9.4, 3.5 * len(sources))))
+    axes = figure.subplots(len(sources), 2, squeeze=False)
     for source, pair in zip(sources, axes):
         own = [r for r in rows if r["source"] == source]
         kinds = sorted({(phase, t) for r in own for t, phase, *_ in r["temperatures"]})  # crystals first
@@ -271,12 +272,8 @@ def _own_best(rows):
 
 def _panels(rows, size):
     sources = [s for s in SOURCES if any(r["source"] == s for r in rows)]
-    figure = Picture(*(size or (4.9 * max(1, len(sources)), 3.7 if sources else 0.8)))
-    axes = np.atleast_1d(figure.subplots(1, max(1, len(sources))))
-    if not sources:
-        axes[0].set_axis_off()
-        axes[0].text(0.5, 0.5, NOTHING, ha="center", va="center", color=GREY)
-    return sources, figure, axes
+    figure = Picture(*(size or (4.9 * len(sources), 3.7)))
+    return sources, figure, figure.subplots(1, len(sources), squeeze=False)[0]
 
 
 def _statistics(groups, key="force_mae"):

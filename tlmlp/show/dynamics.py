@@ -6,8 +6,7 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.lines import Line2D
 
 from ..sources import SOURCES
-from .curves import NOTHING
-from .figures import BLUE, GREEN, GREY, MARKERS, ORANGE, PALETTE, RED, Picture, _quiet
+from .figures import BLUE, GREEN, GREY, MARKERS, ORANGE, PALETTE, RED, Picture, _quiet, nothing
 from .md import radial_distribution
 
 HOLDS = LinearSegmentedColormap.from_list("holds", ("#F0A868", "#FBEBD5", "#D6EAF5"))  # none, half, all: orange to blue
@@ -87,14 +86,12 @@ def stability_map(rows, size=None):
     """
     from ..stability import survival
 
+    if not rows:
+        return nothing()
     sources = [s for s in SOURCES if any(r["source"] == s for r in rows)]
     kinds = [(m, n, p) for n, p in TRAINED for m in WORDS if any((r["method"], r["n"], r["phase"]) == (m, n, p) for r in rows)]
-    figure = Picture(*(size or (4.0 * max(1, len(sources)) + 2.4, 0.4 * len(kinds) + 1.3)))
-    axes = figure.subplots(1, max(1, len(sources)), squeeze=False)[0]
-    if not sources:
-        axes[0].set_axis_off()
-        axes[0].text(0.5, 0.5, NOTHING, ha="center", va="center", color=GREY)
-        return figure
+    figure = Picture(*(size or (4.0 * len(sources) + 2.4, 0.4 * len(kinds) + 1.3)))
+    axes = figure.subplots(1, len(sources), squeeze=False)[0]
     names = [", ".join(filter(None, (WORDS[m], TRAINED[n, p]))) for m, n, p in kinds]
     for ax, source in zip(axes, sources):
         own = [r for r in rows if r["source"] == source]
@@ -141,15 +138,13 @@ def coexistence(rows, size=None):
     rows: of tlmlp.sweep.rows("melting"). The bar is the interval that is left, between the hottest temperature at which the crystal
     grew (full) and the coldest at which the liquid did (hollow); the dashed line the reference's middle.
     """
+    if not rows:
+        return nothing()
     elements = [e for e in ("Si", "Ge") if any(r["element"] == e for r in rows)]
     kinds = lambda e: sorted((r for r in rows if r["element"] == e), key=lambda r: (r["steps"] > 0, r["n"], list(WORDS).index(r["method"])))
-    most = max((len(kinds(e)) for e in elements), default=0)
-    figure = Picture(*(size or (4.6 * max(1, len(elements)) + 0.6, 0.42 * most + 1.5 if elements else 0.8)))
-    axes = figure.subplots(1, max(1, len(elements)), squeeze=False)[0]
-    if not elements:
-        axes[0].set_axis_off()
-        axes[0].text(0.5, 0.5, NOTHING, ha="center", va="center", color=GREY)
-        return figure
+    most = max(len(kinds(e)) for e in elements)
+    figure = Picture(*(size or (4.6 * len(elements) + 0.6, 0.42 * most + 1.5)))
+    axes = figure.subplots(1, len(elements), squeeze=False)[0]
     for ax, element in zip(axes, elements):
         _quiet(ax)
         own, names = kinds(element), []

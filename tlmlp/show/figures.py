@@ -43,6 +43,16 @@ class Picture(Figure):
         return f"<figure, {len(self.axes)} axes>"
 
 
+NOTHING = "no precomputed runs of this kind yet"
+
+
+def nothing(words=NOTHING, size=(5.0, 0.8)):
+    """A Picture without axes that says why there is nothing to draw."""
+    figure = Picture(*size)
+    figure.text(0.5, 0.5, words, ha="center", va="center", color=GREY)
+    return figure
+
+
 def _quiet(ax):
     ax.spines[["top", "right"]].set_visible(False)
     ax.grid(True, color="#e4e7ea", linewidth=0.7)

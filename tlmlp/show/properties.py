@@ -6,8 +6,7 @@
 import numpy as np
 
 from ..sources import SOURCES
-from .curves import NOTHING
-from .figures import BLACK, BLUE, GREEN, GREY, MARKERS, ORANGE, PALETTE, PURPLE, RED, SKY, Picture, _quiet
+from .figures import BLACK, BLUE, GREEN, GREY, MARKERS, ORANGE, PALETTE, PURPLE, RED, SKY, Picture, _quiet, nothing
 
 KNOWN = {  # colours of what the course compares
     "reference": BLACK, "scratch": ORANGE, "transfer": BLUE, "transfer, reduced units": GREEN, "silicon unchanged": GREY,
@@ -37,13 +36,6 @@ def _axes(x, y, size=(5.6, 3.6)):
     ax.set_xlabel(x)
     ax.set_ylabel(y)
     return figure, ax
-
-
-def _nothing():
-    figure, ax = _axes("", "", (5, 0.8))
-    ax.set_axis_off()
-    ax.text(0.5, 0.5, NOTHING, ha="center", va="center", color=GREY)
-    return figure
 
 
 def _legend(ax, results, **options):
@@ -397,7 +389,7 @@ def repair(rows, source="stillinger-weber"):
     """
     rows = [row for row in rows if row["source"] == source]
     if not rows:
-        return _nothing()
+        return nothing()
     methods = [m for m in CARD if any(row["method"] == m for row in rows)]
     figure = Picture(1.0 + 3.0 * len(methods), 3.8)
     axes = np.atleast_1d(figure.subplots(1, len(methods), sharey=True))
@@ -447,7 +439,7 @@ def card_dots(results, sizes=None, methods=("scratch", "copied", "reduced")):
 
     known = [name for name in PROPERTIES if card.reference.get(name) and any(x.property == name and x.values for x in card.lines)]
     if not known:
-        return _nothing()
+        return nothing()
     if sizes is None:
         sizes = sorted({x.n for x in card.lines if x.n is not None}, key=lambda n: n or np.inf)
     sizes = list(sizes)
