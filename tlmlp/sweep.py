@@ -58,14 +58,14 @@ CUTOFFS = {"short": "reduced", "long": "scratch"}
 def table(name):
     """The runs of a table, most telling first, so that a sweep cut short has seen a bit of everything.
 
-    learning-curve: every size, method and source, five seeds, equal steps. own-best: each side with four times the steps, its own
-    learning rate and early stopping, and scratch with 50 structures with sixteen times as well. frozen: depths of freezing at 10 and 50 structures. temperature: trained on crystals
-    alone and on liquids alone. cutoff: the gain of a change of units taken apart from that of the larger cutoff. properties: what
-    potentials trained on 10, 50 and all structures say of crystal and liquid, with silicon's untrained and the reference itself;
-    and silicon's own. softening: 10 crystals, or 9 and one structure of the highest energy. stability: for how long they hold in
-    molecular dynamics, trained on 10 and 50 structures, or on 10 crystals alone, and the reference itself. melting: the temperature
-    at which crystal and liquid coexist, by the reference itself, by silicon's potential, and by germanium's. Raises ValueError
-    for another name.
+    learning-curve: every size, method and source, five seeds, equal steps. own-best: each side with four times the steps, its
+    own learning rate and early stopping, and scratch with 50 structures with sixteen times as well. frozen: depths of freezing
+    at 10 and 50 structures. temperature: trained on crystals alone and on liquids alone. cutoff: the gain of a change of units
+    taken apart from that of the larger cutoff. properties: what potentials trained on 10, 50 and all structures say of crystal
+    and liquid, with silicon's untrained and the reference itself; and silicon's own. softening: 10 crystals, or 9 and one
+    structure of the highest energy. stability: for how long they hold in molecular dynamics, trained on 10 and 50 structures,
+    or on 10 crystals alone, and the reference itself. melting: the temperature at which crystal and liquid coexist, by the
+    reference itself, by silicon's potential, and by germanium's. Raises ValueError for another name.
     """
     sources, out = COURSE, []
     if name == "learning-curve":
