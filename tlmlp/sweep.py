@@ -253,12 +253,9 @@ def perform_properties(run):
 
     started, element = time.perf_counter(), run["element"]
     values, notes, seconds = {}, {}, {}
-    if run["method"] == "reference":
-        calculator, row = datasets.stillinger_weber_calculator(element), dict(run, force_mae=None)
-    else:
-        potential, row = _softened(run)
+    calculator, row = _asked(run)
+    if "softening" in row:
         values |= dict(softening=row["softening"]["all"][0], force_r2=row["softening"]["all"][1])
-        calculator = potential.calculator()
     trained = time.perf_counter() - started
     atoms, temperature, _ = melt(run["source"], element)
     for measured in measure(calculator, element, SOURCES[run["source"]].strained_at.get(element), melt=(atoms, temperature)):
@@ -287,6 +284,14 @@ def perform_softening(run):
         c = softening_of_curvature(crystal, datasets.stillinger_weber_calculator(run["element"]), potential.calculator())
         curvature = [round(c.slope, 4), round(c.spread, 4)]
     return row | dict(curvature=curvature, **circumstances(started))
+
+
+def _asked(run):
+    """(ASE calculator, row so far) of a run whose properties are asked for: the reference itself, or what it has trained."""
+    if run["method"] == "reference":
+        return datasets.stillinger_weber_calculator(run["element"]), dict(run, force_mae=None)
+    potential, row = _softened(run)
+    return potential.calculator(), row
 
 
 def _softened(run):
@@ -318,15 +323,12 @@ def perform_melting(run):
     from .simulate import SimulationError
 
     started, source = time.perf_counter(), SOURCES[run["source"]]
-    if run["method"] == "reference":
-        potential, row = datasets.stillinger_weber_calculator(run["element"]), dict(run, force_mae=None)
-    else:
-        potential, row = _softened(run)
+    calculator, row = _asked(run)
     crystal = bulk(run["element"], "diamond", a=source.lattice[run["element"]], cubic=True).repeat(MELTING["cell"])
     known = source.melting[run["element"]]
     between, last, note = [share * known for share in MELTING["between"]], None, ""
     try:
-        for last in melting(potential, crystal, *between, accuracy_K=MELTING["accuracy"] * known, seed=run["seed"]):
+        for last in melting(calculator, crystal, *between, accuracy_K=MELTING["accuracy"] * known, seed=run["seed"]):
             pass
     except SimulationError as error:
         note = str(error)
