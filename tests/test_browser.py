@@ -10,8 +10,6 @@ import pytest
 from conftest import ROOT
 from PIL import Image
 
-from tlmlp import datasets
-
 pytestmark = [
     pytest.mark.xdist_group("browser"),
     pytest.mark.skipif(browser.CHROMIUM is None, reason="no chromium, chromium-browser or google-chrome on the PATH"),
@@ -121,10 +119,6 @@ def test_molecular_dynamics_in_the_hands_of_a_learner(tmp_path, kind):
 
 def test_the_explorer_in_the_hands_of_a_learner(tmp_path):
     """Sliders and blocks, Train, curves that grow while another cell runs, a control that moves, Stop."""
-    try:
-        datasets.mlearn("Ge", "test")
-    except (OSError, ValueError):
-        pytest.skip("needs the mlearn files: set TLMLP_DATA to a folder that holds mlearn/Si/training.json etc.")
     cells = ("import tlmlp\nexplorer = tlmlp.show.TransferExplorer(precomputed=[])\nexplorer", "print(6 * 7)")
     with browser.lab(notebook(tmp_path, *cells)) as url, browser.page(1400, 950) as page:
         browser.open_notebook(page, url("live.ipynb"))
