@@ -284,3 +284,24 @@ def test_ten_structures_with_transfer_beat_fifty_without_in_both_views():
     assert f"{small:.0f} against {large:.0f} meV/Å" in text
     late = [r["best_step"] for r in best if (r["source"], r["method"], r["n"]) == ("dft", "scratch", 50)]
     assert set(late) == {3200}  # "best at its last step"
+
+
+def test_reduced_units_help_by_themselves_and_not_by_the_larger_cutoff():
+    rows = sweep.rows("cutoff") + sweep.rows("learning-curve")
+    text = (ROOT / "notebooks" / "02_germanium_transfer.ipynb").read_text(encoding="utf-8")
+
+    def of(source, method, n, cutoff, value=lambda r: r["force_mae"]):
+        own = [value(r) for r in rows if (r["source"], r["method"], r["n"], r.get("cutoff")) == (source, method, n, cutoff)]
+        assert len(own) == 5
+        return np.array(own)
+
+    for source in sources.COURSE:
+        for n in (10, 50):
+            for method, cutoff in (("reduced", "short"), ("scratch", "long")):
+                a, b = of(source, method, n, cutoff), of(source, method, n, None)
+                assert abs(a.mean() - b.mean()) < max(2 * np.hypot(a.std(ddof=1), b.std(ddof=1)) / 5**0.5, 1)
+            assert of(source, "reduced", n, "short").mean() < of(source, "copied", n, None).mean() - 3
+            untrained = [of(source, m, n, c, lambda r: r["untrained"][0]).mean() for m, c in (("reduced", "short"), ("reduced", None), ("copied", None))]
+            assert untrained[0] == pytest.approx(untrained[1], rel=0.05) and untrained[0] < 0.8 * untrained[2]
+    words = ["{:.0f} ± {:.0f}".format(*sweep.mean_and_spread(of("stillinger-weber", "scratch", 10, c))) for c in ("long", None)]
+    assert f"{words[0]} against {words[1]}" in text
