@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from conftest import ROOT
 
-from tlmlp import datasets, elements, sources, sweep, transfer
+from tlmlp import Potential, datasets, elements, sources, sweep, transfer
 
 cloudpickle.register_pickle_by_value(sys.modules[__name__])  # workers cannot import a test
 
@@ -305,3 +305,13 @@ def test_reduced_units_help_by_themselves_and_not_by_the_larger_cutoff():
             assert untrained[0] == pytest.approx(untrained[1], rel=0.05) and untrained[0] < 0.8 * untrained[2]
     words = ["{:.0f} ± {:.0f}".format(*sweep.mean_and_spread(of("stillinger-weber", "scratch", 10, c))) for c in ("long", None)]
     assert f"{words[0]} against {words[1]}" in text
+
+
+@pytest.mark.parametrize("source", sources.COURSE)
+def test_errors_of_potentials_with_all_data_are_those_in_the_texts(source):
+    words = (ROOT / "notebooks" / "02_germanium_transfer.ipynb").read_text(encoding="utf-8")
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    name = f"ge-{sources.SOURCES[source].short}-course-"
+    scratch, transfer, reduced = (Potential.load(name + m).info["test_errors"]["force_mae"] for m in ("scratch", "transfer", "reduced"))
+    assert f"{scratch:.0f}, {transfer:.0f} and {reduced:.0f}" in readme
+    assert f"{scratch:.0f} meV/Å against {transfer:.0f} on DFT" in words or f"{scratch:.0f} against {transfer:.0f} on Stillinger" in words
