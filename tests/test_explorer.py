@@ -329,6 +329,19 @@ def test_curves_of_a_sweep_are_means_with_units():
         assert "no precomputed runs" in empty.texts[0].get_text()
 
 
+def test_training_curves_are_the_longest_with_the_best_rate():
+    marked = lambda few, **changes: [r | dict(best_step=r["steps"] // 2, valid_force_rmse=float(few)) for r in rows(validation=0.2, **changes)]
+    every = marked(1, steps=1600) + marked(2, steps=6400) + marked(3, steps=6400, learning_rate=1e-3) + marked(4, n=50, steps=6400)
+    small, large = show.training_curves(every).axes
+    assert "10 structures" in small.get_title() and "50 structures" in large.get_title() and "step" in large.get_xlabel()
+    *lines, dashed = small.lines
+    markers = [line for line in lines if line.get_marker() != "None"]
+    assert len(markers) == 9 and {float(line.get_xdata()[0]) for line in markers} == {3200.0}
+    assert dashed.get_ydata()[0] == pytest.approx(61)  # copied, ten structures, at its own best
+    assert [t.get_text() for t in large.get_xticklabels()] == ["400", "800", "1600", "3200", "6400"]
+    assert "no precomputed runs" in show.training_curves([]).texts[0].get_text()
+
+
 def test_temperatures_and_cutoffs_keep_apart_what_they_compare():
     hot = [[300.0, "crystal", 20.0, 25.0, 8], [1200.0, "crystal", 40.0, 50.0, 8], [1200.0, "liquid", 90.0, 120.0, 8]]
     every = [r | dict(temperatures=hot) for r in rows(phase="crystal") + rows(phase="liquid")]

@@ -1,7 +1,7 @@
 """What a person sees: figures, and widgets that work in the background while the notebook stays free."""
 
 from .bench import PropertyBench
-from .curves import cutoff_table, error_table, freezing, learning_curves, published_table, temperatures
+from .curves import cutoff_table, error_table, freezing, learning_curves, published_table, temperatures, training_curves
 from .duel import Duel
 from .dynamics import coexistence, conservation, melting, stability_map
 from .explorer import TransferExplorer

@@ -131,6 +131,50 @@ def learning_curves(rows, size=None):
     return figure
 
 
+def training_curves(rows, size=None):
+    """Force errors on held-out germanium against the training step, one panel a source and number of structures, one line a seed.
+
+    rows: of tlmlp.sweep.rows("own-best"), of which those with the most steps are drawn, each with the learning rate that was best on its
+    validation structures. They also chose the step of the marker; a line ends where nothing better came for long. The dashed line
+    is transfer with ten structures, as in `learning_curves`.
+    """
+    if not rows:
+        return nothing()
+    longest = max(r["steps"] for r in rows)
+    best, rows = _own_best(rows), _own_best([r for r in rows if r["steps"] == longest])
+    sizes = [n for n in SIZES if any(r["n"] == n for r in rows)]
+    sources = [s for s in SOURCES if any(r["source"] == s for r in rows)]
+    figure = Picture(*(size or (4.9 * len(sources), 2.9 * len(sizes) + 0.4)))
+    axes = figure.subplots(len(sizes), len(sources), squeeze=False, sharex=True)
+    for source, column in zip(sources, axes.T):
+        own = [r for r in rows if r["source"] == source]
+        level = [r["force_mae"] for r in best if (r["source"], r["method"], r["n"]) == (source, "copied", 10)]
+        values = [p[1] for r in own for p in r["curve"] if p[0]]
+        low, high = 0.85 * min(values + level), 1.15 * max(values)
+        for n, ax in zip(sizes, column):
+            for method, group in _methods([r for r in own if r["n"] == n]):
+                colour, marker, words = STYLE[method]
+                for k, row in enumerate(group):
+                    at, errors = np.array([p[:2] for p in row["curve"] if p[0]], float).T
+                    ax.plot(at, errors, color=colour, lw=1.2, alpha=0.7)
+                    ax.plot(row["best_step"], row["force_mae"], marker, color=colour, ms=7, mec="white", zorder=3, label="" if k else words)
+            if level:
+                ax.axhline(np.mean(level), color=STYLE["copied"][0], ls="--", lw=1, alpha=0.7, zorder=1)
+            _quiet(ax)
+            ax.set_xscale("log")
+            ax.set_yscale("log")
+            ax.set_ylim(low, high)
+            _plain_ticks(ax, low, high)
+            ticks = [longest // 2**k for k in range(4, -1, -1)]
+            ax.set_xticks(ticks, [str(t) for t in ticks])
+            ax.set_title(f"{SOURCES[source].words}, {n or 'all'} structures: precomputed", fontsize=10)
+        column[-1].set_xlabel("training step")
+    for ax in axes[:, 0]:
+        ax.set_ylabel(AXIS)
+    figure.legend(*axes[-1, 0].get_legend_handles_labels(), loc="outside lower center", ncol=3, frameon=False, fontsize=9)
+    return figure
+
+
 def freezing(rows, size=None):
     """Force errors on held-out germanium against the number of groups frozen, one panel a source, one line a data size.
 
