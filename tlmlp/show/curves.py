@@ -171,7 +171,8 @@ def training_curves(rows, size=None):
         column[-1].set_xlabel("training step")
     for ax in axes[:, 0]:
         ax.set_ylabel(AXIS)
-    figure.legend(*axes[-1, 0].get_legend_handles_labels(), loc="outside lower center", ncol=3, frameon=False, fontsize=9)
+    handles = {label: handle for ax in axes.flat for handle, label in zip(*ax.get_legend_handles_labels())}
+    figure.legend(handles.values(), handles, loc="outside lower center", ncol=3, frameon=False, fontsize=9)
     return figure
 
 
