@@ -338,7 +338,7 @@ def test_training_curves_are_the_longest_with_the_best_rate():
     markers = [line for line in lines if line.get_marker() != "None"]
     assert len(markers) == 9 and {float(line.get_xdata()[0]) for line in markers} == {3200.0}
     assert dashed.get_ydata()[0] == pytest.approx(61)  # copied, ten structures, at its own best
-    assert [t.get_text() for t in large.get_xticklabels()] == ["400", "800", "1600", "3200", "6400"]
+    assert [t.get_text() for t in large.get_xticklabels()] == ["100", "200", "400", "800", "1600", "3200", "6400"]
     assert "no precomputed runs" in show.training_curves([]).texts[0].get_text()
 
 

@@ -165,8 +165,10 @@ def training_curves(rows, size=None):
             ax.set_yscale("log")
             ax.set_ylim(low, high)
             _plain_ticks(ax, low, high)
-            ticks = [longest // 2**k for k in range(4, -1, -1)]
+            ticks = [longest // 2**k for k in range(6, -1, -1)]
             ax.set_xticks(ticks, [str(t) for t in ticks])
+            ax.set_xlim(0.8 * ticks[0], 1.25 * longest)
+            ax.minorticks_off()
             ax.set_title(f"{SOURCES[source].words}, {n or 'all'} structures: precomputed", fontsize=10)
         column[-1].set_xlabel("training step")
     for ax in axes[:, 0]:
