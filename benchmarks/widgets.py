@@ -13,8 +13,6 @@ import tempfile
 import time
 from pathlib import Path
 
-import nbformat
-
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "tests"))
 import browser
@@ -30,14 +28,11 @@ class Notebook:
     def __init__(self, page, code, ask="None"):
         self.page = page
         self.folder = tempfile.TemporaryDirectory(prefix="widgets-")
-        book = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in (code, f"print('answer', {ask})")])
-        book.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3 (ipykernel)", "language": "python"}
-        nbformat.write(book, Path(self.folder.name) / "widget.ipynb")
-        self._lab = browser.lab(self.folder.name)
+        self._lab = browser.lab(browser.notebook(Path(self.folder.name), code, f"print('answer', {ask})"))
 
     def __enter__(self):
         url = self._lab.__enter__()
-        browser.open_notebook(self.page, url("widget.ipynb"))
+        browser.open_notebook(self.page, url("live.ipynb"))
         browser.run_all(self.page)
         browser.wait_idle(self.page)
         self.page.wait_for_timeout(3000)

@@ -40,6 +40,16 @@ SETTINGS = {
 }
 
 
+def notebook(folder, *cells):
+    """A folder [Path] with one notebook of these cells in it, live.ipynb; returns it."""
+    import nbformat
+
+    book = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
+    book.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3 (ipykernel)", "language": "python"}
+    nbformat.write(book, folder / "live.ipynb")
+    return folder
+
+
 @contextmanager
 def lab(notebooks_dir):
     """JupyterLab on a copy of a folder, with none of the user's settings. Yields `url(name)`."""

@@ -4,7 +4,6 @@ import io
 import time
 
 import browser
-import nbformat
 import numpy as np
 import pytest
 from conftest import ROOT
@@ -47,14 +46,6 @@ def test_atoms_move_while_the_kernel_is_free():
         assert browser.errors(page) == []
 
 
-def notebook(folder, *cells):
-    """A folder with one notebook of these cells."""
-    book = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
-    book.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3 (ipykernel)", "language": "python"}
-    nbformat.write(book, folder / "live.ipynb")
-    return folder
-
-
 def until(page, condition, seconds=60):
     end = time.monotonic() + seconds
     while not condition():
@@ -79,7 +70,7 @@ def settled(page, locator):
 def test_molecular_dynamics_in_the_hands_of_a_learner(tmp_path, kind):
     """Play, another cell meanwhile, another temperature, Pause, Stop."""
     cells = (f"import tlmlp\nlive = tlmlp.show.LiveMD('Stillinger-Weber', viewer={kind!r})\nlive", "print(6 * 7)")
-    with browser.lab(notebook(tmp_path, *cells)) as url, browser.page() as page:
+    with browser.lab(browser.notebook(tmp_path, *cells)) as url, browser.page() as page:
         browser.open_notebook(page, url("live.ipynb"))
         browser.run_all(page)
         browser.wait_idle(page)
@@ -120,7 +111,7 @@ def test_molecular_dynamics_in_the_hands_of_a_learner(tmp_path, kind):
 def test_the_explorer_in_the_hands_of_a_learner(tmp_path):
     """Sliders and blocks, Train, curves that grow while another cell runs, a control that moves, Stop."""
     cells = ("import tlmlp\nexplorer = tlmlp.show.TransferExplorer(precomputed=[])\nexplorer", "print(6 * 7)")
-    with browser.lab(notebook(tmp_path, *cells)) as url, browser.page(1400, 950) as page:
+    with browser.lab(browser.notebook(tmp_path, *cells)) as url, browser.page(1400, 950) as page:
         browser.open_notebook(page, url("live.ipynb"))
         browser.run_all(page)
         browser.wait_idle(page)
@@ -164,7 +155,7 @@ def test_the_explorer_in_the_hands_of_a_learner(tmp_path):
 def test_a_duel_in_the_hands_of_a_learner(tmp_path):
     """Play, both sides move while another cell runs, Stop takes both back."""
     code = "import tlmlp\nduel = tlmlp.show.Duel('Stillinger-Weber', 'ge-sw-course-transfer-10', rate=800)\nduel"
-    with browser.lab(notebook(tmp_path, code, "print(6 * 7)")) as url, browser.page() as page:
+    with browser.lab(browser.notebook(tmp_path, code, "print(6 * 7)")) as url, browser.page() as page:
         browser.open_notebook(page, url("live.ipynb"))
         browser.run_all(page)
         browser.wait_idle(page)
@@ -200,7 +191,7 @@ def test_a_duel_in_the_hands_of_a_learner(tmp_path):
 
 def test_the_bench_in_the_hands_of_a_learner(tmp_path):
     """Another property, Compute, a picture that grows while another cell runs, Stop, a control that moves."""
-    with browser.lab(notebook(tmp_path, "import tlmlp\ntlmlp.show.PropertyBench()", "print(6 * 7)")) as url, browser.page() as page:
+    with browser.lab(browser.notebook(tmp_path, "import tlmlp\ntlmlp.show.PropertyBench()", "print(6 * 7)")) as url, browser.page() as page:
         browser.open_notebook(page, url("live.ipynb"))
         browser.run_all(page)
         browser.wait_idle(page)
