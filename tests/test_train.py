@@ -3,6 +3,7 @@
 import jax
 import numpy as np
 import pytest
+import safetensors.numpy
 from ase.build import bulk
 from ase.calculators.lj import LennardJones
 from ase.calculators.singlepoint import SinglePointCalculator
@@ -78,6 +79,11 @@ def test_same_seed_same_numbers_and_resume(potential, frames, tmp_path):
     assert finished.step == 40 and same(finished.best, whole.best) and finished.best_step == whole.best_step
     with pytest.raises(ValueError, match="other steps"):
         next(tlmlp.fit(potential, frames, frames[:2], checkpoint=checkpoint, **settings | dict(steps=50)))
+    with safetensors.safe_open(checkpoint, "numpy") as file:
+        fewer, header = {key: file.get_tensor(key) for key in list(file.keys())[1:]}, file.metadata()
+    safetensors.numpy.save_file(fewer, checkpoint, metadata=header)
+    with pytest.raises(ValueError, match="another version"):
+        next(tlmlp.fit(potential, frames, frames[:2], checkpoint=checkpoint, **settings))
     checkpoint.write_bytes(b"")
     with pytest.raises(ValueError, match="not a checkpoint"):
         next(tlmlp.fit(potential, frames, frames[:2], checkpoint=checkpoint, **settings))

@@ -16,7 +16,7 @@ weight w_E (and w_S) therefore grows as η falls, from `weights` to `final_weigh
 
 import json
 import time
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import NamedTuple
 
 import haiku as hk
@@ -27,6 +27,7 @@ import optax
 import safetensors
 import safetensors.numpy
 from ase.stress import voigt_6_to_full_3x3_stress
+from jax.flatten_util import ravel_pytree
 
 from . import datasets, graph as graphs, repulsion
 from .potential import Errors, Potential, energy_forces, write_whole
@@ -83,47 +84,52 @@ def loss(config, weights, params, graph, labels):
 
 
 class State(NamedTuple):
-    """What a step changes; frozen weights are not in it."""
+    """What a step changes; frozen weights are not in it.
 
-    trainable: dict
+    All weights are one vector [P], and so are their moments: hundreds of small arrays cost a fifth of a step to hand over.
+    """
+
+    trainable: jax.Array
     adam: tuple
-    average: dict
+    average: jax.Array
     norm: jax.Array  # running mean of the gradient's norm
     step: jax.Array
 
 
 @lru_cache(maxsize=16)
 def make_step(config, average, clip):
-    """A compiled step(state, frozen, rate, weights, graph, labels) -> (state, (loss, energy MAE, force MAE)).
+    """start(trainable) -> (state, unravel), and a compiled step(unravel, state, frozen, rate, weights, graph, labels) -> (state, (loss, energy MAE, force MAE)).
 
     Cached, so that a second training with the same settings and shapes compiles nothing. Frozen weights are an argument of
-    their own: no gradient is ever computed for them.
+    their own: no gradient is ever computed for them. unravel makes a dict of the state's vectors.
     """
     adam = optax.scale_by_adam()
 
     def objective(trainable, frozen, weights, graph, labels):
         return loss(config, weights, hk.data_structures.merge(trainable, frozen), graph, labels)
 
-    @jax.jit
-    def step(state, frozen, rate, weights, graph, labels):
+    @partial(jax.jit, static_argnums=0)
+    def step(unravel, state, frozen, rate, weights, graph, labels):
         differentiate = jax.value_and_grad(objective, has_aux=True)
-        (value, maes), gradient = differentiate(state.trainable, frozen, weights, graph, labels)
+        (value, maes), gradient = differentiate(unravel(state.trainable), frozen, weights, graph, labels)
+        gradient, _ = ravel_pytree(gradient)
 
         # A gradient much longer than usual is shortened. The usual length depends on the data, the weights of the loss and
         # the stage of the training, so it is measured: a fixed limit would make every structure pull equally hard.
-        norm = optax.tree.norm(gradient)
+        norm = jnp.linalg.norm(gradient)
         allowed = jnp.where(state.step == 0, norm, jnp.minimum(norm, clip * state.norm))
-        gradient = jax.tree.map(lambda g: g * allowed / jnp.maximum(norm, 1e-30), gradient)
+        gradient *= allowed / jnp.maximum(norm, 1e-30)
         usual = jnp.where(state.step == 0, norm, 0.99 * state.norm + 0.01 * allowed)
 
         update, moments = adam.update(gradient, state.adam)
-        trainable = jax.tree.map(lambda w, u: w - rate * u, state.trainable, update)
+        trainable = state.trainable - rate * update
         keep = jnp.minimum(average, (1 + state.step) / (10 + state.step))  # a short memory at first
-        averaged = jax.tree.map(lambda a, w: keep * a + (1 - keep) * w, state.average, trainable)
+        averaged = keep * state.average + (1 - keep) * trainable
         return State(trainable, moments, averaged, usual, state.step + 1), (value, *maes)
 
     def start(trainable):
-        return State(trainable, adam.init(trainable), trainable, jnp.zeros(()), jnp.zeros((), jnp.int32))
+        vector, unravel = ravel_pytree(trainable)
+        return State(vector, adam.init(vector), vector, jnp.zeros(()), jnp.zeros((), jnp.int32)), unravel
 
     return start, step
 
@@ -193,15 +199,16 @@ def fit(
         trained=tuple(e for e in potential.elements if e in seen | set(potential.trained)),
         core=repulsion.core_of(train, potential.config.cutoff),
     )
-    resumed = _load_checkpoint(checkpoint, settings, start(start_params), potential) if checkpoint else None
+    state, unravel = start(start_params)
+    resumed = _load_checkpoint(checkpoint, settings, state, potential) if checkpoint else None
     if resumed:
         state, potential, best, best_step, best_rmse = resumed
     else:
         potential = shift_reference(potential, train, shapes)
-        state, best, best_step, best_rmse = start(start_params), potential, 0, np.inf
+        best, best_step, best_rmse = potential, 0, np.inf
 
     def averaged(state):
-        params = hk.data_structures.merge(jax.tree.map(np.asarray, state.average), frozen)
+        params = hk.data_structures.merge(jax.tree.map(np.asarray, unravel(state.average)), frozen)
         now = potential.replace(params=hk.data_structures.to_mutable_dict(params))
         return now if final_weights.energy else shift_reference(now, train, shapes)
 
@@ -216,7 +223,7 @@ def fit(
         example = examples[_order(seed, step, len(examples))]
         rate = schedule(step, steps, learning_rate)
         mixed = Weights(*(f + (w - f) * rate / learning_rate for w, f in zip(weights, final_weights)))
-        state, metric = step_function(state, frozen, rate, mixed, *example)
+        state, metric = step_function(unravel, state, frozen, rate, mixed, *example)
         metrics.append(metric)
         done, last = step + 1, step + 1 == steps
         if done % report_every and done % validate_every and not last:
@@ -322,6 +329,8 @@ def _load_checkpoint(path, settings, state, potential):
     if other:
         raise ValueError(f"{path} belongs to a training with other {', '.join(other)}; name another file or delete it")
     template, structure = jax.tree.flatten((state, potential.params))
+    if len(leaves) != len(template):
+        raise ValueError(f"{path} was written by another version of tlmlp; name another file or delete it")
     leaves = [jnp.asarray(x.reshape(np.shape(t)), np.asarray(t).dtype) for x, t in zip(leaves, template, strict=True)]
     state, best_params = jax.tree.unflatten(structure, leaves)
     potential = potential.replace(reference=tuple(header["reference"]))
