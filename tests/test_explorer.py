@@ -374,6 +374,8 @@ def test_each_side_at_its_own_best_is_chosen_by_validation_alone():
     slow = [r | dict(valid_force_rmse=10.0, force_mae=80.0) for r in rows(1, learning_rate=1e-3)]
     fast = [r | dict(valid_force_rmse=11.0, force_mae=20.0) for r in rows(1, learning_rate=3e-3)]
     assert [r["force_mae"] for r in curves._own_best(fast + slow)] == [80.0] * 3
+    alone = [r | dict(valid_force_rmse=1.0) for r in rows(1, learning_rate=3e-3, n=50)]  # compares with nothing
+    assert [r["force_mae"] for r in curves._own_best(alone + fast + slow)] == [80.0] * 3
 
 
 def test_likeness_measures_lengths_in_lattice_constants():

@@ -107,8 +107,8 @@ SIZES = (5, 10, 20, 50, 100, 0)
 def learning_curves(rows, size=None):
     """Force errors on held-out germanium against the number of training structures, one panel a source.
 
-    rows: of tlmlp.sweep.rows("learning-curve"), or of "own-best", where each training counts with the learning rate that was
-    best on its own validation structures. The dashed line is transfer with ten structures, on to where scratch meets it.
+    rows: of tlmlp.sweep.rows("learning-curve"), or of "own-best", of which those with the learning rate and steps count that
+    were best on validation structures. The dashed line is transfer with ten structures, on to where scratch meets it.
     """
     if not rows:
         return nothing()
@@ -134,7 +134,7 @@ def learning_curves(rows, size=None):
 def training_curves(rows, size=None):
     """Force errors on held-out germanium against the training step, one panel a source and number of structures, one line a seed.
 
-    rows: of tlmlp.sweep.rows("own-best"), of which those with the most steps are drawn, each with the learning rate that was best on its
+    rows: of tlmlp.sweep.rows("own-best"), of which those with the most steps are drawn, with the learning rate that was best on
     validation structures. They also chose the step of the marker; a line ends where nothing better came for long. The dashed line
     is transfer with ten structures, as in `learning_curves`.
     """
@@ -307,14 +307,21 @@ def published_table(element="Ge"):
 
 
 def _own_best(rows):
-    """Of trainings that differ in their learning rate alone, the one with the smallest error on its validation structures."""
-    best = {}
-    for row in rows:
-        same = (row["source"], row["method"], row["n"], row["seed"], tuple(row["frozen"]))
-        rival = best.get(same)
-        if rival is None or (row.get("valid_force_rmse") or 0) < (rival.get("valid_force_rmse") or 0):
-            best[same] = row
-    return list(best.values())
+    """Of trainings that differ in learning rate or steps, those with what has the smallest errors on validation structures.
+
+    It is chosen once for a method: by the mean logarithm of the error over all sources, sizes and seeds that have tried every
+    choice. So no point of a curve has had more choices than another.
+    """
+    chosen = []
+    for same in dict.fromkeys((r["method"], tuple(r["frozen"])) for r in rows):
+        choices = {}
+        for row in rows:
+            if (row["method"], tuple(row["frozen"])) == same:
+                choices.setdefault((row["learning_rate"], row["steps"]), {})[row["source"], row["n"], row["seed"]] = row
+        tried = set.intersection(*map(set, choices.values()))
+        error = lambda own: np.mean([np.log(own[k].get("valid_force_rmse") or 1) for k in tried]) if tried else -len(own)
+        chosen += (min(choices.values(), key=error) if len(choices) > 1 else choices.popitem()[1]).values()
+    return chosen
 
 
 def _panels(rows, size):
@@ -338,6 +345,7 @@ def _finish(ax, rows, source):
     ax.set_ylim(low, high)
     _plain_ticks(ax, low, high)
     steps = sorted({r["steps"] for r in rows})
-    ax.set_title(f"{source}: precomputed, {' or '.join(map(str, steps))} steps", fontsize=10)
+    stopped = "up to " * any(r["validation"] for r in rows)
+    ax.set_title(f"{source}: precomputed, {stopped}{' or '.join(map(str, steps))} steps", fontsize=10)
     ax.set_ylabel(AXIS)
     ax.legend(frameon=False, fontsize=9)
