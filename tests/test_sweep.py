@@ -308,6 +308,8 @@ def test_ten_structures_with_transfer_and_fifty_without():
     assert f"with all it comes to {both(best, 'scratch', 0)}." in text
     assert f"with all structures {mean(best, 'dft', 'reduced', 0):.0f} against {mean(best, 'dft', 'copied', 0):.0f}" in text
     assert all(mean(best, "stillinger-weber", "copied", n) < mean(best, "stillinger-weber", "reduced", n) for n in SIZES[1:])
+    stopped = max((r for r in best if (r["source"], r["method"], r["n"]) == ("stillinger-weber", "scratch", 20)), key=lambda r: r["force_mae"])
+    assert f"at step {stopped['best_step']} with {stopped['force_mae']:.0f}; to its end" in text and stopped["curve"][-1][0] < 12800
     for source, first in (("dft", "DFT: scratch"), ("stillinger-weber", "Stillinger-Weber: scratch")):
         for method, words in (("scratch", first), ("copied", "transfer"), ("reduced", "transfer, reduced units")):
             cells = ["{:.0f} ± {:.0f}".format(*sweep.mean_and_spread(of(best, source, method, n))) for n in SIZES]
