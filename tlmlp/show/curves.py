@@ -312,15 +312,15 @@ def _own_best(rows):
     It is chosen once for a method: by the mean logarithm of the error over all sources, sizes and seeds that have tried every
     choice. So no point of a curve has had more choices than another.
     """
+    methods = {}
+    for row in rows:
+        choices = methods.setdefault((row["method"], tuple(row["frozen"])), {})
+        choices.setdefault((row["learning_rate"], row["steps"]), {})[row["source"], row["n"], row["seed"]] = row
     chosen = []
-    for same in dict.fromkeys((r["method"], tuple(r["frozen"])) for r in rows):
-        choices = {}
-        for row in rows:
-            if (row["method"], tuple(row["frozen"])) == same:
-                choices.setdefault((row["learning_rate"], row["steps"]), {})[row["source"], row["n"], row["seed"]] = row
+    for choices in methods.values():
         tried = set.intersection(*map(set, choices.values()))
         error = lambda own: np.mean([np.log(own[k].get("valid_force_rmse") or 1) for k in tried]) if tried else -len(own)
-        chosen += (min(choices.values(), key=error) if len(choices) > 1 else choices.popitem()[1]).values()
+        chosen += min(choices.values(), key=error).values()
     return chosen
 
 
