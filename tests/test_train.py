@@ -80,10 +80,12 @@ def test_same_seed_same_numbers_and_resume(potential, frames, tmp_path):
     with pytest.raises(ValueError, match="other steps"):
         next(tlmlp.fit(potential, frames, frames[:2], checkpoint=checkpoint, **settings | dict(steps=50)))
     with safetensors.safe_open(checkpoint, "numpy") as file:
-        fewer, header = {key: file.get_tensor(key) for key in list(file.keys())[1:]}, file.metadata()
-    safetensors.numpy.save_file(fewer, checkpoint, metadata=header)
-    with pytest.raises(ValueError, match="another version"):
-        next(tlmlp.fit(potential, frames, frames[:2], checkpoint=checkpoint, **settings))
+        tensors, header = {key: file.get_tensor(key) for key in file.keys()}, file.metadata()
+    fewer, older = dict(list(tensors.items())[1:]), {"checkpoint": header["checkpoint"].replace("best_mae", "best_rmse")}
+    for kept, words in ((fewer, header), (tensors, older)):
+        safetensors.numpy.save_file(kept, checkpoint, metadata=words)
+        with pytest.raises(ValueError, match="another version"):
+            next(tlmlp.fit(potential, frames, frames[:2], checkpoint=checkpoint, **settings))
     checkpoint.write_bytes(b"")
     with pytest.raises(ValueError, match="not a checkpoint"):
         next(tlmlp.fit(potential, frames, frames[:2], checkpoint=checkpoint, **settings))

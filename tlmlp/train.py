@@ -63,7 +63,7 @@ class Progress(NamedTuple):
     force_mae: float  # meV/Å, training, likewise
     valid: Errors | None  # of the averaged weights, where validation ran at this step
     potential: Potential  # averaged weights, now
-    best: Potential  # the averaged weights with the smallest validation force RMSE so far; `potential` without validation
+    best: Potential  # the averaged weights with the smallest validation force MAE so far; `potential` without validation
     best_step: int
 
 
@@ -202,10 +202,10 @@ def fit(
     state, unravel = start(start_params)
     resumed = _load_checkpoint(checkpoint, settings, state, potential) if checkpoint else None
     if resumed:
-        state, potential, best, best_step, best_rmse = resumed
+        state, potential, best, best_step, best_mae = resumed
     else:
         potential = shift_reference(potential, train, shapes)
-        best, best_step, best_rmse = potential, 0, np.inf
+        best, best_step, best_mae = potential, 0, np.inf
 
     def averaged(state):
         params = hk.data_structures.merge(jax.tree.map(np.asarray, unravel(state.average)), frozen)
@@ -237,12 +237,12 @@ def fit(
         metrics, now, errors = [], averaged(state), None
         if valid and (done % validate_every == 0 or last):
             errors = now.evaluate(valid, shapes)
-            if errors.force_rmse < best_rmse:
-                best, best_step, best_rmse = now, done, errors.force_rmse
+            if errors.force_mae < best_mae:
+                best, best_step, best_mae = now, done, errors.force_mae
         if not valid:
             best, best_step = now, done
         if checkpoint and (done % validate_every == 0 or last):
-            _save_checkpoint(checkpoint, settings, state, potential, best, best_step, best_rmse)
+            _save_checkpoint(checkpoint, settings, state, potential, best, best_step, best_mae)
         seconds = time.perf_counter() - clock
         yield Progress(
             done, steps, seconds, rate, value, energy_mae * 1e3, force_mae * 1e3, errors, now, best, best_step
@@ -304,18 +304,18 @@ def _order(seed, step, n):
     return _epoch(seed, step // n, n)[step % n]
 
 
-def _save_checkpoint(path, settings, state, potential, best, best_step, best_rmse):
+def _save_checkpoint(path, settings, state, potential, best, best_step, best_mae):
     leaves = [np.asarray(x) for x in jax.tree.leaves((state, best.params))]
     header = dict(
         settings=settings, reference=potential.reference, best_reference=best.reference, best_step=best_step,
-        best_rmse=float(best_rmse),
+        best_mae=float(best_mae),
     )  # fmt: skip
     tensors = {f"{i:05d}": np.atleast_1d(leaf) for i, leaf in enumerate(leaves)}
     write_whole(path, safetensors.numpy.save(tensors, metadata={"checkpoint": json.dumps(header)}))
 
 
 def _load_checkpoint(path, settings, state, potential):
-    """(state, potential, best, best_step, best_rmse) from a checkpoint of the same run; None where there is no file yet."""
+    """(state, potential, best, best_step, best_mae) from a checkpoint of the same run; None where there is no file yet."""
     try:
         with safetensors.safe_open(path, "numpy") as file:
             header = json.loads(file.metadata()["checkpoint"])
@@ -329,7 +329,7 @@ def _load_checkpoint(path, settings, state, potential):
     if other:
         raise ValueError(f"{path} belongs to a training with other {', '.join(other)}; name another file or delete it")
     template, structure = jax.tree.flatten((state, potential.params))
-    if len(leaves) != len(template):
+    if len(leaves) != len(template) or "best_mae" not in header:
         raise ValueError(f"{path} was written by another version of tlmlp; name another file or delete it")
     leaves = [jnp.asarray(x.reshape(np.shape(t)), np.asarray(t).dtype) for x, t in zip(leaves, template, strict=True)]
     state, best_params = jax.tree.unflatten(structure, leaves)
@@ -337,4 +337,4 @@ def _load_checkpoint(path, settings, state, potential):
     best = potential.replace(
         params=jax.tree.map(np.asarray, best_params), reference=tuple(header["best_reference"])
     )
-    return state, potential, best, header["best_step"], header["best_rmse"]
+    return state, potential, best, header["best_step"], header["best_mae"]
