@@ -319,19 +319,25 @@ def test_curves_of_a_sweep_are_means_with_units():
     assert "meV/Å" in left.get_ylabel() and "structures" in left.get_xlabel() and "precomputed" in left.get_title()
     assert texts(left) == ["transfer, 3 seeds", "transfer, reduced units, 3 seeds", "scratch, 3 seeds"]
     assert "Stillinger-Weber" in right.get_title()
-    line = next(text for text in show.error_table(every).splitlines() if text.startswith("scratch"))
-    assert line.split() == ["scratch", "–", "91", "±", "1", "–", "91", "±", "1", "–", "–"]
+    title, *lines = show.error_table(every).splitlines()
+    line = next(text for text in lines if text.startswith("scratch"))
+    assert title == "force MAE, meV/Å" and line.split() == ["scratch", "–", "91", "±", "1", "–", "91", "±", "1", "–", "–"]
 
     frozen = rows(frozen=GROUPS[:2])
     ax, *_ = show.freezing(rows() + frozen).axes
     assert [t.get_text() for t in ax.get_xticklabels()] == ["nothing", "+ embedding", "+ interaction 1"]
+    energies = show.error_table([r | dict(energy_rmse=1.25 + r["seed"]) for r in every], "energy_rmse").splitlines()
+    assert energies[0] == "energy RMSE, meV/atom" and energies[2].split()[2:5] == ["2.2", "±", "1.0"]
+    with pytest.raises(ValueError, match="key must be one of force_mae, force_rmse, energy_rmse, not 'mae'"):
+        show.error_table(every, "mae")
+    assert "no precomputed runs" in show.error_table([])
     for empty in (show.learning_curves([]), show.freezing([]), show.temperatures([])):
         assert "no precomputed runs" in empty.texts[0].get_text()
 
 
-def test_training_curves_are_the_longest_with_the_best_rate():
+def test_training_curves_have_the_best_rate_and_a_marker_where_validation_was_best():
     marked = lambda few, **changes: [r | dict(best_step=r["steps"] // 2, valid_force_rmse=float(few)) for r in rows(validation=0.2, **changes)]
-    every = marked(1, steps=1600) + marked(2, steps=6400) + marked(3, steps=6400, learning_rate=1e-3) + marked(4, n=50, steps=6400)
+    every = marked(2, steps=6400) + marked(3, steps=6400, learning_rate=1e-3) + marked(4, n=50, steps=6400)
     small, large = show.training_curves(every).axes
     assert "10 structures" in small.get_title() and "50 structures" in large.get_title() and "step" in large.get_xlabel()
     *lines, dashed = small.lines

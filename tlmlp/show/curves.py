@@ -134,21 +134,20 @@ def learning_curves(rows, size=None):
 def training_curves(rows, size=None):
     """Force errors on held-out germanium against the training step, one panel a source and number of structures, one line a seed.
 
-    rows: of tlmlp.sweep.rows("own-best"), of which those with the most steps are drawn, with the learning rate that was best on
-    validation structures. They also chose the step of the marker; a line ends where nothing better came for long. The dashed line
-    is transfer with ten structures, as in `learning_curves`.
+    rows: of tlmlp.sweep.rows("own-best"), of which those with the learning rate and steps are drawn that were best on validation
+    structures. They also chose the step of the marker. The dashed line is transfer with ten structures, as in `learning_curves`.
     """
     if not rows:
         return nothing()
+    rows = _own_best(rows)
     longest = max(r["steps"] for r in rows)
-    best, rows = _own_best(rows), _own_best([r for r in rows if r["steps"] == longest])
     sizes = [n for n in SIZES if any(r["n"] == n for r in rows)]
     sources = [s for s in SOURCES if any(r["source"] == s for r in rows)]
     figure = Picture(*(size or (4.9 * len(sources), 2.9 * len(sizes) + 0.4)))
     axes = figure.subplots(len(sizes), len(sources), squeeze=False, sharex=True)
     for source, column in zip(sources, axes.T):
         own = [r for r in rows if r["source"] == source]
-        level = [r["force_mae"] for r in best if (r["source"], r["method"], r["n"]) == (source, "copied", 10)]
+        level = [r["force_mae"] for r in own if (r["method"], r["n"]) == ("copied", 10)]
         values = [p[1] for r in own for p in r["curve"] if p[0]]
         low, high = 0.85 * min(values + level), 1.15 * max(values)
         for n, ax in zip(sizes, column):
@@ -264,20 +263,31 @@ def cutoff_table(rows):
     return "\n".join(lines[:-1]) or NOTHING
 
 
+ERRORS = dict(force_mae="force MAE, meV/Å", force_rmse="force RMSE, meV/Å", energy_rmse="energy RMSE, meV/atom")
+
+
 def error_table(rows, key="force_mae"):
-    """The numbers of `learning_curves` as text: mean ± standard deviation over seeds, in meV/Å."""
-    rows, lines = _own_best(rows), []
+    """The numbers of `learning_curves` as text: mean ± standard deviation over seeds.
+
+    key: "force_mae" (meV/Å), "force_rmse" (meV/Å) or "energy_rmse" (meV/atom), of held-out structures; ValueError for another.
+    """
+    if key not in ERRORS:
+        raise ValueError(f"key must be one of {', '.join(ERRORS)}, not {key!r}")
+    if not rows:
+        return NOTHING
+    rows, lines, digits = _own_best(rows), [ERRORS[key]], 1 if key == "energy_rmse" else 0
     for source in (s for s in SOURCES if any(r["source"] == s for r in rows)):
         lines.append(f"{SOURCES[source].words:24}" + "".join(f"{n or 'all':>12}" for n in SIZES))
         for method, group in _methods([r for r in rows if r["source"] == source]):
             cells = []
             for n in SIZES:
                 values = [r[key] for r in group if r["n"] == n]
-                means, spreads, _ = _statistics([[r for r in group if r["n"] == n]], key) if values else ([0], [0], 0)
-                cells.append(f"{means[0]:.0f} ± {spreads[0]:.0f}" if len(values) > 1 else f"{values[0]:.0f}" if values else "–")
+                cells.append(f"{np.mean(values):.{digits}f}" if values else "–")
+                if len(values) > 1:
+                    cells[-1] += f" ± {np.std(values, ddof=1):.{digits}f}"
             lines.append(f"{STYLE[method][2]:24}" + "".join(f"{cell:>12}" for cell in cells))
         lines.append("")
-    return "\n".join(lines[:-1]) or NOTHING
+    return "\n".join(lines[:-1])
 
 
 # Energy RMSE (meV/atom) and force RMSE (meV/Å) on mlearn's test sets. M3GNet, NNP, MTP: C. Chen, S. P. Ong, Nat. Comput. Sci. 2,
@@ -330,9 +340,9 @@ def _panels(rows, size):
     return sources, figure, figure.subplots(1, len(sources), squeeze=False)[0]
 
 
-def _statistics(groups, key="force_mae"):
+def _statistics(groups):
     """(means, standard deviations, the most seeds of a point) of groups of rows."""
-    values = [[r[key] for r in group] for group in groups]
+    values = [[r["force_mae"] for r in group] for group in groups]
     spreads = [float(np.std(v, ddof=1)) if len(v) > 1 else 0.0 for v in values]
     return [float(np.mean(v)) for v in values], spreads, max(map(len, values))
 
