@@ -16,7 +16,7 @@ from tlmlp import Potential, datasets, elements, sources, sweep, transfer
 
 cloudpickle.register_pickle_by_value(sys.modules[__name__])  # workers cannot import a test
 
-TABLES = ("learning-curve", "own-best", "frozen", "temperature", "cutoff", "softening")
+TABLES = ("learning-curve", "own-best", "frozen", "frozen-best", "temperature", "cutoff", "softening")
 
 
 def runs(n):
@@ -87,7 +87,7 @@ def test_runs_that_fail_are_named_after_the_others_are_done(tmp_path):
 @pytest.mark.parametrize("name", TABLES)
 def test_tables_ask_for_each_run_once(name):
     table = sweep.table(name)
-    assert len({sweep.key(run) for run in table}) == len(table) >= 36
+    assert len({sweep.key(run) for run in table}) == len(table) >= 30
     assert {run["source"] for run in table} == set(sources.COURSE)
 
 
@@ -271,13 +271,12 @@ def test_the_notebook_says_what_the_rows_of_frozen_show():
 
 
 def test_the_learning_rates_of_own_best_are_those_that_validate_best():
-    """With 10 and 50 structures, for 3200 steps as for 12 800; and a still higher one is worse, so notebook 02 says."""
+    """And a still higher one is worse, so notebook 02 says."""
     from tlmlp.show.curves import _own_best
 
     rows = sweep.rows("own-best")
     low = [r for r in rows if r["learning_rate"] < 1e-2]
-    for every in (low, [r for r in low if r["steps"] == 3200]):
-        assert {(r["method"], r["learning_rate"], r["steps"]) for r in _own_best(every)} == {(m, rate, every[-1]["steps"]) for m, rate in sweep.RATES.items()}
+    assert {(r["method"], r["learning_rate"]) for r in _own_best(low)} == set(sweep.RATES.items())
     assert _own_best(rows) == _own_best(low)
     text = (ROOT / "notebooks" / "02_germanium_transfer.ipynb").read_text(encoding="utf-8")
     high = ["{:.0f} ± {:.0f}".format(*sweep.mean_and_spread([r["force_mae"] for r in rows if (r["source"], r["learning_rate"]) == (s, 1e-2)])) for s in sources.COURSE]
@@ -285,43 +284,57 @@ def test_the_learning_rates_of_own_best_are_those_that_validate_best():
 
 
 def test_ten_structures_with_transfer_and_fifty_without():
-    """The paper's headline: clear at equal steps and up to 3200, a draw or little more where scratch has 12 800; with twenty it holds."""
+    """The paper's headline: clear at equal steps; each side at its own best, clear on Stillinger-Weber and a draw on DFT, where it takes twenty."""
     from tlmlp.show.curves import SIZES, _own_best
 
-    of = lambda rows, source, method, n: [r["force_mae"] for r in rows if (r["source"], r["method"], r["n"]) == (source, method, n)]
-    mean = lambda *which: np.mean(of(*which))
+    of = lambda rows, source, method, n: [r for r in rows if (r["source"], r["method"], r["n"]) == (source, method, n)]
+    values = lambda *which, key="force_mae": np.array([r[key] for r in of(*which)])
+    mean = lambda *which: values(*which).mean()
+    words = lambda *which, key="force_mae", digits=0: "{:.{d}f} ± {:.{d}f}".format(*sweep.mean_and_spread(values(*which, key=key)), d=digits)
     equal, best = sweep.rows("learning-curve"), _own_best(sweep.rows("own-best"))
-    short = _own_best([r for r in sweep.rows("own-best") if r["steps"] == 3200])
     text = (ROOT / "notebooks" / "02_germanium_transfer.ipynb").read_text(encoding="utf-8")
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     for source in sources.COURSE:
         assert max(mean(equal, source, m, 10) for m in ("copied", "reduced")) < 0.7 * mean(equal, source, "scratch", 50)
-        assert mean(short, source, "copied", 10) < 0.75 * mean(short, source, "scratch", 50)
-        assert mean(best, source, "copied", 10) < 0.8 * mean(best, source, "scratch", 10)
-        assert mean(best, source, "copied", 10) < 1.05 * mean(best, source, "scratch", 50)
-        assert mean(best, source, "copied", 20) < 0.96 * min(mean(best, source, "scratch", n) for n in SIZES)
-        long = [r for r in best if (r["source"], r["method"], r["n"]) == (source, "scratch", 50)]
-        assert {r["best_step"] for r in long} == {12800}  # "its best step is the last one"
+        assert mean(best, source, "copied", 10) < 0.9 * mean(best, source, "scratch", 10)
+        assert mean(best, source, "copied", 20) < 0.97 * min(mean(best, source, "scratch", n) for n in SIZES)
+        still = [r["curve"][-1][1] < 1.002 * min(p[1] for p in r["curve"]) for r in of(best, source, "scratch", 50)]
+        assert np.mean(still) > 0.7  # "nearly all its lines still fall"
+    ten, fifty = values(best, "dft", "copied", 10), values(best, "dft", "scratch", 50)
+    assert abs(ten.mean() - fifty.mean()) < 2 * np.hypot(ten.std(ddof=1), fifty.std(ddof=1)) / min(len(ten), len(fifty)) ** 0.5  # "a draw"
+    assert mean(best, "stillinger-weber", "copied", 10) < 0.9 * min(mean(best, "stillinger-weber", "scratch", n) for n in SIZES)
+
     untrained = {(s, m): f"{np.mean([r['untrained'][0] for r in equal if (r['source'], r['method']) == (s, m)]):.0f}" for s in sources.COURSE for m in ("copied", "reduced")}
     assert "bring {} meV/Å down to {} ".format(*(untrained["dft", m] for m in ("copied", "reduced"))) in text
     assert "bring {} only to {} ".format(*(untrained["stillinger-weber", m] for m in ("copied", "reduced"))) in text
     assert float(untrained["dft", "reduced"]) < mean(equal, "dft", "scratch", 0)
+
     both = lambda rows, method, n: " and ".join(f"{mean(rows, source, method, n):.0f}" for source in sources.COURSE)
-    assert f"is still at {both(short, 'scratch', 50)}, after 12 800 at {both(best, 'scratch', 50)}" in text and f"steps it is at {both(short, 'scratch', 50)}," in readme
-    assert f"with the same ten at {both(best, 'copied', 10)}." in text and f"beat all without**: {both(best, 'copied', 20)}." in text
-    assert f"with all it comes to {both(best, 'scratch', 0)}." in text
-    assert f"with all structures {mean(best, 'dft', 'reduced', 0):.0f} against {mean(best, 'dft', 'copied', 0):.0f}" in text
-    assert all(mean(best, "stillinger-weber", "copied", n) < mean(best, "stillinger-weber", "reduced", n) for n in SIZES[1:])
-    stopped = max((r for r in best if (r["source"], r["method"], r["n"]) == ("stillinger-weber", "scratch", 20)), key=lambda r: r["force_mae"])
-    assert f"at step {stopped['best_step']} with {stopped['force_mae']:.0f}; to its end" in text and stopped["curve"][-1][0] < 12800
+    against = lambda a, b: f"{mean(best, *a):.0f} against {mean(best, *b):.0f}"
+    assert f"with the same ten to {both(best, 'copied', 10)}." in text and f"with all it comes to {both(best, 'scratch', 0)}." in text
+    assert f"it is at {both(equal, 'scratch', 50)}, with 12 800 at {both(best, 'scratch', 50)}," in text
+    level = against(("stillinger-weber", "copied", 10), ("stillinger-weber", "scratch", 0))
+    assert f"even all without, {level}; on DFT it is a draw, {words(best, 'dft', 'copied', 10)} against {words(best, 'dft', 'scratch', 50)}, but" in text and level in readme
+    assert f"beat all without**: {against(('dft', 'copied', 20), ('dft', 'scratch', 0))}." in text
+    assert f"with all structures {against(('dft', 'reduced', 0), ('dft', 'copied', 0))}." in text
+    assert f"from ten structures {words(best, 'dft', 'reduced', 10)}, less" in text and mean(best, "dft", "reduced", 10) < mean(best, "dft", "scratch", 50) - 3
+    assert all(mean(best, "stillinger-weber", "copied", n) < mean(best, "stillinger-weber", "reduced", n) + 0.5 for n in SIZES[1:])
+    energies = lambda source, method, n: words(best, source, method, n, key="energy_rmse", digits=1)
+    assert f"with transfer {energies('stillinger-weber', 'copied', 10)} meV/atom, fifty without {energies('stillinger-weber', 'scratch', 50)}." in text
+    assert f"{energies('dft', 'copied', 10)} against {energies('dft', 'scratch', 50)}: their weight" in text
+
+    overfitted = [r["curve"][-1][1] for r in of(best, "dft", "copied", 10)]
+    early, late = (max(of(best, "dft", "copied", n), key=lambda r: r["force_mae"]) for n in (10, 5))
+    assert f"and {min(overfitted):.0f} to {max(overfitted):.0f} at the end" in text and late["best_step"] == late["steps"]
+    assert f"at step {early['best_step']}, with {early['force_mae']:.0f};" in text and f"run to its end, {late['force_mae']:.0f}." in text
+    assert f"at step {early['best_step']} with {early['force_mae']:.0f}, and let one from five overfit to {late['force_mae']:.0f}." in readme
+
     for source, first in (("dft", "DFT: scratch"), ("stillinger-weber", "Stillinger-Weber: scratch")):
-        for method, words in (("scratch", first), ("copied", "transfer"), ("reduced", "transfer, reduced units")):
-            cells = ["{:.0f} ± {:.0f}".format(*sweep.mean_and_spread(of(best, source, method, n))) for n in SIZES]
-            assert f"| {words} | {' | '.join(cells)} |" in readme
+        for method, start in (("scratch", first), ("copied", "transfer"), ("reduced", "transfer, reduced units")):
+            assert f"| {start} | {' | '.join(words(best, source, method, n) for n in SIZES)} |" in readme
     counts = {len(of(best, source, m, n)) for source in sources.COURSE for m in sweep.METHODS for n in SIZES}
-    words = {3: "three", 4: "four", 5: "five"}[min(counts)]
-    assert f"validation structures; {'at least ' * (len(counts) > 1)}{words} seeds)" in readme
-    assert mean(best, "stillinger-weber", "copied", 10) < mean(best, "stillinger-weber", "scratch", 50) - 3  # "26 against 31"
+    number = {3: "three", 4: "four", 5: "five"}[min(counts)]
+    assert f"structures chose; {'at least ' * (len(counts) > 1)}{number} seeds)" in readme
 
 
 def test_reduced_units_help_by_themselves_and_not_by_the_larger_cutoff():

@@ -71,7 +71,7 @@ def list_():
 
 @app.command()
 def sweep(
-    table: Annotated[str, typer.Argument(help="learning-curve, own-best, frozen, temperature, cutoff, properties, softening, stability or melting")],
+    table: Annotated[str, typer.Argument(help="learning-curve, own-best, frozen, frozen-best, temperature, cutoff, properties, softening, stability or melting")],
     out: Annotated[Optional[Path], typer.Option(help="file of rows to write [default: TABLE.jsonl here]")] = None,
     workers: Annotated[int, typer.Option(help="processes of one thread each")] = 2,
     scheduler: Annotated[Optional[str], typer.Option(help="address of a dask scheduler instead of processes here")] = None,

@@ -33,8 +33,8 @@ SILICON = {name: source.silicon for name, source in SOURCES.items()}  # where a 
 SIZES = (5, 10, 20, 50, 100, 0)  # training structures; 0: all
 METHODS = ("scratch", "copied", "reduced")  # random weights; silicon's; silicon's in germanium's units
 RATES = dict(scratch=3e-3, copied=1e-3, reduced=1e-3)  # of 1e-3 and 3e-3 the better by validation errors of "own-best"
+LONG = dict(steps=12800, validation=0.2)  # each side at its own best
 POINTS = 16  # of a curve of test errors
-PATIENCE = 0.4  # of all steps: a run that validates ends when that many have brought nothing better
 FIT = dict(weights=Weights(energy=2.0, stress=0.01), final_weights=Weights(energy=50.0, stress=0.1), average=0.99)
 MELTING = dict(cell=(2, 2, 4), between=(0.7, 1.3), accuracy=0.02)  # cubes of one half; of the reference's melting temperature
 RUN = dict(
@@ -60,9 +60,9 @@ def table(name):
     """The runs of a table, most telling first, so that a sweep cut short has seen a bit of everything.
 
     learning-curve: every size, method and source, five seeds, equal steps. own-best: the same with early stopping
-    on validation structures, up to sixteen times the steps, and the learning rate that three seeds with 10 and 50 structures
-    chose of two (RATES). frozen: depths of freezing at 10 and 50 structures. temperature: trained on crystals alone and on
-    liquids alone. cutoff: the gain of a change of units taken apart from that of the larger cutoff. properties: what
+    on validation structures, sixteen times the steps, and the learning rate that three seeds with 10 and 50 structures
+    chose of two (RATES). frozen: depths of freezing at 10 and 50 structures. frozen-best: the same at 10, trained as in
+    own-best. temperature: trained on crystals alone and on liquids alone. cutoff: the gain of a change of units taken apart from that of the larger cutoff. properties: what
     potentials trained on 10, 50 and all structures say of crystal and liquid, with silicon's untrained and the reference
     itself; and silicon's own. softening: 10 crystals, or 9 and one structure of the highest energy. stability: for how long
     they hold in molecular dynamics, trained on 10 and 50 structures, or on 10 crystals alone, and the reference itself.
@@ -76,17 +76,15 @@ def table(name):
                 out += [run(source=s, method=m, n=n, seed=seed) for s in sources for m in METHODS]
     elif name == "own-best":
         own = [
-            run(source=s, method=m, n=n, seed=seed, learning_rate=RATES[m], steps=12800, validation=0.2)
+            run(source=s, method=m, n=n, seed=seed, learning_rate=RATES[m], **LONG)
             for seed in range(5) for n in (50, 10, 20, 0, 100, 5) for s in sources for m in METHODS
         ]  # fmt: skip
         tried = [
-            run(source=s, method=m, n=n, seed=seed, learning_rate=rate, steps=steps, validation=0.2)
-            for steps in (3200, 12800) for n in (10, 50) for seed in range(3) for s in sources for m in METHODS for rate in (1e-3, 3e-3)
+            run(source=s, method=m, n=n, seed=seed, learning_rate=rate, **LONG)
+            for n in (50, 10) for seed in range(3) for s in sources for m in METHODS for rate in (1e-3, 3e-3)
         ]  # fmt: skip
         # scratch likes the higher rate, so a still higher one is tried
-        tried += [
-            run(source=s, n=50, seed=seed, learning_rate=1e-2, steps=12800, validation=0.2) for seed in range(3) for s in sources
-        ]  # fmt: skip
+        tried += [run(source=s, n=50, seed=seed, learning_rate=1e-2, **LONG) for seed in range(3) for s in sources]
         out = own + [r for r in tried if r not in own]
     elif name == "frozen":
         names = transfer.groups(Potential.load("si-sw-course"))
@@ -96,6 +94,13 @@ def table(name):
                     run(source=s, method="copied", n=n, seed=seed, frozen=names[:depth])
                     for s in sources for depth in range(1, len(names))
                 ]  # fmt: skip
+    elif name == "frozen-best":
+        names = transfer.groups(Potential.load("si-sw-course"))
+        for depth in (2, 5, 3, 1, 4):
+            out += [
+                run(source=s, method="copied", n=10, seed=seed, frozen=names[:depth], learning_rate=RATES["copied"], **LONG)
+                for seed in range(3) for s in sources
+            ]  # fmt: skip
     elif name == "temperature":
         for seed in range(3):
             for phase in ("crystal", "liquid"):  # there are 49 liquids of DFT
@@ -126,7 +131,7 @@ def table(name):
         out += [run(source="stillinger-weber", element="Si", method="copied", n=0, steps=0)]
         out += [run(source="stillinger-weber", method=m, n=n) for n in (50, 10) for m in METHODS]
     else:
-        names = "learning-curve, own-best, frozen, temperature, cutoff, properties, softening, stability and melting"
+        names = "learning-curve, own-best, frozen, frozen-best, temperature, cutoff, properties, softening, stability and melting"
         raise ValueError(f"no table {name!r}; there are {names}")
     return out
 
@@ -211,16 +216,13 @@ def begin(run, most=3):
 
 
 def train(run, potential, fitted, valid, shapes):
-    """`fit` with the settings of a run, begun; yields 16 or 64 Progress, the latter where it validates, or fewer (PATIENCE)."""
+    """`fit` with the settings of a run, begun; yields 16 Progress, or 64 where it validates."""
     every = max(1, run["steps"] // (64 if valid else POINTS))
     mask = transfer.freeze(potential, run["frozen"]) if run["frozen"] else None
-    for progress in fit(
+    yield from fit(
         potential, fitted, valid, steps=run["steps"], trainable=mask, seed=run["seed"], shapes=shapes,
         learning_rate=run["learning_rate"], report_every=every, validate_every=every, **FIT,
-    ):  # fmt: skip
-        yield progress
-        if valid and progress.step - progress.best_step >= PATIENCE * run["steps"]:
-            return
+    )  # fmt: skip
 
 
 def perform(run):
@@ -237,11 +239,13 @@ def perform(run):
     best = progress.best if run["validation"] else progress.potential
     errors = best.evaluate(test, shapes)
     row = run | dict(zip(("force_mae", "force_rmse", "energy_rmse"), _round(*_three(errors))))
+    if valid:
+        held_out = best.evaluate(valid, shapes)
+        row |= dict(zip(("valid_force_mae", "valid_force_rmse"), _round(held_out.force_mae, held_out.force_rmse)))
     row |= dict(
         curve=curve, untrained=_round(*_three(before)) if before else None, temperatures=_by_temperature(best, test, shapes),
         groups={name: _round(*_three(e)) for name, e in errors.groups.items()},
         best_step=progress.best_step if run["validation"] else run["steps"],
-        valid_force_rmse=_round(best.evaluate(valid, shapes).force_rmse)[0] if valid else None,
         silicon_force_mae=_round(_forgotten(best, run))[0] if run["method"] != "scratch" else None,
         moved={k: round(v, 5) for k, v in transfer.moved(potential, best).items()},
         **circumstances(started),

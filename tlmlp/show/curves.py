@@ -180,9 +180,9 @@ def training_curves(rows, size=None):
 def freezing(rows, size=None):
     """Force errors on held-out germanium against the number of groups frozen, one panel a source, one line a data size.
 
-    rows: of tlmlp.sweep.rows("frozen"), with those of "learning-curve" for freezing nothing.
+    rows: of tlmlp.sweep.rows("frozen"), with those of "learning-curve" for freezing nothing; or of "frozen-best" and "own-best".
     """
-    rows = [r for r in rows if r["method"] == "copied"]
+    rows = _own_best([r for r in rows if r["method"] == "copied"])
     sizes = sorted({r["n"] for r in rows if r["frozen"]})
     rows = [r for r in rows if r["n"] in sizes]
     if not rows:
