@@ -154,7 +154,8 @@ def training_curves(rows, size=None):
             for method, group in _methods([r for r in own if r["n"] == n]):
                 colour, marker, words = STYLE[method]
                 for k, row in enumerate(group):
-                    at, errors = np.array([p[:2] for p in row["curve"] if p[0]], float).T
+                    points = [p[:2] for p in row["curve"] if p[0]] + [[row["best_step"], row["force_mae"]]]
+                    at, errors = np.array(sorted(points), float).T
                     ax.plot(at, errors, color=colour, lw=1.2, alpha=0.7)
                     ax.plot(row["best_step"], row["force_mae"], marker, color=colour, ms=7, mec="white", zorder=3, label="" if k else words)
             if level:
