@@ -59,15 +59,15 @@ CUTOFFS = {"short": "reduced", "long": "scratch"}
 def table(name):
     """The runs of a table, most telling first, so that a sweep cut short has seen a bit of everything.
 
-    learning-curve: every size, method and source, five seeds, equal steps. own-best: the same with early stopping
-    on validation structures, sixteen times the steps, and the learning rate that three seeds with 10 and 50 structures
-    chose of two (RATES). frozen: depths of freezing at 10 and 50 structures. frozen-best: the same at 10, trained as in
-    own-best. temperature: trained on crystals alone and on liquids alone. cutoff: the gain of a change of units taken apart from that of the larger cutoff. properties: what
-    potentials trained on 10, 50 and all structures say of crystal and liquid, with silicon's untrained and the reference
-    itself; and silicon's own. softening: 10 crystals, or 9 and one structure of the highest energy. stability: for how long
-    they hold in molecular dynamics, trained on 10 and 50 structures, or on 10 crystals alone, and the reference itself.
-    melting: the temperature at which crystal and liquid coexist, by the reference itself, by silicon's potential, and by
-    germanium's. Raises ValueError for another name.
+    learning-curve: every size, method and source, five seeds, equal steps. own-best: the same with sixteen times the steps,
+    of which validation structures choose the best, and the learning rate that three seeds with 10 and 50 structures chose
+    of two (RATES). frozen: depths of freezing at 10 and 50 structures. frozen-best: the same at 10, trained as in own-best.
+    temperature: trained on crystals alone and on liquids alone. cutoff: the gain of a change of units taken apart from that
+    of the larger cutoff. properties: what potentials trained on 10, 50 and all structures say of crystal and liquid, with
+    silicon's untrained and the reference itself; and silicon's own. softening: 10 crystals, or 9 and one structure of the
+    highest energy. stability: for how long they hold in molecular dynamics, trained on 10 and 50 structures, or on 10
+    crystals alone, and the reference itself. melting: the temperature at which crystal and liquid coexist, by the reference
+    itself, by silicon's potential, and by germanium's. Raises ValueError for another name.
     """
     sources, out = COURSE, []
     if name == "learning-curve":
@@ -75,17 +75,16 @@ def table(name):
             for n in SIZES:
                 out += [run(source=s, method=m, n=n, seed=seed) for s in sources for m in METHODS]
     elif name == "own-best":
-        own = [
+        out += [
             run(source=s, method=m, n=n, seed=seed, learning_rate=RATES[m], **LONG)
             for seed in range(5) for n in (50, 10, 20, 0, 100, 5) for s in sources for m in METHODS
         ]  # fmt: skip
-        tried = [
+        out += [
             run(source=s, method=m, n=n, seed=seed, learning_rate=rate, **LONG)
-            for n in (50, 10) for seed in range(3) for s in sources for m in METHODS for rate in (1e-3, 3e-3)
+            for n in (50, 10) for seed in range(3) for s in sources for m in METHODS for rate in (1e-3, 3e-3) if rate != RATES[m]
         ]  # fmt: skip
         # scratch likes the higher rate, so a still higher one is tried
-        tried += [run(source=s, n=50, seed=seed, learning_rate=1e-2, **LONG) for seed in range(3) for s in sources]
-        out = own + [r for r in tried if r not in own]
+        out += [run(source=s, n=50, seed=seed, learning_rate=1e-2, **LONG) for seed in range(3) for s in sources]
     elif name == "frozen":
         names = transfer.groups(Potential.load("si-sw-course"))
         for seed in range(5):
