@@ -291,7 +291,7 @@ def test_the_learning_rates_of_own_best_are_those_that_validate_best():
 
 def test_ten_structures_with_transfer_and_fifty_without():
     """The paper's headline: clear at equal steps; each side at its own best, clear on Stillinger-Weber and a draw on DFT, where it takes twenty."""
-    from tlmlp.show.curves import SIZES, _own_best
+    from tlmlp.show.curves import _own_best
 
     of = lambda rows, source, method, n: [r for r in rows if (r["source"], r["method"], r["n"]) == (source, method, n)]
     values = lambda *which, key="force_mae": np.array([r[key] for r in of(*which)])
@@ -303,12 +303,12 @@ def test_ten_structures_with_transfer_and_fifty_without():
     for source in sources.COURSE:
         assert max(mean(equal, source, m, 10) for m in ("copied", "reduced")) < 0.7 * mean(equal, source, "scratch", 50)
         assert mean(best, source, "copied", 10) < 0.9 * mean(best, source, "scratch", 10)
-        assert mean(best, source, "copied", 20) < 0.97 * min(mean(best, source, "scratch", n) for n in SIZES)
+        assert mean(best, source, "copied", 20) < 0.97 * min(mean(best, source, "scratch", n) for n in sweep.SIZES)
         still = [r["curve"][-1][1] < 1.002 * min(p[1] for p in r["curve"]) for r in of(best, source, "scratch", 50)]
         assert np.mean(still) > 0.7  # "nearly all its lines still fall"
     ten, fifty = values(best, "dft", "copied", 10), values(best, "dft", "scratch", 50)
     assert abs(ten.mean() - fifty.mean()) < 2 * np.hypot(ten.std(ddof=1), fifty.std(ddof=1)) / min(len(ten), len(fifty)) ** 0.5  # "a draw"
-    assert mean(best, "stillinger-weber", "copied", 10) < 0.9 * min(mean(best, "stillinger-weber", "scratch", n) for n in SIZES)
+    assert mean(best, "stillinger-weber", "copied", 10) < 0.9 * min(mean(best, "stillinger-weber", "scratch", n) for n in sweep.SIZES)
 
     untrained = {(s, m): f"{np.mean([r['untrained'][0] for r in equal if (r['source'], r['method']) == (s, m)]):.0f}" for s in sources.COURSE for m in ("copied", "reduced")}
     assert "bring {} meV/Å down to {} ".format(*(untrained["dft", m] for m in ("copied", "reduced"))) in text
@@ -324,7 +324,7 @@ def test_ten_structures_with_transfer_and_fifty_without():
     assert f"beat all without**: {against(('dft', 'copied', 20), ('dft', 'scratch', 0))}." in text
     assert f"with all structures {against(('dft', 'reduced', 0), ('dft', 'copied', 0))}." in text
     assert f"from ten structures {words(best, 'dft', 'reduced', 10)}, less" in text and mean(best, "dft", "reduced", 10) < mean(best, "dft", "scratch", 50) - 3
-    assert all(mean(best, "stillinger-weber", "copied", n) < mean(best, "stillinger-weber", "reduced", n) + 0.5 for n in SIZES[1:])
+    assert all(mean(best, "stillinger-weber", "copied", n) < mean(best, "stillinger-weber", "reduced", n) + 0.5 for n in sweep.SIZES[1:])
     energies = lambda source, method, n: words(best, source, method, n, key="energy_rmse", digits=1)
     assert f"with transfer {energies('stillinger-weber', 'copied', 10)} meV/atom, fifty without {energies('stillinger-weber', 'scratch', 50)}." in text
     assert f"{energies('dft', 'copied', 10)} against {energies('dft', 'scratch', 50)}: their weight" in text
@@ -337,8 +337,8 @@ def test_ten_structures_with_transfer_and_fifty_without():
 
     for source, first in (("dft", "DFT: scratch"), ("stillinger-weber", "Stillinger-Weber: scratch")):
         for method, start in (("scratch", first), ("copied", "transfer"), ("reduced", "transfer, reduced units")):
-            assert f"| {start} | {' | '.join(words(best, source, method, n) for n in SIZES)} |" in readme
-    counts = {len(of(best, source, m, n)) for source in sources.COURSE for m in sweep.METHODS for n in SIZES}
+            assert f"| {start} | {' | '.join(words(best, source, method, n) for n in sweep.SIZES)} |" in readme
+    counts = {len(of(best, source, m, n)) for source in sources.COURSE for m in sweep.METHODS for n in sweep.SIZES}
     number = {3: "three", 4: "four", 5: "five"}[min(counts)]
     assert f"structures chose; {'at least ' * (len(counts) > 1)}{number} seeds)" in readme
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from ..potential import shipped
 from ..sources import SOURCES
+from ..sweep import SIZES
 from .figures import BLUE, GREEN, GREY, NOTHING, ORANGE, Picture, _quiet, nothing
 from .md import _header
 
@@ -100,8 +101,6 @@ def _plain_ticks(ax, low, high):
 
 
 # -- precomputed sweeps -----------------------------------------------------------------------------------------------
-
-SIZES = (5, 10, 20, 50, 100, 0)
 
 
 def learning_curves(rows, size=None):
