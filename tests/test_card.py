@@ -263,3 +263,10 @@ def test_the_notebook_says_what_the_cards_show():
     for name, half, more in (("vacancy", -0.5, -0.23), ("surface", -0.41, -0.2)):
         assert off(sw, name, "scratch", 10) == pytest.approx(half, abs=0.06) and off(sw, name, "copied", 10) == pytest.approx(more, abs=0.03)
         assert abs(off(sw, name, "copied", None)) < abs(off(sw, name, "copied", 10)) + 0.01
+    for card, names in ((dft, ("vacancy", "vacancy_unrelaxed")), (sw, ("vacancy", "vacancy_unrelaxed", "surface", "surface_cut"))):
+        assert all(0.32 < 1 + off(card, name, "scratch", n) < 0.6 for name in names for n in (10, 50, 0))  # "a third to three fifths"
+    vacancy = [sw.line("vacancy", "reduced", n).mean for n in (None, 10)] + [sw.reference["vacancy"]]
+    assert vacancy == pytest.approx([2.78, 2.99, 3.79], abs=0.005) and "(vacancy 2.78 eV before, 2.99 after, where 3.79 is true)" in text
+    # one network, two ends of one relaxation
+    ends = [P.card(element, "stillinger-weber").line("dumbbell", "copied", None).mean for element in ("Ge", "Si")]
+    assert ends == pytest.approx([4.7, 5.9], abs=0.05) and "at 4.7 and at 5.9 eV" in text

@@ -165,15 +165,22 @@ def test_figures():
 
 
 def test_the_notebook_says_what_the_rows_show():
-    """How many of 15 liquids held, by method: trained on ten crystals alone, and on ten structures of all kinds."""
+    """How many of 15 liquids held, by method: trained on ten crystals alone, and on ten or fifty structures of all kinds; and how they failed."""
     text = (ROOT / "notebooks" / "03_molecular_dynamics.ipynb").read_text(encoding="utf-8")
+    rows = [r for r in sweep.rows("stability") if r["method"] != "reference"]
+    trials = [(r["source"], r["method"], r["n"], r["phase"], t) for r in rows for t in r["trials"]]
     held = {}
-    for row in sweep.rows("stability"):
-        if row["n"] == 10:
-            for t in row["trials"]:
-                if t["phase"] == "liquid":
-                    held.setdefault((row["phase"], row["method"]), []).append(not t["failure"])
-    assert all(len(some) == 15 for some in held.values()) and len(held) == 6
-    calm, mixed = ([sum(held[phase, m]) for m in ("scratch", "copied", "reduced")] for phase in ("crystal", None))
+    for _, method, n, phase, t in trials:
+        if t["phase"] == "liquid":
+            held.setdefault((n, phase, method), []).append(not t["failure"])
+    assert all(len(some) == 15 for some in held.values()) and len(held) == 9
+    calm, mixed, fifty = ([sum(held[*kind, m]) for m in ("scratch", "copied", "reduced")] for kind in ((10, "crystal"), (10, None), (50, None)))
     assert calm == [0, 11, 12] and "scratch lost its liquid in all 15 runs" in text and "transfer held in 11 of\\n" in text
-    assert mixed == [13, 14, 13] and "holds in 13 of 15, transfer in 14, reduced units in 13" in text
+    assert mixed == [13, 14, 13] and "holds in 13 of 15, transfer in 14, reduced units in 13; with fifty in 12, 14 and 15." in text and fifty == [12, 14, 15]
+    failed = [(source, method, n, phase, t) for source, method, n, phase, t in trials if t["failure"]]
+    lost = [method for _, method, _, phase, t in failed if (phase, t["phase"]) == ("crystal", "crystal")]
+    assert sorted(lost) == ["copied", "reduced"] and "lost one *crystal* of three at 605 K" in text
+    assert sum(m == "copied" and phase == "crystal" and round(t["temperature"]) == 1089 for _, m, _, phase, t in failed) == 3
+    close = [m for source, m, *_, t in failed if source == SW and m != "scratch" and t["failure"] == "too close"]
+    assert len(close) == sum(source == SW and m != "scratch" for source, m, *_ in failed) == 6 and close.count("reduced") == 4
+    assert (len(failed), sum(t["failure"] == "structure" for *_, t in failed)) == (33, 24) and "24 of all 33 failures" in text

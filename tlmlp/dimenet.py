@@ -47,7 +47,7 @@ class Config:
     preset: str = "paper"
     cutoff: float = None  # Å, radius within which atoms are neighbours
     embed_size: int = None  # F, length of a message
-    n_blocks: int = None  # interaction blocks; each lets atoms see one neighbour shell farther
+    n_blocks: int = None  # interaction blocks; each lets atoms see one cutoff farther
     n_radial: int = None  # R, radial functions per angular degree
     n_spherical: int = None  # L, angular degrees l = 0 .. L-1
     n_residual_before: int = None  # residual layers before the skip connection of a block

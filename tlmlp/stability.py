@@ -7,7 +7,7 @@ temperature has failed at the first moment when
     too close   two atoms are closer than NEAREST times the shortest distance in any reference frame of this temperature;
     structure   its pairs of atoms are, over the last picosecond, APART or more from where those of the reference are.
 
-The distance of the last line is an area. n(r), the number of neighbours within r, is the integral of g(r); then
+The distance of the last line is an area. n(r) = 4πρ ∫ g r² dr is the number of neighbours within r; then
 
     apart = ∫ |n(r) - n_ref(r)| dr / n_ref(REACH),   r < REACH
 

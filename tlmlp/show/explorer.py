@@ -24,7 +24,7 @@ FULL = 0.6  # share of the memory there is; beyond it compiled programs are give
 STARTS = {"copied": "copied", "reduced": "reduced units"}
 TOOLTIPS = {
     "embedding": "one row of numbers for each element, the frequencies of the radial functions, and the first message of a bond",
-    "interaction": "messages meet those that arrive where they start: distances and angles, one neighbour shell farther",
+    "interaction": "messages meet those that arrive where they start: distances and angles, one cutoff farther",
     "output": "reads a share of each atom's energy from the messages",
 }
 CSS = """<style>

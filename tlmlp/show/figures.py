@@ -305,7 +305,7 @@ def picture_bases(config):
     most = np.nanmax(np.abs(value))
     image = both.imshow(value, extent=[-c.cutoff, c.cutoff] * 2, origin="lower", cmap="PuOr", vmin=-most, vmax=most)
     figure.colorbar(image, ax=both, shrink=0.85, label=f"$R_{{{l}{n + 1}}}(d)\\,P_{l}$(cos θ) (no unit)")
-    both.annotate("", (0, 0), (-2.35, 0), arrowprops=dict(arrowstyle="-|>", color=BLACK))
+    both.annotate("", (2.35, 0), (0, 0), arrowprops=dict(arrowstyle="-|>", color=BLACK))
     both.set(xlabel="x (Å)", ylabel="y (Å)", title=f"both: l = {l}, n = {n + 1}")
     for ax in (radial, angular):
         _quiet(ax)
@@ -354,7 +354,7 @@ def picture_network(potential):
             fontsize=9, va="center", color="#404850")  # fmt: skip
     ax.text(-width / 2, top + 0.85, "distance and elements of a bond", fontsize=9, color=GREEN)
     if blocks:
-        ax.text(step - width / 2, top + 0.85, "each block: distances and angles, one neighbour shell farther", fontsize=9, color=BLUE)
+        ax.text(step - width / 2, top + 0.85, "each block: distances and angles, one cutoff farther", fontsize=9, color=BLUE)
     ax.set(xlim=(-1.3, last + 3.6), ylim=(base - 0.75, top + 1.2))
     ax.set_axis_off()
     return figure
