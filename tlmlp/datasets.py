@@ -8,6 +8,7 @@ Where a frame comes from is in `frame.info`: source, element, group, phase ("cry
 where unknown).
 """
 
+import copy
 import functools
 import json
 import os
@@ -464,6 +465,22 @@ def _describe(frames) -> str:
     if isinstance(frames, (list, tuple)):
         return "a list with " + ", ".join(sorted({type(f).__name__ for f in frames if not isinstance(f, Atoms)}))
     return "one " + type(frames).__name__ if isinstance(frames, Atoms) else type(frames).__name__
+
+
+def copies(frames) -> list[Atoms]:
+    """The same structures with the same labels, which may be changed without a change to the originals.
+
+    `Atoms.copy` alone leaves the labels behind: they belong to the calculator.
+    """
+    return [_copy(frame) for frame in frames]
+
+
+def _copy(frame: Atoms) -> Atoms:
+    out = frame.copy()
+    out.info = copy.deepcopy(frame.info)
+    if frame.calc is not None:
+        out.calc = SinglePointCalculator(out, **copy.deepcopy(frame.calc.results))
+    return out
 
 
 # --- parts of a dataset --------------------------------------------------------------------------------------------

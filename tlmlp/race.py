@@ -7,7 +7,6 @@ held-out ones as they go. They take turns, so that their curves grow side by sid
 import gc
 import statistics
 import time
-from functools import lru_cache
 from typing import NamedTuple
 
 import jax
@@ -71,9 +70,8 @@ def race(pairs):
         yield Lap(f"tested{of}", done, total, rows(), potentials())
 
 
-@lru_cache
 def frames(source):
-    """(germanium to test on, silicon to test on) of a source."""
+    """(germanium to test on, silicon to test on) of a source, each time anew."""
     test, silicon = (sweep.data(source, element)[1] for element in ("Ge", "Si"))
     part = lambda atoms, n: datasets.subset(atoms, min(n, len(atoms)))
     return part(test, TESTED), part(silicon, SILICON)

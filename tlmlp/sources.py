@@ -49,13 +49,18 @@ COURSE = ("dft", "stillinger-weber")
 TRAJECTORIES = tuple(name for name, source in SOURCES.items() if source.temperatures)  # how their germanium moves is known
 
 
-@lru_cache
 def data(source, element="Ge"):
-    """(train, test) lists of ase.Atoms of a source.
+    """(train, test) lists of ase.Atoms of a source, each time anew: what a caller does to them nobody else sees.
 
     Stillinger-Weber: 240 and 48 frames at the same reduced temperatures for every element, the test frames from
     trajectories of their own. They ship with the package, as `sample` made them: it takes a minute or two.
     """
+    return tuple(datasets.copies(part) for part in _read_once(source, element))
+
+
+@lru_cache
+def _read_once(source, element):
+    """What `data` hands out copies of. Atoms are mutable: a caller's `test[0].calc = mine` would replace a label for good."""
     if source in ("dft", "mlearn"):
         load = getattr(datasets, source)
         return load(element, "train"), load(element, "test")

@@ -79,13 +79,17 @@ class Reference(NamedTuple):
     start: ase.Atoms  # the perfect crystal, or a frame of the liquid; at rest
 
 
-@lru_cache
 def references(source):
-    """{temperature in K: Reference} of all molecular dynamics frames of a source, train and test.
+    """{temperature in K: Reference} of all molecular dynamics frames of a source, train and test. What is in them is a copy.
 
     Raises ValueError for a source that is none of tlmlp.sources.TRAJECTORIES, and the errors of tlmlp.datasets where DFT data are
     out of reach.
     """
+    return {T: r._replace(n=r.n.copy(), start=r.start.copy()) for T, r in _measured_once(source).items()}
+
+
+@lru_cache
+def _measured_once(source):
     if source not in TRAJECTORIES:
         raise ValueError(f"source must be one of {', '.join(map(repr, TRAJECTORIES))}, which hold trajectories, not {source!r}")
     train, test = data(source)
