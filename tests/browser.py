@@ -22,7 +22,9 @@ import urllib.request
 from contextlib import contextmanager
 from pathlib import Path
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+CHROMIUM = next(
+    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
+)
 FLAGS = """--no-sandbox --use-gl=angle --use-angle=swiftshader --enable-unsafe-swiftshader --ignore-gpu-blocklist
     --disable-background-networking --disable-component-update --disable-sync --no-first-run""".split()
 
@@ -36,7 +38,11 @@ VIEWER = ".jp-OutputArea .ui-resizable canvas"  # nglview gives its box no class
 # Every cell is drawn, also those out of sight, and nothing pops up.
 SETTINGS = {
     "notebook-extension/tracker": {"windowingMode": "none"},
-    "apputils-extension/notification": {"fetchNews": "false", "checkForUpdates": False, "doNotDisturbMode": True},
+    "apputils-extension/notification": {
+        "fetchNews": "false",
+        "checkForUpdates": False,
+        "doNotDisturbMode": True,
+    },
 }
 
 
@@ -45,7 +51,11 @@ def notebook(folder, *cells):
     import nbformat
 
     book = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
-    book.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3 (ipykernel)", "language": "python"}
+    book.metadata["kernelspec"] = {
+        "name": "python3",
+        "display_name": "Python 3 (ipykernel)",
+        "language": "python",
+    }
     nbformat.write(book, folder / "live.ipynb")
     return folder
 
@@ -55,7 +65,9 @@ def lab(notebooks_dir):
     """JupyterLab on a copy of a folder, with none of the user's settings. Yields `url(name)`."""
     with tempfile.TemporaryDirectory(prefix="lab-", ignore_cleanup_errors=True) as temporary:
         home = Path(temporary)
-        root = shutil.copytree(notebooks_dir, home / "notebooks", ignore=shutil.ignore_patterns(".ipynb_checkpoints"))
+        root = shutil.copytree(
+            notebooks_dir, home / "notebooks", ignore=shutil.ignore_patterns(".ipynb_checkpoints")
+        )
         for name, setting in SETTINGS.items():
             path = home / "settings" / "@jupyterlab" / f"{name}.jupyterlab-settings"
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -64,7 +76,9 @@ def lab(notebooks_dir):
             s.bind(("127.0.0.1", 0))
             port = s.getsockname()[1]
         token = secrets.token_hex(16)
-        environment = {k: v for k, v in os.environ.items() if not k.startswith(("JUPYTER", "PYTEST"))} | {
+        environment = {
+            k: v for k, v in os.environ.items() if not k.startswith(("JUPYTER", "PYTEST"))
+        } | {
             "JUPYTER_TOKEN": token,
             "JUPYTER_CONFIG_DIR": str(home / "config"),
             "JUPYTER_DATA_DIR": str(home / "data"),
@@ -76,7 +90,9 @@ def lab(notebooks_dir):
         command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", f"--ServerApp.root_dir={root}",
                    f"--ServerApp.port={port}", "--ServerApp.port_retries=0", "--LabApp.news_url="]  # fmt: skip
         with open(home / "log", "w+") as log:
-            server = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, env=environment)
+            server = subprocess.Popen(
+                command, stdout=log, stderr=subprocess.STDOUT, env=environment
+            )
             try:
                 address = f"http://127.0.0.1:{port}"
                 _wait_for(f"{address}/api?token={token}", server, log)
@@ -141,7 +157,9 @@ def wait_idle(page, timeout=600):
         if status == "idle" and not any("*" in text for text in texts):
             return
         if time.monotonic() > end:
-            raise TimeoutError(f"cells still run after {timeout:.0f} s: {' '.join(texts)}, kernel {status}")
+            raise TimeoutError(
+                f"cells still run after {timeout:.0f} s: {' '.join(texts)}, kernel {status}"
+            )
         page.wait_for_timeout(300)
 
 
@@ -176,10 +194,14 @@ def scroll_through(page, out, name="page"):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("notebook", type=Path)
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--wait", type=float, default=2, help="seconds between the last cell and the first picture")
+    parser.add_argument(
+        "--wait", type=float, default=2, help="seconds between the last cell and the first picture"
+    )
     parser.add_argument("--timeout", type=float, default=1800, help="seconds the cells may take")
     parser.add_argument("--size", default="1280x1400")
     arguments = parser.parse_args()

@@ -16,7 +16,9 @@ if data.is_dir():
 # One compilation cache for all workers, kernels and runs.
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(ROOT / ".pytest_cache" / "jax"))
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.5")
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # XLA takes two of its own preferences for features of the CPU, at every load
+os.environ.setdefault(
+    "TF_CPP_MIN_LOG_LEVEL", "3"
+)  # XLA takes two of its own preferences for features of the CPU, at every load
 
 if shutil.which("nvidia-smi") is None:
     os.environ.setdefault("JAX_PLATFORMS", "cpu")
@@ -24,7 +26,11 @@ if shutil.which("nvidia-smi") is None:
 # Workers share the cores. NPROC is XLA's thread pool; with a single thread a host callback would wait for itself.
 workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", 1))
 if workers > 1:
-    threads = len(os.sched_getaffinity(0)) // workers if hasattr(os, "sched_getaffinity") else os.cpu_count() // workers
+    threads = (
+        len(os.sched_getaffinity(0)) // workers
+        if hasattr(os, "sched_getaffinity")
+        else os.cpu_count() // workers
+    )
     os.environ["NPROC"] = str(max(2, threads))
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ[name] = str(max(1, threads))

@@ -18,13 +18,22 @@ def quick(monkeypatch):
 
     load = module.Potential.load
     monkeypatch.setattr(module, "_unchanged", lambda source: Same())
-    monkeypatch.setattr(module.Potential, "load", lambda name: load(name) if name.startswith("si-") else Same())
+    monkeypatch.setattr(
+        module.Potential, "load", lambda name: load(name) if name.startswith("si-") else Same()
+    )
 
 
 def test_results_are_those_of_the_library(quick):
     bench = show.PropertyBench(mine={"mine": datasets.stillinger_weber_calculator("Ge")})
     results = bench.result()
-    assert list(results) == ["reference", "scratch", "transfer", "transfer, reduced units", "silicon unchanged", "mine"]
+    assert list(results) == [
+        "reference",
+        "scratch",
+        "transfer",
+        "transfer, reduced units",
+        "silicon unchanged",
+        "mine",
+    ]
     assert all(r.c44 == pytest.approx(58.82, abs=0.02) for r in results.values())
     bench.close()
 
@@ -45,7 +54,11 @@ def test_what_does_not_exist_is_said(quick, monkeypatch):
 
 
 def test_it_stops_between_potentials_and_says_what_the_picture_shows(quick, monkeypatch):
-    monkeypatch.setitem(module.KINDS, "vacancy", lambda k, source: time.sleep(0.3) or properties.radial_distribution(module._cube(k)))
+    monkeypatch.setitem(
+        module.KINDS,
+        "vacancy",
+        lambda k, source: time.sleep(0.3) or properties.radial_distribution(module._cube(k)),
+    )
     bench = show.PropertyBench(kind="vacancy")
     bench.start()
     while not bench.results and bench.alive:
@@ -61,7 +74,9 @@ def test_it_stops_between_potentials_and_says_what_the_picture_shows(quick, monk
 def test_frozen_groups_are_named():
     bench = show.PropertyBench("dft")
     bench._depth.value = 2
-    assert "embedding, interaction 1" in bench._frozen.value and "trains here" in bench._frozen.value
+    assert (
+        "embedding, interaction 1" in bench._frozen.value and "trains here" in bench._frozen.value
+    )
     bench.close()
 
 
@@ -77,7 +92,10 @@ def test_dft_says_its_own_values_beside_the_picture():
     bench.close()
 
 
-@pytest.mark.parametrize("options, sentence", [(dict(source="vasp"), "source must be one of"), (dict(kind="colour"), "kind must be one of")])
+@pytest.mark.parametrize(
+    "options, sentence",
+    [(dict(source="vasp"), "source must be one of"), (dict(kind="colour"), "kind must be one of")],
+)
 def test_bad_input_is_one_sentence(options, sentence):
     with pytest.raises(ValueError, match=sentence):
         show.PropertyBench(**options)

@@ -11,7 +11,10 @@ from PIL import Image
 
 pytestmark = [
     pytest.mark.xdist_group("browser"),
-    pytest.mark.skipif(browser.CHROMIUM is None, reason="no chromium, chromium-browser or google-chrome on the PATH"),
+    pytest.mark.skipif(
+        browser.CHROMIUM is None,
+        reason="no chromium, chromium-browser or google-chrome on the PATH",
+    ),
 ]
 
 
@@ -35,14 +38,18 @@ def test_atoms_move_while_the_kernel_is_free():
         canvas.wait_for(timeout=30_000)
         moved, end = [], time.monotonic() + 90  # the simulation compiles first
         before = picture(canvas)
-        while moved[-2:] != [True, True] and time.monotonic() < end:  # twice: a structure that appears changes once
+        while (
+            moved[-2:] != [True, True] and time.monotonic() < end
+        ):  # twice: a structure that appears changes once
             page.wait_for_timeout(1200)
             browser.wait_idle(page, timeout=5)
             after = picture(canvas)
             moved.append(bool(differing(before, after) > 1e-3))
             before = after
         assert moved[-2:] == [True, True], f"the viewer stands still: {moved}"
-        assert differing(before, np.broadcast_to(before[0, 0], before.shape)) > 0.01, "the viewer shows no atoms"
+        assert differing(before, np.broadcast_to(before[0, 0], before.shape)) > 0.01, (
+            "the viewer shows no atoms"
+        )
         assert browser.errors(page) == []
 
 
@@ -69,12 +76,17 @@ def settled(page, locator):
 @pytest.mark.parametrize("kind", ["nglview", "canvas"])
 def test_molecular_dynamics_in_the_hands_of_a_learner(tmp_path, kind):
     """Play, another cell meanwhile, another temperature, Pause, Stop."""
-    cells = (f"import tlmlp\nlive = tlmlp.show.LiveMD('Stillinger-Weber', viewer={kind!r})\nlive", "print(6 * 7)")
+    cells = (
+        f"import tlmlp\nlive = tlmlp.show.LiveMD('Stillinger-Weber', viewer={kind!r})\nlive",
+        "print(6 * 7)",
+    )
     with browser.lab(browser.notebook(tmp_path, *cells)) as url, browser.page() as page:
         browser.open_notebook(page, url("live.ipynb"))
         browser.run_all(page)
         browser.wait_idle(page)
-        atoms = browser.viewer(page) if kind == "nglview" else page.locator("canvas.tlmlp-canvas").first
+        atoms = (
+            browser.viewer(page) if kind == "nglview" else page.locator("canvas.tlmlp-canvas").first
+        )
         plots = page.locator(".widget-image").first
         atoms.wait_for(timeout=30_000)
         button = lambda name: page.locator(".widget-button").filter(has_text=name).first
@@ -85,7 +97,14 @@ def test_molecular_dynamics_in_the_hands_of_a_learner(tmp_path, kind):
         page.wait_for_timeout(2000)
         at_rest, empty = picture(atoms), picture(plots)
         button("Play").click()
-        until(page, lambda: differing(at_rest, picture(atoms)) > 1e-3 and differing(empty, picture(plots)) > 1e-3, 120)
+        until(
+            page,
+            lambda: (
+                differing(at_rest, picture(atoms)) > 1e-3
+                and differing(empty, picture(plots)) > 1e-3
+            ),
+            120,
+        )
         page.locator(".jp-Notebook .jp-CodeCell").nth(1).click()
         page.keyboard.press("Control+Enter")
         browser.wait_idle(page, timeout=10)
@@ -93,10 +112,16 @@ def test_molecular_dynamics_in_the_hands_of_a_learner(tmp_path, kind):
         before = picture(atoms)
         until(page, lambda: differing(before, picture(atoms)) > 1e-3)
 
-        page.locator(".widget-hslider").filter(has_text="thermostat").locator(".noUi-handle").press("End")
+        page.locator(".widget-hslider").filter(has_text="thermostat").locator(".noUi-handle").press(
+            "End"
+        )
         until(page, lambda: status("4000 K"))
         # Block by block, since nglview smooths edges less after a while. Hot atoms look different, those at the start do not.
-        blocks = lambda image: image[: len(image) // 8 * 8, : image.shape[1] // 8 * 8].reshape(len(image) // 8, 8, -1, 8, 3).mean((1, 3))
+        blocks = lambda image: (
+            image[: len(image) // 8 * 8, : image.shape[1] // 8 * 8]
+            .reshape(len(image) // 8, 8, -1, 8, 3)
+            .mean((1, 3))
+        )
         unlike = lambda image: differing(blocks(at_rest), blocks(image))
         until(page, lambda: unlike(picture(atoms)) > 0.05, 120)
         button("Pause").click()
@@ -110,7 +135,10 @@ def test_molecular_dynamics_in_the_hands_of_a_learner(tmp_path, kind):
 
 def test_the_explorer_in_the_hands_of_a_learner(tmp_path):
     """Sliders and blocks, Train, curves that grow while another cell runs, a control that moves, Stop."""
-    cells = ("import tlmlp\nexplorer = tlmlp.show.TransferExplorer(precomputed=[])\nexplorer", "print(6 * 7)")
+    cells = (
+        "import tlmlp\nexplorer = tlmlp.show.TransferExplorer(precomputed=[])\nexplorer",
+        "print(6 * 7)",
+    )
     with browser.lab(browser.notebook(tmp_path, *cells)) as url, browser.page(1400, 950) as page:
         browser.open_notebook(page, url("live.ipynb"))
         browser.run_all(page)
@@ -124,10 +152,21 @@ def test_the_explorer_in_the_hands_of_a_learner(tmp_path):
         slider = page.locator(".noUi-handle").first
         slider.press("ArrowRight")
         slider.press("ArrowRight")
-        until(page, lambda: "frozen" in block("interaction 1").inner_text() and seen("11 350 of 64 742 frozen"))
+        until(
+            page,
+            lambda: (
+                "frozen" in block("interaction 1").inner_text() and seen("11 350 of 64 742 frozen")
+            ),
+        )
         assert "frozen" not in block("interaction 2").inner_text()
         block("embedding").click()
-        until(page, lambda: seen("9 040 of 64 742 frozen") and slider.get_attribute("aria-valuenow") in ("0", "0.0"))
+        until(
+            page,
+            lambda: (
+                seen("9 040 of 64 742 frozen")
+                and slider.get_attribute("aria-valuenow") in ("0", "0.0")
+            ),
+        )
 
         empty = picture(curves)
         button("Train").click()
@@ -139,7 +178,10 @@ def test_the_explorer_in_the_hands_of_a_learner(tmp_path):
         browser.wait_idle(page, timeout=10)
         assert "42" in page.locator(".jp-OutputArea-output").last.inner_text()
         until(page, lambda: differing(begun, picture(curves)) > 1e-3)
-        assert "moved 0" in block("interaction 1").inner_text() and "%" in block("output 2").inner_text()
+        assert (
+            "moved 0" in block("interaction 1").inner_text()
+            and "%" in block("output 2").inner_text()
+        )
 
         button("Stop").click()
         until(page, lambda: seen("Stopped. After"), 5)
@@ -148,14 +190,20 @@ def test_the_explorer_in_the_hands_of_a_learner(tmp_path):
         page.get_by_role("button", name="50", exact=True).click()
         until(page, lambda: differing(held, picture(curves)) > 1e-3)  # marked stale
         button("Reset").click()
-        until(page, lambda: seen("All runs are forgotten") and differing(empty, picture(curves)) < 1e-3)
+        until(
+            page,
+            lambda: seen("All runs are forgotten") and differing(empty, picture(curves)) < 1e-3,
+        )
         assert browser.errors(page) == []
 
 
 def test_a_duel_in_the_hands_of_a_learner(tmp_path):
     """Play, both sides move while another cell runs, Stop takes both back."""
     code = "import tlmlp\nduel = tlmlp.show.Duel('Stillinger-Weber', 'ge-sw-course-transfer-10', rate=800)\nduel"
-    with browser.lab(browser.notebook(tmp_path, code, "print(6 * 7)")) as url, browser.page() as page:
+    with (
+        browser.lab(browser.notebook(tmp_path, code, "print(6 * 7)")) as url,
+        browser.page() as page,
+    ):
         browser.open_notebook(page, url("live.ipynb"))
         browser.run_all(page)
         browser.wait_idle(page)
@@ -176,7 +224,10 @@ def test_a_duel_in_the_hands_of_a_learner(tmp_path):
         browser.wait_idle(page, timeout=10)
         assert "42" in page.locator(".jp-OutputArea-output").last.inner_text()
         before = [picture(left), picture(right)]
-        until(page, lambda: all(differing(a, picture(b)) > 1e-3 for a, b in zip(before, (left, right))))
+        until(
+            page,
+            lambda: all(differing(a, picture(b)) > 1e-3 for a, b in zip(before, (left, right))),
+        )
 
         button("Pause").click()
         until(page, lambda: seen("Paused."))
@@ -184,14 +235,29 @@ def test_a_duel_in_the_hands_of_a_learner(tmp_path):
         assert differing(held, picture(left)) < 1e-3
         button("Stop").click()
         until(page, lambda: seen("back at the start") and page.get_by_text("0.00 ps").count() == 2)
-        blocks = lambda image: image[: len(image) // 8 * 8, : image.shape[1] // 8 * 8].reshape(len(image) // 8, 8, -1, 8, 3).mean((1, 3))
-        until(page, lambda: all(differing(blocks(a), blocks(picture(b))) < 0.01 for a, b in zip(at_rest, (left, right))))
+        blocks = lambda image: (
+            image[: len(image) // 8 * 8, : image.shape[1] // 8 * 8]
+            .reshape(len(image) // 8, 8, -1, 8, 3)
+            .mean((1, 3))
+        )
+        until(
+            page,
+            lambda: all(
+                differing(blocks(a), blocks(picture(b))) < 0.01
+                for a, b in zip(at_rest, (left, right))
+            ),
+        )
         assert browser.errors(page) == []
 
 
 def test_the_bench_in_the_hands_of_a_learner(tmp_path):
     """Another property, Compute, a picture that grows while another cell runs, Stop, a control that moves."""
-    with browser.lab(browser.notebook(tmp_path, "import tlmlp\ntlmlp.show.PropertyBench()", "print(6 * 7)")) as url, browser.page() as page:
+    with (
+        browser.lab(
+            browser.notebook(tmp_path, "import tlmlp\ntlmlp.show.PropertyBench()", "print(6 * 7)")
+        ) as url,
+        browser.page() as page,
+    ):
         browser.open_notebook(page, url("live.ipynb"))
         browser.run_all(page)
         browser.wait_idle(page)
@@ -200,7 +266,9 @@ def test_the_bench_in_the_hands_of_a_learner(tmp_path):
         plot = page.locator(".widget-image").first
         plot.wait_for(timeout=30_000)
         empty = picture(plot)
-        page.locator("select").filter(has_text="phonon bands").first.select_option("equation of state")
+        page.locator("select").filter(has_text="phonon bands").first.select_option(
+            "equation of state"
+        )
         button("Compute").click()
         until(page, lambda: differing(empty, picture(plot)) > 1e-2, 120)
         reference = picture(plot)
@@ -211,5 +279,7 @@ def test_the_bench_in_the_hands_of_a_learner(tmp_path):
         until(page, lambda: seen("10 structures, nothing frozen."), 180)
         assert button("Compute").is_enabled() and not button("Stop").is_enabled()
         page.locator(".noUi-handle").first.press("ArrowRight")
-        until(page, lambda: seen("embedding (trains here") and seen("other settings: press Compute"))
+        until(
+            page, lambda: seen("embedding (trains here") and seen("other settings: press Compute")
+        )
         assert browser.errors(page) == []

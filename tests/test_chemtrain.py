@@ -26,7 +26,9 @@ def potential(fixture):
 
 def structure(fixture, case):
     symbols = np.array(["Si", "Ge"])[fixture[f"{case}:species"]]
-    return ase.Atoms(symbols, fixture[f"{case}:positions"].astype(float), cell=fixture[f"{case}:cell"], pbc=True)
+    return ase.Atoms(
+        symbols, fixture[f"{case}:positions"].astype(float), cell=fixture[f"{case}:cell"], pbc=True
+    )
 
 
 @pytest.mark.parametrize("case", ["si64", "mixed64", "si216"])
@@ -35,10 +37,14 @@ def test_energy_and_forces_are_chemtrains(fixture, potential, case, bits):
     """To 1e-5 in float32, and far closer in float64: what differs in float32 is rounding."""
     atoms = structure(fixture, case)
     atoms.calc = potential.calculator(dtype=f"float{bits}")
-    suffix, tolerance = ("", 1e-5) if bits == 32 else ("64", 2e-6)  # chemtrain's Bessel zeros are rounded to float32
+    suffix, tolerance = (
+        ("", 1e-5) if bits == 32 else ("64", 2e-6)
+    )  # chemtrain's Bessel zeros are rounded to float32
     energy, forces = fixture[f"{case}:energy{suffix}"], fixture[f"{case}:forces{suffix}"]
     assert atoms.get_potential_energy() == pytest.approx(float(energy), rel=tolerance)
-    np.testing.assert_allclose(atoms.get_forces(), forces, atol=tolerance * np.abs(forces).max(), rtol=0)
+    np.testing.assert_allclose(
+        atoms.get_forces(), forces, atol=tolerance * np.abs(forces).max(), rtol=0
+    )
 
 
 def test_perfect_lattice_is_the_limit_of_perturbed_ones(potential):

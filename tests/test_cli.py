@@ -21,7 +21,9 @@ def own_file(tmp_path):
         atoms = bulk("Ge", cubic=True)
         atoms.rattle(0.1, seed=i)
         atoms.calc = LennardJones(sigma=2.2, epsilon=1.0, rc=3.0, smooth=True)
-        atoms.calc = SinglePointCalculator(atoms, energy=atoms.get_potential_energy(), forces=atoms.get_forces())
+        atoms.calc = SinglePointCalculator(
+            atoms, energy=atoms.get_potential_energy(), forces=atoms.get_forces()
+        )
         frames.append(atoms)
     ase.io.write(tmp_path / "mine.extxyz", frames)
     return tmp_path / "mine.extxyz"
@@ -51,7 +53,10 @@ def test_mistakes_get_one_sentence(own_file, tmp_path):
         (("train", own_file, "--preset", "huge"), "preset must be one of"),
         (("train", own_file, "--steps", 0), "steps must be"),
     ):
-        result = run(*arguments, *(("--out", tmp_path / "out.safetensors") if "--recipe" not in arguments else ()))
+        result = run(
+            *arguments,
+            *(("--out", tmp_path / "out.safetensors") if "--recipe" not in arguments else ()),
+        )
         assert result.exit_code == 1 and words in result.output, (arguments, result.output)
         assert "Traceback" not in result.output
         assert not (tmp_path / "out.safetensors").exists()
@@ -88,8 +93,15 @@ def test_a_card_names_what_was_asked_for():
     result = run("card", "si-sw-course", "--only", "lattice_constant", "--only", "c11")
     assert result.exit_code == 0, result.output
     lattice, c11 = result.output.splitlines()
-    assert lattice.startswith("lattice constant") and abs(float(lattice.split()[2]) - 5.431) < 0.01 and lattice.endswith("Å")
+    assert (
+        lattice.startswith("lattice constant")
+        and abs(float(lattice.split()[2]) - 5.431) < 0.01
+        and lattice.endswith("Å")
+    )
     assert abs(float(c11.split()[1]) - 151.4) < 8
-    for arguments, words in ((("card", "nothing"), "no potential 'nothing'"), (("card", "si-sw-course", "--only", "c13"), "no property c13")):
+    for arguments, words in (
+        (("card", "nothing"), "no potential 'nothing'"),
+        (("card", "si-sw-course", "--only", "c13"), "no property c13"),
+    ):
         result = run(*arguments)
         assert result.exit_code == 1 and words in result.output

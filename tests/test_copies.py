@@ -10,7 +10,11 @@ from tlmlp import datasets, race, sources, stability, sweep
 @pytest.mark.parametrize("source", sources.COURSE)
 def test_a_learner_who_changes_the_data_changes_nobody_elses(source):
     train, test = sweep.data(source)
-    label, forces, positions = test[0].get_potential_energy(), test[0].get_forces(), test[0].positions.copy()
+    label, forces, positions = (
+        test[0].get_potential_energy(),
+        test[0].get_forces(),
+        test[0].positions.copy(),
+    )
     test[0].calc = LennardJones(sigma=2.2)  # as one compares a calculator of one's own
     assert test[0].get_potential_energy() != pytest.approx(label)
     train[0].calc.results["energy"] = 0.0
@@ -27,7 +31,10 @@ def test_a_learner_who_changes_the_data_changes_nobody_elses(source):
 def test_forces_in_place_change_no_label():
     frames = datasets.dft("Ge", "test")[:1]
     (copied,) = datasets.copies(frames)
-    assert copied.calc is not frames[0].calc and copied.calc.results.keys() == frames[0].calc.results.keys()
+    assert (
+        copied.calc is not frames[0].calc
+        and copied.calc.results.keys() == frames[0].calc.results.keys()
+    )
     copied.calc.results["forces"][:] = 0
     assert np.abs(frames[0].get_forces()).max() > 0.1
 

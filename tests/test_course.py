@@ -21,7 +21,9 @@ def line(what):
 ])  # fmt: skip
 def test_doctor_flags_versions_that_must_not_be_there(monkeypatch, package, shown, version):
     true = metadata.version
-    monkeypatch.setattr(metadata, "version", lambda name: version if name == package else true(name))
+    monkeypatch.setattr(
+        metadata, "version", lambda name: version if name == package else true(name)
+    )
     found = line(shown)
     assert found.state == "fail" and version in found.found and "pip install" in found.advice
     assert not course.doctor().ok
@@ -60,7 +62,9 @@ def test_doctor_misses_data_that_should_have_come_with_the_package(monkeypatch, 
 
 def test_doctor_says_where_data_would_come_from(monkeypatch, tmp_path):
     monkeypatch.setenv("TLMLP_DATA", str(tmp_path))
-    assert line("public DFT data").state == "warn" and "TLMLP_DATA" in line("public DFT data").advice
+    assert (
+        line("public DFT data").state == "warn" and "TLMLP_DATA" in line("public DFT data").advice
+    )
     for symbol in ("Si", "Ge"):
         (tmp_path / "mlearn" / symbol).mkdir(parents=True)
         for name in ("training.json", "test.json"):
@@ -77,7 +81,9 @@ def test_doctor_tells_a_folder_that_cannot_be_written(monkeypatch):
 
 
 def test_doctor_shows_itself_in_both_worlds():
-    report = course.Report([course.Line("ok", "a", "1"), course.Line("fail", "b <c>", "2", "Do this.")])
+    report = course.Report(
+        [course.Line("ok", "a", "1"), course.Line("fail", "b <c>", "2", "Do this.")]
+    )
     assert not report.ok and "Do this." in str(report)
     assert "b &lt;c&gt;" in report._repr_html_()
 
@@ -145,11 +151,20 @@ def test_bulk_modulus(answer, right, words):
 def test_kinetic_energy_and_constant():
     kT = units.kB * 300
     assert course.check_kinetic_energy(0.0388, 300)
-    for answer, words in [(38.8, "meV"), (kT, "three directions"), (kT / 2, "one direction"), (3 * kT, "half"), (7, "equi"), (None, "dots")]:
+    for answer, words in [
+        (38.8, "meV"),
+        (kT, "three directions"),
+        (kT / 2, "one direction"),
+        (3 * kT, "half"),
+        (7, "equi"),
+        (None, "dots"),
+    ]:
         verdict = course.check_kinetic_energy(answer, 300)
         assert not verdict and words in verdict.words
         assert "Not yet" in repr(verdict) and "Not yet" in verdict._repr_html_()
-    assert course.check_constant(0) and not course.check_constant(1) and not course.check_constant(...)
+    assert (
+        course.check_constant(0) and not course.check_constant(1) and not course.check_constant(...)
+    )
 
 
 def test_no_check_of_the_doctor_downloads(monkeypatch):
@@ -168,4 +183,16 @@ def test_timestep():
         (25, "as its square"), (312.5, "other way round"), (2 * 0.08**0.5, "upside down"), (3, "error = c dt²"), (..., "dots"),
     ]:  # fmt: skip
         verdict = course.check_timestep(answer, 2, 0.08, 1.0)
+        assert not verdict and words in verdict.words, (answer, verdict)
+
+
+def test_a_frequency_by_corresponding_states():
+    known, s, e, m = 15.5, 1.057, 0.9, 2.586
+    check = lambda answer: course.check_frequency(answer, known, s, e, m)
+    assert check(known * (e / m / s**2) ** 0.5)
+    for answer, words in [
+        (known * e / m / s**2, "square root"), (known * e**0.5 / s, "mass"), (known * (e / m) ** 0.5, "length"), (1.0, "units of"),
+        (known * (e * m) ** 0.5 / s, "slower"), (known / m**0.5, "now the spring"), (..., "dots"),
+    ]:  # fmt: skip
+        verdict = check(answer)
         assert not verdict and words in verdict.words, (answer, verdict)

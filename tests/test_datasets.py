@@ -28,7 +28,9 @@ pytestmark = pytest.mark.xdist_group("datasets")  # one worker compiles, and imp
 @pytest.fixture
 def mlearn_mirror():
     if "TLMLP_DATA" not in os.environ:
-        pytest.skip("needs the mlearn files: set TLMLP_DATA to a folder that holds mlearn/Si/training.json etc.")
+        pytest.skip(
+            "needs the mlearn files: set TLMLP_DATA to a folder that holds mlearn/Si/training.json etc."
+        )
     return Path(os.environ["TLMLP_DATA"])
 
 
@@ -47,13 +49,18 @@ def labelled(n=8, **info):
 
 def textbook(atoms, row):
     """Stillinger-Weber as the paper writes it: every pair and every triple, over 27 images of each atom."""
-    shifts = np.array([(x, y, z) for x in (-1, 0, 1) for y in (-1, 0, 1) for z in (-1, 0, 1)]) @ atoms.cell.array
+    shifts = (
+        np.array([(x, y, z) for x in (-1, 0, 1) for y in (-1, 0, 1) for z in (-1, 0, 1)])
+        @ atoms.cell.array
+    )
     energy = 0.0
     for center in atoms.positions:
         bonds = (atoms.positions[None] + shifts[:, None] - center).reshape(-1, 3) / row.sigma
         length = np.linalg.norm(bonds, axis=1)
         bonds, length = bonds[(length > 0) & (length < 1.8)], length[(length > 0) & (length < 1.8)]
-        energy += 0.5 * np.sum(7.049556277 * (0.6022245584 * length**-4 - 1) * np.exp(1 / (length - 1.8)))
+        energy += 0.5 * np.sum(
+            7.049556277 * (0.6022245584 * length**-4 - 1) * np.exp(1 / (length - 1.8))
+        )
         for j in range(len(bonds)):
             for k in range(j):
                 cosine = bonds[j] @ bonds[k] / length[j] / length[k]
@@ -98,15 +105,21 @@ def test_cohesive_energy(symbol, lattice, cohesion):
 def test_textbook_energy(symbol):
     atoms = disordered(symbol)
     atoms.calc = datasets.stillinger_weber_calculator(symbol)
-    assert atoms.get_potential_energy() == pytest.approx(textbook(atoms, element(symbol)), abs=1e-6 * len(atoms))
+    assert atoms.get_potential_energy() == pytest.approx(
+        textbook(atoms, element(symbol)), abs=1e-6 * len(atoms)
+    )
 
 
 @pytest.mark.parametrize("symbol", list(ELEMENTS))
 def test_forces_and_stress_are_derivatives(symbol):
     atoms = disordered(symbol, (1, 1, 1))
     atoms.calc = datasets.stillinger_weber_calculator(symbol)
-    np.testing.assert_allclose(atoms.get_forces(), calculate_numerical_forces(atoms, eps=1e-4), atol=1e-5)
-    np.testing.assert_allclose(atoms.get_stress(), calculate_numerical_stress(atoms, eps=1e-5), atol=1e-7)
+    np.testing.assert_allclose(
+        atoms.get_forces(), calculate_numerical_forces(atoms, eps=1e-4), atol=1e-5
+    )
+    np.testing.assert_allclose(
+        atoms.get_stress(), calculate_numerical_stress(atoms, eps=1e-5), atol=1e-7
+    )
 
 
 def test_small_cell_is_large_cell():
@@ -118,7 +131,9 @@ def test_small_cell_is_large_cell():
     small.calc = large.calc = calculator
     energy, forces, stress = small.get_potential_energy(), small.get_forces(), small.get_stress()
     assert large.get_potential_energy() / 27 == pytest.approx(energy, abs=1e-9)
-    np.testing.assert_allclose(large.get_forces().reshape(27, 2, 3), np.broadcast_to(forces, (27, 2, 3)), atol=1e-9)
+    np.testing.assert_allclose(
+        large.get_forces().reshape(27, 2, 3), np.broadcast_to(forces, (27, 2, 3)), atol=1e-9
+    )
     np.testing.assert_allclose(large.get_stress(), stress, atol=1e-9)
 
 
@@ -133,7 +148,9 @@ def test_open_directions():
         periodic.center(vacuum=5, axis=np.flatnonzero(~atoms.pbc))
         periodic.pbc = True
         atoms.calc = periodic.calc = datasets.stillinger_weber_calculator("Si")
-        assert atoms.get_potential_energy() == pytest.approx(periodic.get_potential_energy(), abs=1e-9)
+        assert atoms.get_potential_energy() == pytest.approx(
+            periodic.get_potential_energy(), abs=1e-9
+        )
         np.testing.assert_allclose(atoms.get_forces(), periodic.get_forces(), atol=1e-9)
         with pytest.raises(PropertyNotImplementedError, match="periodic in three directions"):
             atoms.get_stress()
@@ -176,7 +193,9 @@ def test_labels_of_samples(sampled):
     for atoms in sampled[:2]:
         again = atoms.copy()
         again.calc = datasets.stillinger_weber_calculator("Si")
-        assert atoms.get_potential_energy() == pytest.approx(textbook(atoms, element("Si")), abs=1e-6 * len(atoms))
+        assert atoms.get_potential_energy() == pytest.approx(
+            textbook(atoms, element("Si")), abs=1e-6 * len(atoms)
+        )
         np.testing.assert_allclose(atoms.get_forces(), again.get_forces(), atol=1e-9)
         np.testing.assert_allclose(atoms.get_stress(), again.get_stress(), atol=1e-12)
 
@@ -188,7 +207,12 @@ def test_temperatures_of_samples(sampled):
         assert [f.info["phase"] for f in frames] == [phase] * 30
         assert np.mean([f.get_temperature() for f in frames]) == pytest.approx(target, rel=0.075)
     # Equipartition in a nearly harmonic crystal: as much potential as kinetic energy. Forces that are wrong would show.
-    excess = np.mean([f.get_potential_energy() / len(f) for f in sampled if f.info["phase"] == "crystal"]) + 4.3366
+    excess = (
+        np.mean(
+            [f.get_potential_energy() / len(f) for f in sampled if f.info["phase"] == "crystal"]
+        )
+        + 4.3366
+    )
     assert excess / 1.5 / units.kB == pytest.approx(600, rel=0.1)
 
 
@@ -196,10 +220,17 @@ def test_liquid_is_liquid(sampled):
     """Diamond has four neighbours and (220) reflections of full strength; liquid silicon more, and none."""
     from vesin import ase_neighbor_list
 
-    wave = 2 * np.pi / element("Si").lattice_constant * np.array([[2, 2, 0], [2, 0, 2], [0, 2, 2], [2, -2, 0]])
+    wave = (
+        2
+        * np.pi
+        / element("Si").lattice_constant
+        * np.array([[2, 2, 0], [2, 0, 2], [0, 2, 2], [2, -2, 0]])
+    )
     for phase in ("crystal", "liquid"):
         frames = [f for f in sampled if f.info["phase"] == phase]
-        order = np.mean([np.abs(np.exp(1j * f.positions @ wave.T).mean(axis=0)) ** 2 for f in frames])
+        order = np.mean(
+            [np.abs(np.exp(1j * f.positions @ wave.T).mean(axis=0)) ** 2 for f in frames]
+        )
         coordination = np.mean([len(ase_neighbor_list("ij", f, 2.95)[0]) / len(f) for f in frames])
         if phase == "crystal":
             assert order > 0.85 and coordination == pytest.approx(4, abs=0.02)
@@ -217,7 +248,9 @@ def test_samples_are_apart(sampled):
 
 
 def test_seed():
-    first, again = (datasets.stillinger_weber("Si", 2, temperatures=(600, 900), seed=5) for _ in range(2))
+    first, again = (
+        datasets.stillinger_weber("Si", 2, temperatures=(600, 900), seed=5) for _ in range(2)
+    )
     other = datasets.stillinger_weber("Si", 2, temperatures=(600, 900), seed=6)
     for a, b, c in zip(first, again, other, strict=True):
         np.testing.assert_array_equal(a.positions, b.positions)
@@ -253,10 +286,24 @@ def test_mlearn(mlearn_mirror, symbol, train):
         assert (atoms.info["temperature"] is None) == (atoms.info["group"] != "AIMD-NVT")
         if atoms.info["group"] in ("Elastic", "Surface"):
             assert atoms.info["phase"] == "crystal"
-    phases = Counter((f.info["temperature"], f.info["phase"]) for f in frames if f.info["group"] == "AIMD-NVT")
+    phases = Counter(
+        (f.info["temperature"], f.info["phase"]) for f in frames if f.info["group"] == "AIMD-NVT"
+    )
     expected = {
-        "Si": {(300, "crystal"), (843, "crystal"), (1518, "crystal"), (2530, "liquid"), (3374, "liquid")},
-        "Ge": {(300, "crystal"), (605, "crystal"), (1089, "liquid"), (1816, "liquid"), (2422, "liquid")},
+        "Si": {
+            (300, "crystal"),
+            (843, "crystal"),
+            (1518, "crystal"),
+            (2530, "liquid"),
+            (3374, "liquid"),
+        },
+        "Ge": {
+            (300, "crystal"),
+            (605, "crystal"),
+            (1089, "liquid"),
+            (1816, "liquid"),
+            (2422, "liquid"),
+        },
     }[symbol]
     assert phases == dict.fromkeys(expected, 18)
 
@@ -274,7 +321,11 @@ def test_mlearn_vacancies(mlearn_mirror):
 
 
 def elastic(symbol, mode):
-    frames = [f for f in datasets.mlearn(symbol, "train") if f"mode {mode}, strain" in f.info["description"]]
+    frames = [
+        f
+        for f in datasets.mlearn(symbol, "train")
+        if f"mode {mode}, strain" in f.info["description"]
+    ]
     return {float(f.info["description"].split()[-1]): f for f in frames}
 
 
@@ -299,8 +350,7 @@ def test_mlearn_stress_is_derivative_of_energy(mlearn_mirror, mode):
 
 
 @pytest.mark.parametrize(
-    "symbol, index, own",
-    [("Si", 15, (-0.50, 0.16, -0.23)), ("Ge", 14, (0.09, 0.51, 0.26))],
+    "symbol, index, own", [("Si", 15, (-0.50, 0.16, -0.23)), ("Ge", 14, (0.09, 0.51, 0.26))]
 )
 def test_mlearn_stress_of_dynamics(mlearn_mirror, symbol, index, own):
     """Frames of molecular dynamics list their shear in another order than strained cells; own: CP2K, yz xz xy in GPa."""
@@ -310,7 +360,10 @@ def test_mlearn_stress_of_dynamics(mlearn_mirror, symbol, index, own):
 
 @pytest.mark.parametrize(
     "arguments, sentence",
-    [(("C", "train"), "'C' is not known, use one of 'Si', 'Ge'"), (("Si", "valid"), "use 'train' or 'test'")],
+    [
+        (("C", "train"), "'C' is not known, use one of 'Si', 'Ge'"),
+        (("Si", "valid"), "use 'train' or 'test'"),
+    ],
 )
 def test_mlearn_refuses(arguments, sentence):
     with pytest.raises(ValueError, match=sentence):
@@ -323,13 +376,17 @@ def test_mirror_altered(mlearn_mirror, tmp_path, monkeypatch):
     shutil.copyfile(mlearn_mirror / "mlearn" / "Ge" / "test.json", altered)
     altered.write_text(altered.read_text().replace("-2", "-3", 1))
     monkeypatch.setenv("TLMLP_DATA", str(tmp_path))
-    with pytest.raises(ValueError, match="not the published file .*replace it, or unset TLMLP_DATA"):
+    with pytest.raises(
+        ValueError, match="not the published file .*replace it, or unset TLMLP_DATA"
+    ):
         datasets.mlearn("Ge", "test")
 
 
 def test_mirror_without_the_file(tmp_path, monkeypatch):
     monkeypatch.setenv("TLMLP_DATA", str(tmp_path))
-    with pytest.raises(FileNotFoundError, match="does not exist: put it there, or unset TLMLP_DATA"):
+    with pytest.raises(
+        FileNotFoundError, match="does not exist: put it there, or unset TLMLP_DATA"
+    ):
         datasets.mlearn("Ge", "test")
 
 
@@ -368,7 +425,9 @@ def test_download(mlearn_mirror, download):
     copy.write_text("half a fi")
     assert len(datasets.mlearn("Ge", "test")) == 25
     served.unlink()
-    assert datasets.mlearn("Ge", "test")[7].get_potential_energy() == first[7].get_potential_energy()
+    assert (
+        datasets.mlearn("Ge", "test")[7].get_potential_energy() == first[7].get_potential_energy()
+    )
 
 
 def test_download_altered(download):
@@ -382,7 +441,9 @@ def test_download_altered(download):
 def test_download_fails(download, monkeypatch, url):
     if url:
         monkeypatch.setattr(datasets, "MLEARN_URL", url)
-    with pytest.raises(ConnectionError, match="connect to the network, or set TLMLP_DATA to a folder that holds"):
+    with pytest.raises(
+        ConnectionError, match="connect to the network, or set TLMLP_DATA to a folder that holds"
+    ):
         datasets.mlearn("Ge", "test")
     assert cached(download) == []
 
@@ -417,7 +478,11 @@ def test_read_refuses(tmp_path):
 
 
 def test_check_names_the_first_bad_frame():
-    for name, value in (("forces", np.full((8, 3), np.nan)), ("energy", np.inf), ("stress", np.full(6, np.nan))):
+    for name, value in (
+        ("forces", np.full((8, 3), np.nan)),
+        ("energy", np.inf),
+        ("stress", np.full(6, np.nan)),
+    ):
         frames = [labelled() for _ in range(4)]
         for bad in frames[2:]:
             bad.calc.results[name] = value
@@ -447,7 +512,9 @@ def test_check_refuses():
         datasets.check([labelled(), no_forces])
     assert datasets.check([no_forces], forces=False) == [no_forces]
     wrong.calc.results["forces"] = np.zeros((7, 3))
-    with pytest.raises(ValueError, match=r"forces of frame 0 has shape \(7, 3\), \(8, 3\) is needed"):
+    with pytest.raises(
+        ValueError, match=r"forces of frame 0 has shape \(7, 3\), \(8, 3\) is needed"
+    ):
         datasets.check([wrong])
 
 
@@ -457,7 +524,11 @@ def test_check_refuses():
 @pytest.fixture
 def strata():
     """60 crystals, 30 liquids, 10 surfaces."""
-    kinds = [("MD", "crystal", 300)] * 60 + [("MD", "liquid", 2000)] * 30 + [("Surface", "crystal", None)] * 10
+    kinds = (
+        [("MD", "crystal", 300)] * 60
+        + [("MD", "liquid", 2000)] * 30
+        + [("Surface", "crystal", None)] * 10
+    )
     return [labelled(group=g, phase=p, temperature=t, index=i) for i, (g, p, t) in enumerate(kinds)]
 
 
@@ -481,7 +552,11 @@ def test_subset_without_info():
 
 @pytest.mark.parametrize(
     "n, sentence",
-    [(101, "101 frames were asked for, but there are only 100"), (0, "positive integer"), (2.0, "positive integer")],
+    [
+        (101, "101 frames were asked for, but there are only 100"),
+        (0, "positive integer"),
+        (2.0, "positive integer"),
+    ],
 )
 def test_subset_refuses(strata, n, sentence):
     with pytest.raises(ValueError, match=sentence):
@@ -490,7 +565,9 @@ def test_subset_refuses(strata, n, sentence):
 
 def test_split(strata):
     train, valid = datasets.split(strata, 0.2, seed=3)
-    assert [f.info["index"] for f in valid] == [f.info["index"] for f in datasets.subset(strata, 20, seed=3)]
+    assert [f.info["index"] for f in valid] == [
+        f.info["index"] for f in datasets.subset(strata, 20, seed=3)
+    ]
     assert sorted(f.info["index"] for f in train + valid) == list(range(100))
     for n_valid in (0, 100, 1.5):
         with pytest.raises(ValueError, match="some must be left on both sides"):
@@ -498,7 +575,11 @@ def test_split(strata):
 
 
 def test_import_is_light():
-    code = "import sys, tlmlp.datasets; print({'jax_md', 'matplotlib', 'pymatgen'} & set(sys.modules))"
+    code = (
+        "import sys, tlmlp.datasets; print({'jax_md', 'matplotlib', 'pymatgen'} & set(sys.modules))"
+    )
     root = Path(datasets.__file__).parent.parent
-    done = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True
+    )
     assert done.stdout.strip() == "set()"

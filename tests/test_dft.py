@@ -16,9 +16,9 @@ from ase.build import bulk
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.phonons import Phonons
 from conftest import ROOT
+from tlmlp.sources import SOURCES
 
 from tlmlp import datasets
-from tlmlp.sources import SOURCES
 
 sys.path.insert(0, str(ROOT / "datasets"))
 import cp2k  # noqa: E402
@@ -27,9 +27,15 @@ import properties  # noqa: E402
 
 pytestmark = pytest.mark.xdist_group("dft")
 
-needs_data = pytest.mark.skipif(not (datasets.DFT / "index.json").is_file(), reason="the data set is not packed yet")
-needs_reference = pytest.mark.skipif(not (datasets.DFT / "properties.json").is_file(), reason="not all computed yet")
-needs_cp2k = pytest.mark.skipif(shutil.which("cp2k.psmp") is None, reason="CP2K is not installed: apt install cp2k")
+needs_data = pytest.mark.skipif(
+    not (datasets.DFT / "index.json").is_file(), reason="the data set is not packed yet"
+)
+needs_reference = pytest.mark.skipif(
+    not (datasets.DFT / "properties.json").is_file(), reason="not all computed yet"
+)
+needs_cp2k = pytest.mark.skipif(
+    shutil.which("cp2k.psmp") is None, reason="CP2K is not installed: apt install cp2k"
+)
 
 # --- the recipe ----------------------------------------------------------------------------------------------------
 
@@ -39,7 +45,10 @@ def test_every_beginning_is_balanced():
     assert len(set(jobs)) == len(jobs) == 380
     for n in range(40, 381, 2):
         count = Counter((element, split) for element, split, _ in jobs[:n])
-        assert count["Si", "train"] == count["Ge", "train"] and count["Si", "test"] == count["Ge", "test"]
+        assert (
+            count["Si", "train"] == count["Ge", "train"]
+            and count["Si", "test"] == count["Ge", "test"]
+        )
         share = [n * 40 // 150 for n in (count["Si", "train"] - 1, count["Si", "train"])]
         assert share[0] <= count["Si", "test"] <= share[1]
     for split in generate.SPLITS:
@@ -56,10 +65,22 @@ def test_structure_repeats_and_is_its_own():
     for atoms in (ge, si):
         a = atoms.cell[0, 0] / 2
         assert a == pytest.approx(generate.ELEMENTS[atoms.info["element"]][0], rel=0.02)
-        u = atoms.get_scaled_positions() - bulk("Si", cubic=True, a=a).repeat(2).get_scaled_positions()
+        u = (
+            atoms.get_scaled_positions()
+            - bulk("Si", cubic=True, a=a).repeat(2).get_scaled_positions()
+        )
         u = (u - u.round()) * 2 * a / generate.ELEMENTS[atoms.info["element"]][0]
-        assert u.std() == pytest.approx(0.045, abs=4 * 0.045 / np.sqrt(2 * 192))  # four standard errors
-    assert abs(np.corrcoef(ge.get_scaled_positions().ravel() % 0.25, si.get_scaled_positions().ravel() % 0.25)[0, 1]) < 0.5
+        assert u.std() == pytest.approx(
+            0.045, abs=4 * 0.045 / np.sqrt(2 * 192)
+        )  # four standard errors
+    assert (
+        abs(
+            np.corrcoef(
+                ge.get_scaled_positions().ravel() % 0.25, si.get_scaled_positions().ravel() % 0.25
+            )[0, 1]
+        )
+        < 0.5
+    )
 
 
 # --- workers -------------------------------------------------------------------------------------------------------
@@ -76,7 +97,9 @@ def stub(monkeypatch, label):
 
 
 def labelled(atoms):
-    atoms.calc = SinglePointCalculator(atoms, energy=-1.0, forces=np.zeros((8, 3)), stress=np.zeros(6))
+    atoms.calc = SinglePointCalculator(
+        atoms, energy=-1.0, forces=np.zeros((8, 3)), stress=np.zeros(6)
+    )
     atoms.info |= dict(seconds=1.0, scf_steps=1, entropy=0.0)
     return atoms
 
@@ -109,8 +132,13 @@ class Patch:
 stub(Patch, lambda atoms: labelled(atoms) if atoms.info["name"] != "Si-train-002" else os.kill(os.getpid(), signal.SIGKILL))
 generate.run(generate.Path({str(tmp_path)!r}), generate.order(["Si", "Ge"], 4, 0))
 """
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True).returncode == -signal.SIGKILL
-    assert sorted(p.stem for p in tmp_path.glob("*.extxyz")) == [f"{e}-train-{i:03d}" for e in ("Ge", "Si") for i in (0, 1)]
+    assert (
+        subprocess.run([sys.executable, "-c", code], capture_output=True).returncode
+        == -signal.SIGKILL
+    )
+    assert sorted(p.stem for p in tmp_path.glob("*.extxyz")) == [
+        f"{e}-train-{i:03d}" for e in ("Ge", "Si") for i in (0, 1)
+    ]
 
     computed = []
     stub(monkeypatch, lambda atoms: computed.append(atoms.info["name"]) or labelled(atoms))
@@ -124,8 +152,16 @@ def test_packed_files_are_read_back(monkeypatch, tmp_path):
     frames = {}
     for element, split, index in generate.order(["Si", "Ge"], 3, 1):
         atoms = generate.structure(element, "train", 29)
-        atoms.info |= dict(name=f"{element}-{split}-{index:03d}", seconds=1.0, scf_steps=1, entropy=-0.1, protocol="p")
-        results = dict(energy=-7000.0, forces=rng.normal(0, 1e-3, (64, 3)), stress=rng.normal(0, 0.01, 6))
+        atoms.info |= dict(
+            name=f"{element}-{split}-{index:03d}",
+            seconds=1.0,
+            scf_steps=1,
+            entropy=-0.1,
+            protocol="p",
+        )
+        results = dict(
+            energy=-7000.0, forces=rng.normal(0, 1e-3, (64, 3)), stress=rng.normal(0, 0.01, 6)
+        )
         atoms.calc = SinglePointCalculator(atoms, **results)
         generate.ase.io.write(tmp_path / f"{atoms.info['name']}.extxyz", atoms)
         frames[atoms.info["name"]] = atoms
@@ -153,7 +189,9 @@ def test_packed_files_are_read_back(monkeypatch, tmp_path):
     monkeypatch.setattr(generate, "SHIPPED", tmp_path / "repacked")
     generate.collect(tmp_path / "again", ["Si", "Ge"])
     for name in ("Si-train", "Ge-test"):
-        assert (tmp_path / "repacked" / f"{name}.extxyz.xz").read_bytes() == (tmp_path / "packed" / f"{name}.extxyz.xz").read_bytes()
+        assert (tmp_path / "repacked" / f"{name}.extxyz.xz").read_bytes() == (
+            tmp_path / "packed" / f"{name}.extxyz.xz"
+        ).read_bytes()
 
 
 # --- CP2K ----------------------------------------------------------------------------------------------------------
@@ -163,14 +201,19 @@ def germanium():
     """Eight atoms off their sites in a skewed cell."""
     atoms = bulk("Ge", cubic=True, a=5.78)
     atoms.rattle(0.1, seed=1)
-    atoms.set_cell(atoms.cell.array @ (np.eye(3) + [[0.02, 0, 0.01], [0, -0.01, 0.03], [0.01, 0.03, 0]]), scale_atoms=True)
+    atoms.set_cell(
+        atoms.cell.array @ (np.eye(3) + [[0.02, 0, 0.01], [0, -0.01, 0.03], [0.01, 0.03, 0]]),
+        scale_atoms=True,
+    )
     return atoms
 
 
 def test_output_without_an_answer():
     with pytest.raises(cp2k.NotConverged):
         cp2k.read_output("  *** SCF run NOT converged ***", 8)
-    with pytest.raises(ValueError, match="incomplete output: 0 energies, 0 forces, 0 rows of stress"):
+    with pytest.raises(
+        ValueError, match="incomplete output: 0 energies, 0 forces, 0 rows of stress"
+    ):
         cp2k.read_output("", 8)
 
 
@@ -209,7 +252,9 @@ def test_forces_and_stress_are_derivatives(tmp_path):
         moved.calc = calculator
         return moved.get_potential_energy()
 
-    assert (energy(-0.05, 0) - energy(0.05, 0)) / 0.1 == pytest.approx(np.linalg.norm(forces), rel=0.02)
+    assert (energy(-0.05, 0) - energy(0.05, 0)) / 0.1 == pytest.approx(
+        np.linalg.norm(forces), rel=0.02
+    )
     work = atoms.get_volume() * stress @ (strain.ravel()[[0, 4, 8, 5, 2, 1]] * [1, 1, 1, 2, 2, 2])
     assert (energy(0, 0.01) - energy(0, -0.01)) / 0.02 == pytest.approx(work, rel=0.02)
 
@@ -236,7 +281,9 @@ def test_phonons_against_ase(sw, tmp_path):
     """The cubic cell of 8 atoms folds three X onto Γ."""
     ours = properties.phonons("Si", 5.4309, sw)["frequencies"]
     cell = bulk("Si", cubic=True, a=5.4309)
-    theirs = Phonons(cell, sw, supercell=(2, 2, 2), delta=properties.DISPLACEMENT, name=str(tmp_path / "phonons"))
+    theirs = Phonons(
+        cell, sw, supercell=(2, 2, 2), delta=properties.DISPLACEMENT, name=str(tmp_path / "phonons")
+    )
     theirs.run()
     theirs.read(acoustic=True)
     energies = np.asarray(theirs.band_structure([[0, 0, 0]], verbose=False)).ravel()
@@ -277,13 +324,20 @@ def test_shipped_pair_is_symmetric(split):
         kinds = []
         for atoms in frames:
             symbol, where, number = atoms.info["name"].split("-")
-            assert (symbol, where, atoms.info["source"], atoms.info["protocol"]) == (element, split, "dft", cp2k.NAME)
+            assert (symbol, where, atoms.info["source"], atoms.info["protocol"]) == (
+                element,
+                split,
+                "dft",
+                cp2k.NAME,
+            )
             kind, fraction = generate.recipe(split, int(number))
             assert atoms.info["group"] == kind and set(atoms.symbols) == {element}
             assert len(atoms) == (63 if kind == "Vacancy" else 64)
             assert atoms.info["phase"] == ("liquid" if (fraction or 0) > 1 else "crystal")
             t = atoms.info["temperature"]
-            assert t is None if fraction is None else t == pytest.approx(fraction * melting, abs=0.01)
+            assert (
+                t is None if fraction is None else t == pytest.approx(fraction * melting, abs=0.01)
+            )
             kinds.append((number, kind))
         reduced.append(kinds)
     assert reduced[0] == reduced[1]
@@ -297,7 +351,9 @@ def test_shipped_labels(element):
     for atoms in train + test:
         assert np.abs(atoms.get_forces().sum(axis=0)).max() < 0.05  # eV/Å on 64 atoms: the grid's
         assert atoms.info["entropy"] <= 0
-    energy = lambda group: [f.get_potential_energy() / len(f) for f in train + test if f.info["group"] == group]
+    energy = lambda group: [
+        f.get_potential_energy() / len(f) for f in train + test if f.info["group"] == group
+    ]
     assert max(energy("Solid")) < min(energy("Liquid"))
     numbers = {tuple(f.positions[0].tolist()) for f in train + test}
     assert len(numbers) == len(train + test)
@@ -309,12 +365,18 @@ def test_reference(element, a):
     """Lattice constants of VASP's PBE (mlearn, zero stress); energies against stresses, B = (C11 + 2 C12) / 3."""
     reference = datasets.dft_reference(element)
     assert reference["eos"]["lattice_constant"] == pytest.approx(a, abs=0.01)
-    assert SOURCES["dft"].lattice[element] == pytest.approx(reference["eos"]["lattice_constant"], abs=1e-3)
+    assert SOURCES["dft"].lattice[element] == pytest.approx(
+        reference["eos"]["lattice_constant"], abs=1e-3
+    )
     c = reference["elastic"]
-    assert (c["c11"] + 2 * c["c12"]) / 3 == pytest.approx(reference["eos"]["bulk_modulus"], rel=0.02)
+    assert (c["c11"] + 2 * c["c12"]) / 3 == pytest.approx(
+        reference["eos"]["bulk_modulus"], rel=0.02
+    )
     assert 0 < c["c44"] < c["c44_clamped_ions"]
     acoustic, optical = np.split(np.array(reference["phonons"]["frequencies"]["Γ"]), 2)
-    assert np.abs(acoustic).max() < 0.1 < optical.min() and np.ptp(optical) < 0.05  # THz; threefold by symmetry
+    assert (
+        np.abs(acoustic).max() < 0.1 < optical.min() and np.ptp(optical) < 0.05
+    )  # THz; threefold by symmetry
     assert reference["vacancy"]["vacancy"] < reference["vacancy"]["vacancy_unrelaxed"]
 
 

@@ -42,10 +42,16 @@ def test_bessel_functions_are_scipys():
     zeros, norms = bessel._zeros_and_norms(7, 6)
     for l in range(7):
         np.testing.assert_allclose(spherical_jn(l, zeros[l]), 0, atol=1e-12)
-        theirs = norms[l] * spherical_jn(l, zeros[l] * x[:, None]) * np.asarray(bessel.envelope(x))[:, None]
+        theirs = (
+            norms[l]
+            * spherical_jn(l, zeros[l] * x[:, None])
+            * np.asarray(bessel.envelope(x))[:, None]
+        )
         np.testing.assert_allclose(ours[:, l], theirs, atol=2e-5)
     c = np.linspace(-1, 1, 11)
-    np.testing.assert_allclose(bessel.legendre(jnp.asarray(c), 7)[6], eval_legendre(6, c), atol=1e-6)
+    np.testing.assert_allclose(
+        bessel.legendre(jnp.asarray(c), 7)[6], eval_legendre(6, c), atol=1e-6
+    )
 
 
 def test_forces_and_stress_are_derivatives_of_the_energy(potential, mixed):
@@ -80,7 +86,9 @@ def test_primitive_cell_and_supercell_agree(potential):
     large = primitive.repeat(4)
     assert len(large) == 128
     for atoms in (bulk("Si", cubic=True).repeat(2), large):
-        assert energy(potential, atoms) / len(atoms) == pytest.approx(energy(potential, primitive) / 2, abs=1e-6)
+        assert energy(potential, atoms) / len(atoms) == pytest.approx(
+            energy(potential, primitive) / 2, abs=1e-6
+        )
 
 
 def test_smooth_through_the_cutoff(potential):
@@ -124,6 +132,13 @@ def test_a_padded_batch_gives_what_each_structure_gives_alone(potential, mixed):
 def test_presets_and_bad_configs():
     assert (tlmlp.Config("paper").n_blocks, tlmlp.Config("paper").cutoff) == (4, 5.0)
     assert tlmlp.Config("course").n_blocks == 2
-    for bad in (dict(preset="huge"), dict(cutoff=-1), dict(n_blocks=0), dict(n_blocks=1.5), dict(n_spherical=1), dict(embed_size="8")):
+    for bad in (
+        dict(preset="huge"),
+        dict(cutoff=-1),
+        dict(n_blocks=0),
+        dict(n_blocks=1.5),
+        dict(n_spherical=1),
+        dict(embed_size="8"),
+    ):
         with pytest.raises(ValueError):
             tlmlp.Config(**bad)

@@ -5,10 +5,10 @@ import time
 import numpy as np
 import pytest
 from test_stability import nothing
+from tlmlp.show.md import SW
 
 from tlmlp import stability
 from tlmlp.show import Duel
-from tlmlp.show.md import SW
 
 
 def until(condition, seconds=120):
@@ -36,11 +36,15 @@ def test_play_pause_stop_with_equal_weapons(duel):
     duel.wait()
     left, right = (look.snapshot for look in duel.looks)
     shared = min(left.step, right.step)  # Pause may come between the two
-    steps = lambda side: {round(t, 6) for t, *_ in side.curve if t <= shared * stability.TIMESTEP / 1000}
+    steps = lambda side: {
+        round(t, 6) for t, *_ in side.curve if t <= shared * stability.TIMESTEP / 1000
+    }
     assert steps(duel._sides[0]) == steps(duel._sides[1]) == steps(duel._truth)
     for a, b in zip(duel._sides[0].curve, duel._sides[1].curve):
         assert a == b
-    assert right.target_K == pytest.approx(300 + 0.8 * (right.time_fs - 20))  # asked before the chunk of 20 fs that ends here
+    assert right.target_K == pytest.approx(
+        300 + 0.8 * (right.time_fs - 20)
+    )  # asked before the chunk of 20 fs that ends here
     held = duel.looks
     time.sleep(0.2)
     assert duel.looks == held and "holds" in duel._sides[0].clock.value
@@ -74,7 +78,10 @@ def test_the_verdict_names_both_and_the_truth():
     duel = Duel(nothing(), nothing(), rate=800, viewer="canvas")
     duel.play().wait(120)
     until(lambda: "Left broke at" in duel.status.value)
-    assert "melts at 2900 K: both broke below" in duel.verdict and "The truth still held at" in duel.verdict
+    assert (
+        "melts at 2900 K: both broke below" in duel.verdict
+        and "The truth still held at" in duel.verdict
+    )
     assert all(look.failure for look in duel.looks)
     duel._seed.value = 5  # a control that moves takes both back
     until(lambda: duel.looks == (None, None))
@@ -100,8 +107,13 @@ def test_germanium_of_dft_has_no_truth_to_run_along():
     try:
         duel = Duel(source="mlearn", n=50, viewer="canvas")
     except (OSError, ValueError):
-        pytest.skip("needs the mlearn files: set TLMLP_DATA to a folder that holds mlearn/Si/training.json etc.")
-    assert [c.value for c in duel._choices] == ["ge-mlearn-course-scratch-50", "ge-mlearn-course-transfer-50"]
+        pytest.skip(
+            "needs the mlearn files: set TLMLP_DATA to a folder that holds mlearn/Si/training.json etc."
+        )
+    assert [c.value for c in duel._choices] == [
+        "ge-mlearn-course-scratch-50",
+        "ge-mlearn-course-transfer-50",
+    ]
     assert SW not in duel._potentials and not any("-sw-" in name for name in duel._potentials)
     assert duel._crystal.cell.lengths()[0] > 11.5  # Å, of two lattice constants
     duel.close()

@@ -9,13 +9,15 @@ import pytest
 from ase.build import bulk
 from ase.calculators.lj import LennardJones
 from ase.calculators.singlepoint import SinglePointCalculator
+from tlmlp.show.explorer import _sides, _summary, fitting
 
 import tlmlp
 from tlmlp import course, race, show, sweep, train
 from tlmlp.show import curves
-from tlmlp.show.explorer import _sides, _summary, fitting
 
-TINY = tlmlp.Config("course", embed_size=8, n_blocks=2, n_spherical=2, out_size=8, n_dense_out=1, cutoff=3.2)
+TINY = tlmlp.Config(
+    "course", embed_size=8, n_blocks=2, n_spherical=2, out_size=8, n_dense_out=1, cutoff=3.2
+)
 GROUPS = ["embedding", "interaction_1", "interaction_2", "output_0", "output_1", "output_2"]
 QUICK = dict(source="dft", n=5, steps=100)
 
@@ -27,7 +29,11 @@ def labelled(element, n, length=1.0, energy=1.0, seed=0):
         atoms = bulk(element, "diamond", a=5.43 * length, cubic=True)
         atoms.rattle(0.12 * length, seed=100 * seed + i)
         atoms.calc = LennardJones(sigma=2.1 * length, epsilon=energy, rc=3.0 * length, smooth=True)
-        labels = dict(energy=atoms.get_potential_energy(), forces=atoms.get_forces(), stress=atoms.get_stress())
+        labels = dict(
+            energy=atoms.get_potential_energy(),
+            forces=atoms.get_forces(),
+            stress=atoms.get_stress(),
+        )
         atoms.calc = SinglePointCalculator(atoms, **labels)
         atoms.info |= dict(group="MD", phase="crystal", temperature=300.0)
         frames.append(atoms)
@@ -42,7 +48,10 @@ def small_world(tmp_path_factory):
         pass
     path = tmp_path_factory.mktemp("weights") / "silicon.safetensors"
     last.potential.save(path)
-    data = {"Si": (silicon, labelled("Si", 4, seed=1)), "Ge": (labelled("Ge", 10, 1.05, 0.9, 2), labelled("Ge", 4, 1.05, 0.9, 3))}
+    data = {
+        "Si": (silicon, labelled("Si", 4, seed=1)),
+        "Ge": (labelled("Ge", 10, 1.05, 0.9, 2), labelled("Ge", 4, 1.05, 0.9, 3)),
+    }
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sweep, "data", lambda source, element="Ge": data[element])
         patch.setattr(sweep, "SILICON", dict.fromkeys(sweep.SILICON, str(path)))
@@ -74,7 +83,9 @@ def until(condition, seconds=60):
 
 
 def test_both_sides_take_the_same_steps_side_by_side(laps):
-    assert [lap.done for lap in laps] == sorted(lap.done for lap in laps) and laps[-1].done == laps[-1].total == 400
+    assert [lap.done for lap in laps] == sorted(lap.done for lap in laps) and laps[-1].done == laps[
+        -1
+    ].total == 400
     at = [[row["curve"][-1][0] for row in lap.rows] for lap in laps if lap.rows]
     assert max(abs(a - b) for a, b in at) <= 10  # one point of the curve
     for row in laps[-1].rows:
@@ -85,12 +96,17 @@ def test_both_sides_take_the_same_steps_side_by_side(laps):
 def test_the_last_point_is_the_error_of_the_potential(laps):
     _, test = sweep.data("dft")
     for name, row in zip(("transfer", "scratch"), laps[-1].rows):
-        assert laps[-1].potentials[name].evaluate(test).force_mae == pytest.approx(row["force_mae"], abs=0.02)
+        assert laps[-1].potentials[name].evaluate(test).force_mae == pytest.approx(
+            row["force_mae"], abs=0.02
+        )
 
 
 def test_frozen_groups_moved_by_exactly_nothing(laps):
     transferred, scratch = laps[-1].rows
-    assert {name for name, far in transferred["moved"].items() if far == 0} == {"embedding", "interaction_1"}
+    assert {name for name, far in transferred["moved"].items() if far == 0} == {
+        "embedding",
+        "interaction_1",
+    }
     assert min(scratch["moved"].values()) > 0  # random weights are never frozen
 
 
@@ -98,18 +114,23 @@ def test_seeds_differ_and_repeat(laps):
     first = next(lap.rows for lap in reversed(laps) if lap.rows and lap.rows[0]["seed"] == 0)
     assert first[0]["force_mae"] != laps[-1].rows[0]["force_mae"]
     *_, again = race.race(race.pairs(seeds=1, frozen=["embedding", "interaction_1"], **QUICK))
-    assert again.rows[0]["curve"] == first[0]["curve"] and again.rows[1]["curve"] == first[1]["curve"]
+    assert (
+        again.rows[0]["curve"] == first[0]["curve"] and again.rows[1]["curve"] == first[1]["curve"]
+    )
 
 
 def test_a_second_race_compiles_nothing(laps, monkeypatch):
     traced, loss = [], train.loss
     monkeypatch.setattr(train, "loss", lambda *a: traced.append(1) or loss(*a))
     other = QUICK | dict(n=10, steps=10, learning_rate=1e-3)
-    assert not any("compiling" in lap.stage for lap in race.race(race.pairs(frozen=["embedding", "interaction_1"], **other)))
+    assert not any(
+        "compiling" in lap.stage
+        for lap in race.race(race.pairs(frozen=["embedding", "interaction_1"], **other))
+    )
     assert not traced
 
 
-@pytest.mark.parametrize("start", ["copied", "reduced"])
+@pytest.mark.parametrize("start", ["transfer", "reduced"])
 def test_nothing_is_forgotten_before_training(start):
     _, silicon = race.frames("dft")
     side = race._Side(race.pairs(start=start, **QUICK)[0][0], silicon)
@@ -129,11 +150,18 @@ def test_slider_and_blocks_are_kept_in_step(explorer):
     explorer._blocks["output_2"].value = True  # not at the front: the slider stays
     assert explorer._depth.value == 3 and explorer.settings["frozen"] == [*GROUPS[:3], "output_2"]
     explorer._blocks["embedding"].value = False
-    assert explorer._depth.value == 0 and explorer.settings["frozen"] == ["interaction_1", "interaction_2", "output_2"]
+    assert explorer._depth.value == 0 and explorer.settings["frozen"] == [
+        "interaction_1",
+        "interaction_2",
+        "output_2",
+    ]
     explorer._depth.value = 1
     assert explorer.settings["frozen"] == ["embedding"]
     size = tlmlp.transfer.sizes(tlmlp.Potential.load(sweep.SILICON["dft"]))["embedding"]
-    assert f"{size} of" in explorer._map_words.value and "frozen" in explorer._blocks["embedding"].description
+    assert (
+        f"{size} of" in explorer._map_words.value
+        and "frozen" in explorer._blocks["embedding"].description
+    )
 
 
 def test_one_group_stays_free(explorer):
@@ -158,7 +186,15 @@ def test_a_setting_that_is_none_is_one_sentence(explorer, wrong, sentence):
 
 
 def test_every_control_changes_the_run(explorer):
-    others = dict(source="stillinger-weber", n=10, start="reduced", frozen=["output_0"], learning_rate=1e-3, steps=200, seeds=2)
+    others = dict(
+        source="stillinger-weber",
+        n=10,
+        start="reduced",
+        frozen=["output_0"],
+        learning_rate=1e-3,
+        steps=200,
+        seeds=2,
+    )
     assert set(others) == set(explorer.settings)
     runs = lambda: race.pairs(**explorer.settings)
     for name, value in others.items():
@@ -177,20 +213,34 @@ def test_a_run_from_press_to_table(explorer, tmp_path):
     explorer.wait(120)
     until(lambda: "Done in" in explorer.status.value)
     (run,) = explorer.runs
-    assert [row["method"] for row in run["rows"]] == ["copied", "scratch"] and run["rows"] == explorer.rows
+    assert [row["method"] for row in run["rows"]] == ["transfer", "scratch"] and run[
+        "rows"
+    ] == explorer.rows
     assert set(explorer.potentials) == {"transfer", "scratch"}
-    assert bytes(explorer._picture.value) != empty and explorer._bar.value == explorer._bar.max == 200
+    assert (
+        bytes(explorer._picture.value) != empty and explorer._bar.value == explorer._bar.max == 200
+    )
     assert "moved 0" in explorer._blocks["embedding"].description
     assert "%" in explorer._blocks["output_2"].description
     mae, silicon = run["rows"][0]["force_mae"], run["rows"][0]["silicon_force_mae"]
-    assert f"transfer {mae:.0f}, scratch" in explorer.status.value and f"to {silicon:.0f} meV/Å" in explorer.status.value
-    assert f"<b>{mae:.0f}</b>" in explorer._table.value and 'class="other"' not in explorer._table.value
+    assert (
+        f"transfer {mae:.0f}, scratch" in explorer.status.value
+        and f"to {silicon:.0f} meV/Å" in explorer.status.value
+    )
+    assert (
+        f"<b>{mae:.0f}</b>" in explorer._table.value
+        and 'class="other"' not in explorer._table.value
+    )
 
     # a control moves: the result is marked, and no longer is when it moves back
     assert not explorer.stale
     fresh = bytes(explorer._picture.value)
     explorer._n.value = 10
-    assert explorer.stale and bytes(explorer._picture.value) != fresh and 'class="other"' in explorer._table.value
+    assert (
+        explorer.stale
+        and bytes(explorer._picture.value) != fresh
+        and 'class="other"' in explorer._table.value
+    )
     assert "moved" not in explorer._blocks["output_2"].description
     explorer._n.value = 5
     assert not explorer.stale
@@ -199,7 +249,10 @@ def test_a_run_from_press_to_table(explorer, tmp_path):
     assert "1 run saved" in explorer.save(path)
     other = show.TransferExplorer(precomputed=[])
     assert "1 run read" in other.load(path) and "0 runs read" in other.load(path)
-    assert other.runs == json.loads(json.dumps(explorer.runs)) and f"<b>{mae:.0f}</b>" in other._table.value
+    assert (
+        other.runs == json.loads(json.dumps(explorer.runs))
+        and f"<b>{mae:.0f}</b>" in other._table.value
+    )
     assert not other.rows or other.rows == explorer.rows
     (tmp_path / "bad.json").write_text('{"runs": [{}]}')
     with pytest.raises(ValueError, match="bad.json does not hold runs"):
@@ -209,7 +262,9 @@ def test_a_run_from_press_to_table(explorer, tmp_path):
     assert "there is no file" in other.status.value
 
     explorer.reset()
-    assert explorer.runs == [] and explorer.settings["frozen"] == [] and explorer.settings["n"] == 10
+    assert (
+        explorer.runs == [] and explorer.settings["frozen"] == [] and explorer.settings["n"] == 10
+    )
     with pytest.raises(ValueError, match="no run to save"):
         explorer.save(path)
 
@@ -221,7 +276,10 @@ def test_stop_answers_within_a_second_and_keeps_what_there_is(explorer):
     explorer._stop.click()
     until(lambda: not explorer.alive, 1)
     until(lambda: "Stopped." in explorer.status.value, 3)
-    assert 0 < explorer.rows[0]["curve"][-1][0] < 1600 and set(explorer.potentials) == {"transfer", "scratch"}
+    assert 0 < explorer.rows[0]["curve"][-1][0] < 1600 and set(explorer.potentials) == {
+        "transfer",
+        "scratch",
+    }
     assert explorer._stop.disabled and not explorer._train.disabled
     assert " of 1600" in explorer._table.value
 
@@ -231,7 +289,12 @@ def test_closing_ends_the_thread(explorer):
     until(lambda: explorer.potentials)
     explorer.close()
     until(lambda: not explorer.alive, 1)
-    until(lambda: not any(t.name == "TransferExplorer" and t.is_alive() for t in threading.enumerate()), 1)
+    until(
+        lambda: (
+            not any(t.name == "TransferExplorer" and t.is_alive() for t in threading.enumerate())
+        ),
+        1,
+    )
 
 
 def test_a_failure_is_shown_in_words(explorer, monkeypatch):
@@ -257,7 +320,9 @@ def test_a_seed_under_way_does_not_count_in_the_mean():
     ours = [r for r in rows(2) if r["method"] != "reduced"]
     begun = [r | dict(curve=r["curve"][:1], force_mae=300.0) if r["seed"] == 1 else r for r in ours]
     assert [[r["seed"] for r in side] for side in _sides(begun)] == [[0], [0]]
-    assert "transfer 60, scratch 90" in _summary(begun) and "transfer 60 ± 1, scratch 90 ± 1" in _summary(ours)
+    assert "transfer 60, scratch 90" in _summary(
+        begun
+    ) and "transfer 60 ± 1, scratch 90 ± 1" in _summary(ours)
 
 
 def test_programs_are_given_up_where_memory_runs_short(explorer, monkeypatch):
@@ -276,132 +341,36 @@ def test_programs_are_given_up_where_memory_runs_short(explorer, monkeypatch):
 def rows(seeds=3, **changes):
     out = []
     for seed in range(seeds):
-        for method, mae in (("copied", 60.0), ("reduced", 50.0), ("scratch", 90.0)):
+        for method, mae in (("transfer", 60.0), ("reduced", 50.0), ("scratch", 90.0)):
             row = sweep.run(method=method, seed=seed, **changes)
             final = mae + seed
-            out.append(row | dict(force_mae=final, curve=[[0, 300.0, 1, 1], [row["steps"], final, 1, 1]]))
+            out.append(
+                row | dict(force_mae=final, curve=[[0, 300.0, 1, 1], [row["steps"], final, 1, 1]])
+            )
     return out
 
 
-def texts(ax):
-    return [t.get_text() for t in ax.get_legend().get_texts()]
-
-
 def test_precomputed_rows_belong_to_the_settings():
-    every = rows() + rows(n=50) + rows(steps=100) + rows(source="stillinger-weber") + rows(validation=0.2)
-    settings = dict(source="dft", n=10, start="reduced", frozen=[], learning_rate=2e-3, steps=400, seeds=1)
+    every = (
+        rows()
+        + rows(n=50)
+        + rows(steps=100)
+        + rows(source="stillinger-weber")
+        + rows(validation=0.2)
+    )
+    settings = dict(
+        source="dft", n=10, start="reduced", frozen=[], learning_rate=2e-3, steps=400, seeds=1
+    )
     found = fitting(every, settings)
     assert {r["method"] for r in found} == {"reduced", "scratch"} and len(found) == 6
     assert {r["steps"] for r in found} == {100}  # the closest there is
     assert {r["steps"] for r in fitting(every, settings | dict(steps=800))} == {800}
-    assert {r["method"] for r in fitting(every, settings | dict(frozen=["embedding"]))} == {"scratch"}
+    assert {r["method"] for r in fitting(every, settings | dict(frozen=["embedding"]))} == {
+        "scratch"
+    }
     assert fitting([], settings) == []
-
-
-def test_curves_show_mean_and_spread_over_seeds_and_say_what_was_precomputed():
-    ours = [r for r in rows() if r["method"] != "reduced"]
-    figure = curves.race(ours, [ours], ours, stale="old")
-    (ax,) = figure.axes
-    assert "meV/Å" in ax.get_ylabel() and ax.get_title(loc="left") == "old"
-    assert texts(ax) == [
-        "precomputed transfer: 61 ± 1, 3 seeds", "precomputed scratch: 91 ± 1, 3 seeds",
-        "transfer: 61 ± 1, 3 seeds", "scratch: 91 ± 1, 3 seeds",
-    ]  # fmt: skip
-    growing = ours[:1] + [ours[2] | dict(curve=[[0, 300.0, 1, 1]])]  # the second seed has just begun
-    at, mean, _ = curves._over_seeds(growing)
-    assert list(at) == [0, 800] and mean[-1] == 60.0
-    assert "press" in curves.race(empty="press Train").axes[0].texts[0].get_text()
-
-
-def test_curves_of_a_sweep_are_means_with_units():
-    every = rows() + rows(n=50) + rows(source="stillinger-weber", n=5)
-    left, right = show.learning_curves(every).axes
-    assert "meV/Å" in left.get_ylabel() and "structures" in left.get_xlabel() and "precomputed" in left.get_title()
-    assert texts(left) == ["transfer, 3 seeds", "transfer, reduced units, 3 seeds", "scratch, 3 seeds"]
-    assert "Stillinger-Weber" in right.get_title()
-    title, *lines = show.error_table(every).splitlines()
-    line = next(text for text in lines if text.startswith("scratch"))
-    assert title == "force MAE, meV/Å" and line.split() == ["scratch", "–", "91", "±", "1", "–", "91", "±", "1", "–", "–"]
-
-    frozen = rows(frozen=GROUPS[:2])
-    ax, *_ = show.freezing(rows() + frozen).axes
-    assert [t.get_text() for t in ax.get_xticklabels()] == ["nothing", "+ embedding", "+ interaction 1"]
-    energies = show.error_table([r | dict(energy_rmse=1.25 + r["seed"]) for r in every], "energy_rmse").splitlines()
-    assert energies[0] == "energy RMSE, meV/atom" and energies[2].split()[2:5] == ["2.2", "±", "1.0"]
-    with pytest.raises(ValueError, match="key must be one of force_mae, force_rmse, energy_rmse, not 'mae'"):
-        show.error_table(every, "mae")
-    assert "no precomputed runs" in show.error_table([])
-    for empty in (show.learning_curves([]), show.freezing([]), show.temperatures([])):
-        assert "no precomputed runs" in empty.texts[0].get_text()
-
-
-def test_training_curves_have_the_best_rate_and_a_marker_where_validation_was_best():
-    marked = lambda few, **changes: [r | dict(best_step=r["steps"] // 2, valid_force_rmse=float(few)) for r in rows(validation=0.2, **changes)]
-    every = marked(2, steps=6400) + marked(3, steps=6400, learning_rate=1e-3) + marked(4, n=50, steps=6400)
-    small, large = show.training_curves(every).axes
-    assert "10 structures" in small.get_title() and "50 structures" in large.get_title() and "step" in large.get_xlabel()
-    *lines, dashed = small.lines
-    markers = [line for line in lines if line.get_marker() != "None"]
-    assert len(markers) == 9 and {float(line.get_xdata()[0]) for line in markers} == {3200.0}
-    assert dashed.get_ydata()[0] == pytest.approx(61)  # copied, ten structures, at its own best
-    assert [t.get_text() for t in large.get_xticklabels()] == ["100", "200", "400", "800", "1600", "3200", "6400"]
-    assert "no precomputed runs" in show.training_curves([]).texts[0].get_text()
-
-
-def test_temperatures_and_cutoffs_keep_apart_what_they_compare():
-    hot = [[300.0, "crystal", 20.0, 25.0, 8], [1200.0, "crystal", 40.0, 50.0, 8], [1200.0, "liquid", 90.0, 120.0, 8]]
-    every = [r | dict(temperatures=hot) for r in rows(phase="crystal") + rows(phase="liquid")]
-    left, right = show.temperatures(every).axes
-    assert [t.get_text() for t in left.get_xticklabels()] == ["300 K\ncrystal", "1200 K\ncrystal", "1200 K\nliquid"]
-    assert "crystals alone" in left.get_title() and "liquids alone" in right.get_title()
-    shaded = [ax.patches[0].get_extents().transformed(ax.transData.inverted()).intervalx for ax in (left, right)]
-    assert [x.round(1).tolist() for x in shaded] == [[-0.4, 1.4], [1.6, 2.4]]
-
-    starts = dict(copied=[300.0, 400.0, 5.0], scratch=None)
-    kept = [r | dict(untrained=starts[r["method"]]) for r in rows() if r["method"] in starts]
-    short = [r | dict(untrained=[100.0, 130.0, 5.0], cutoff="short") for r in rows() if r["method"] == "reduced"]
-    lines = show.cutoff_table(kept + short).splitlines()
-    assert lines[3].split() == ["transfer", "silicon's", "300", "±", "0", "61", "±", "1"]
-    assert lines[4].split()[-7:] == ["silicon's", "100", "±", "0", "51", "±", "1"] and lines[5].split()[-2:] == ["–", "–"]
-    assert "no precomputed runs" in show.cutoff_table(kept)
-
-
-def test_published_errors_are_listed_with_ours():
-    title, *lines = show.published_table("Si").splitlines()
-    forces = [float(line.split()[-1]) for line in lines]
-    assert "meV/Å" in title and forces == sorted(forces) and len(lines) == 6
-    (ours,) = [line for line in lines if "si-mlearn" in line]
-    assert float(ours.split()[-1]) == round(tlmlp.Potential.load("si-mlearn").info["test_errors"]["force_rmse"], 1)
-    with pytest.raises(ValueError, match="element must be one of Si, Ge, not 'Sn'"):
-        show.published_table("Sn")
-
-
-def test_each_side_at_its_own_best_is_chosen_by_validation_alone():
-    slow = [r | dict(valid_force_rmse=10.0, force_mae=80.0) for r in rows(1, learning_rate=1e-3)]
-    fast = [r | dict(valid_force_rmse=11.0, force_mae=20.0) for r in rows(1, learning_rate=3e-3)]
-    assert [r["force_mae"] for r in curves._own_best(fast + slow)] == [80.0] * 3
-    alone = [r | dict(valid_force_rmse=1.0) for r in rows(1, learning_rate=3e-3, n=50)]  # compares with nothing
-    assert [r["force_mae"] for r in curves._own_best(alone + fast + slow)] == [80.0] * 3
-
-
-def test_likeness_measures_lengths_in_lattice_constants():
-    crystals = lambda element, a: [bulk(element, "diamond", a=a, cubic=True)]
-    _, scaled, angles = show.likeness((crystals("Si", 5.43), 5.43), (crystals("Ge", 5.66), 5.66)).axes
-    peaks = [line.get_xdata()[np.argmax(line.get_ydata() > 0)] for line in scaled.lines]
-    assert peaks == pytest.approx([3**0.5 / 4] * 2, abs=0.01)  # a bond of diamond is √3/4 of its lattice constant
-    assert [t.split()[-1] for t in texts(angles)] == ["0.0°", "0.0°"]
 
 
 # -- exercise -------------------------------------------------------------------------------------------------------------
 
 
-def test_a_frequency_by_corresponding_states():
-    known, s, e, m = 15.5, 1.057, 0.9, 2.586
-    check = lambda answer: course.check_frequency(answer, known, s, e, m)
-    assert check(known * (e / m / s**2) ** 0.5)
-    for answer, words in [
-        (known * e / m / s**2, "square root"), (known * e**0.5 / s, "mass"), (known * (e / m) ** 0.5, "length"), (1.0, "units of"),
-        (known * (e * m) ** 0.5 / s, "slower"), (known / m**0.5, "now the spring"), (..., "dots"),
-    ]:  # fmt: skip
-        verdict = check(answer)
-        assert not verdict and words in verdict.words, (answer, verdict)

@@ -33,7 +33,9 @@ STRUCTURES = {
     "conventional": bulk("Si", cubic=True),
     "64": _rattled(bulk("Si", cubic=True).repeat(2)),
     "216": _rattled(bulk("Si", cubic=True).repeat(3)),
-    "triclinic": _rattled(ase.Atoms("Si4", np.eye(4, 3) * 2.1, cell=[[5, 0, 0], [2, 4, 0], [-1, 1.5, 6]], pbc=True)),
+    "triclinic": _rattled(
+        ase.Atoms("Si4", np.eye(4, 3) * 2.1, cell=[[5, 0, 0], [2, 4, 0], [-1, 1.5, 6]], pbc=True)
+    ),
     "slab": _rattled(diamond100("Si", (2, 2, 6), vacuum=8.0)),
     "slab, periodic in two": diamond100("Si", (1, 1, 4), vacuum=None),
     "random": _random(),
@@ -48,7 +50,11 @@ def test_neighbours_are_those_of_ase(name, cutoff):
     g = graphs.from_atoms(atoms, SI, cutoff, dtype=np.float64)
     i, j, D = neighbor_list("ijD", atoms, cutoff)
     for centre in range(len(atoms)):
-        ours = sorted((int(k), *np.round(v, 6)) for k, v, m in zip(*(x[centre] for x in (g.neighbors, g.vectors, g.mask))) if m)
+        ours = sorted(
+            (int(k), *np.round(v, 6))
+            for k, v, m in zip(*(x[centre] for x in (g.neighbors, g.vectors, g.mask)))
+            if m
+        )
         theirs = sorted((int(k), *np.round(v, 6)) for k, v in zip(j[i == centre], D[i == centre]))
         np.testing.assert_allclose(ours, theirs, atol=2e-6)
 
@@ -62,7 +68,9 @@ def test_reverse_is_the_same_bond_from_the_other_end(name):
     np.testing.assert_array_equal(reverse[reverse], np.arange(N * K))
     bonds = g.mask.reshape(-1)
     np.testing.assert_array_equal(bonds[reverse], bonds)
-    np.testing.assert_allclose(g.vectors.reshape(-1, 3)[reverse], -g.vectors.reshape(-1, 3), atol=1e-9)
+    np.testing.assert_allclose(
+        g.vectors.reshape(-1, 3)[reverse], -g.vectors.reshape(-1, 3), atol=1e-9
+    )
     centre = np.repeat(np.arange(N), K)
     np.testing.assert_array_equal(centre[reverse], g.neighbors.reshape(-1))
 
@@ -75,7 +83,9 @@ def test_joined_graphs_keep_their_bonds():
     N, K = g.neighbors.shape
     reverse = g.reverse.reshape(-1)
     np.testing.assert_array_equal(reverse[reverse], np.arange(N * K))
-    np.testing.assert_allclose(g.vectors.reshape(-1, 3)[reverse], -g.vectors.reshape(-1, 3), atol=1e-6)
+    np.testing.assert_allclose(
+        g.vectors.reshape(-1, 3)[reverse], -g.vectors.reshape(-1, 3), atol=1e-6
+    )
     assert (g.structure[g.neighbors] == g.structure[:, None]).all()
     assert g.atom_mask.sum() == 86 and not g.mask[86:].any()
 
@@ -84,7 +94,9 @@ def test_wider_slots_change_nothing_that_was_there():
     top = graphs.topology(STRUCTURES["random"], 4.0)
     wide = graphs.widen(top, top.mask.shape[1] + 3)
     N, K = wide.mask.shape
-    np.testing.assert_array_equal(wide.reverse.reshape(-1)[wide.reverse.reshape(-1)], np.arange(N * K))
+    np.testing.assert_array_equal(
+        wide.reverse.reshape(-1)[wide.reverse.reshape(-1)], np.arange(N * K)
+    )
     np.testing.assert_array_equal(wide.neighbors[:, :-3], top.neighbors)
     v = wide.vectors(STRUCTURES["random"].positions).reshape(-1, 3)
     np.testing.assert_allclose(v[wide.reverse.reshape(-1)], -v, atol=1e-9)

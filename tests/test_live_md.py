@@ -100,7 +100,9 @@ def test_radial_distribution_counts_neighbours():
     atoms = bulk("Si", "diamond", a=5.43, cubic=True).repeat(2)
     r, g = md.radial_distribution(atoms, [atoms.positions, atoms.positions])
     shell = 4 / 3 * np.pi * ((r + r[0]) ** 3 - (r - r[0]) ** 3) * 64 / atoms.get_volume() * g
-    assert shell[r < 3].sum() == pytest.approx(4) and shell[(r > 3) & (r < 4.2)].sum() == pytest.approx(12)
+    assert shell[r < 3].sum() == pytest.approx(4) and shell[
+        (r > 3) & (r < 4.2)
+    ].sum() == pytest.approx(12)
 
 
 def test_a_breakdown_lights_the_lamp_and_keeps_the_last_good_frame():
@@ -109,7 +111,11 @@ def test_a_breakdown_lights_the_lamp_and_keeps_the_last_good_frame():
     live = md.LiveMD(SW, atoms=atoms, viewer="canvas")
     live.play().wait()
     until(lambda: "Two atoms came within 1.00 Å" in live.status.value)
-    assert "<b>stopped</b>" in live._lamp.value and live.health.startswith("Two atoms") and live.snapshot is None
+    assert (
+        "<b>stopped</b>" in live._lamp.value
+        and live.health.startswith("Two atoms")
+        and live.snapshot is None
+    )
     live.close()
 
 
@@ -122,7 +128,9 @@ def test_save(live, tmp_path):
     frames = ase.io.read(live.save(tmp_path / "run.extxyz"), ":")
     assert frames[0].info["step"] == 0 and frames[-1].info["step"] == live.snapshot.step
     np.testing.assert_allclose(frames[-1].positions, live.snapshot.positions, atol=1e-7)
-    np.testing.assert_allclose(frames[-1].get_velocities() * units.fs, live.snapshot.velocities, atol=1e-7)
+    np.testing.assert_allclose(
+        frames[-1].get_velocities() * units.fs, live.snapshot.velocities, atol=1e-7
+    )
 
 
 @pytest.mark.parametrize("kind", ["nglview", "canvas"])
@@ -154,7 +162,9 @@ def test_a_browser_that_does_not_answer_is_not_flooded(kind, monkeypatch):
 
 
 def test_refuses():
-    with pytest.raises(ValueError, match="system must be one of 'crystal', 'melt', 'vacancy', 'slab', not 'gas'"):
+    with pytest.raises(
+        ValueError, match="system must be one of 'crystal', 'melt', 'vacancy', 'slab', not 'gas'"
+    ):
         md.LiveMD(system="gas")
     with pytest.raises(ValueError, match="no potential 'si-sw' for Ge"):
         md.LiveMD("si-sw", element="Ge")

@@ -56,24 +56,43 @@ assert set(results) == {"reference", "scratch", "transfer", "transfer, reduced u
 }
 
 
-@pytest.mark.parametrize("path", [pytest.param(p, marks=pytest.mark.xdist_group(p.stem), id=p.stem) for p in NOTEBOOKS])
+@pytest.mark.parametrize(
+    "path", [pytest.param(p, marks=pytest.mark.xdist_group(p.stem), id=p.stem) for p in NOTEBOOKS]
+)
 def test_runs_from_top_to_bottom(path, tmp_path, monkeypatch):
     copy = shutil.copy(path, tmp_path)
     notebook = nbformat.read(copy, as_version=4)
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")])))
+    monkeypatch.setenv(
+        "PYTHONPATH", os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+    )
     monkeypatch.setenv("TLMLP_MODE", "binder")
     monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
     if sys.platform == "win32":
         asyncio.set_event_loop_policy(asyncio.WindowsSelectorEventLoopPolicy())
-    folded = "".join(re.findall(r"<details>(.*?)</details>", "".join(c.source for c in notebook.cells), re.DOTALL))
+    folded = "".join(
+        re.findall(
+            r"<details>(.*?)</details>", "".join(c.source for c in notebook.cells), re.DOTALL
+        )
+    )
     solution = re.findall(r"```python\n(.*?)```", folded, re.DOTALL)
     if path.stem in PERSON:
         code = PERSON[path.stem].replace("{solution}", "".join(solution))
         notebook.cells.append(nbformat.v4.new_code_cell(code))
     begun = time.monotonic()
-    NotebookClient(notebook, timeout=LIMIT, kernel_name="python3", resources={"metadata": {"path": str(tmp_path)}}).execute()
+    NotebookClient(
+        notebook,
+        timeout=LIMIT,
+        kernel_name="python3",
+        resources={"metadata": {"path": str(tmp_path)}},
+    ).execute()
     assert time.monotonic() - begun < LIMIT
-    warnings = [o.text for c in notebook.cells if c.cell_type == "code" for o in c.outputs if o.get("name") == "stderr"]
+    warnings = [
+        o.text
+        for c in notebook.cells
+        if c.cell_type == "code"
+        for o in c.outputs
+        if o.get("name") == "stderr"
+    ]
     assert warnings == []
 
 
@@ -88,7 +107,11 @@ def test_is_committed_as_a_learner_should_meet_it(path):
     assert all(c.outputs == [] and c.execution_count is None for c in code)
     assert len({c.id for c in notebook.cells}) == len(notebook.cells)
     text = "".join(c.source for c in notebook.cells)
-    assert "Running time" in notebook.cells[0].source and "<details>" in text and "Read next" in text + text.title()
+    assert (
+        "Running time" in notebook.cells[0].source
+        and "<details>" in text
+        and "Read next" in text + text.title()
+    )
     assert "course.check_" in text
     for name in re.findall(r"\]\(([\w./-]+\.ipynb)\)", text):
         assert (path.parent / name).is_file(), f"{path.name} links to {name}, which is not there"

@@ -19,11 +19,15 @@ REQUIREMENTS = {r.name: r for r in map(Requirement, PROJECT["dependencies"])}
 
 def python(code):
     """Standard output of a fresh interpreter."""
-    return subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    return subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, check=True, capture_output=True, text=True
+    ).stdout
 
 
 def tracked():
-    names = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    names = subprocess.run(
+        ["git", "ls-files", "-z"], cwd=ROOT, check=True, capture_output=True, text=True
+    ).stdout
     return [ROOT / name for name in names.split("\0") if name]
 
 
@@ -33,7 +37,9 @@ def test_notebooks_are_committed_without_outputs():
     for path in notebooks:
         notebook = nbformat.read(path, as_version=4)
         nbformat.validate(notebook)
-        run = [cell.id for cell in notebook.cells if cell.get("outputs") or cell.get("execution_count")]
+        run = [
+            cell.id for cell in notebook.cells if cell.get("outputs") or cell.get("execution_count")
+        ]
         assert run == [], f"{path.name}: Edit > Clear Outputs of All Cells"
         assert "widgets" not in notebook.metadata, f"{path.name} keeps the state of widgets"
 
@@ -63,7 +69,9 @@ def test_nglview_asks_for_the_front_end_it_ships():
     from nglview._frontend import __frontend_version__
 
     files = importlib.metadata.files("nglview")
-    (shipped,) = [f for f in files if str(f).endswith("labextensions/nglview-js-widgets/package.json")]
+    (shipped,) = [
+        f for f in files if str(f).endswith("labextensions/nglview-js-widgets/package.json")
+    ]
     assert json.loads(shipped.locate().read_text())["version"] == __frontend_version__
 
 
@@ -91,7 +99,9 @@ def test_version_is_said_once_and_explained():
     import tlmlp
 
     assert tlmlp.__version__ == PROJECT["version"]
-    assert re.search(rf"^## {re.escape(PROJECT['version'])}\b", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
+    assert re.search(
+        rf"^## {re.escape(PROJECT['version'])}\b", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE
+    )
 
 
 def test_weights_are_packaged():

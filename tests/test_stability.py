@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from conftest import ROOT
 from scipy import stats
+from tlmlp.sources import SOURCES
 
 import tlmlp
 from tlmlp import elements, show, stability, sweep
-from tlmlp.sources import SOURCES
 
 SW = "stillinger-weber"
 TINY = tlmlp.Config("course", embed_size=8, n_blocks=1, n_spherical=2, n_dense_out=1, cutoff=3.0)
@@ -19,7 +19,9 @@ TINY = tlmlp.Config("course", embed_size=8, n_blocks=1, n_spherical=2, n_dense_o
 def nothing():
     """A potential without forces: an ideal gas."""
     potential = tlmlp.Potential.create(TINY, ("Si", "Ge"))
-    zero = {m: {name: np.zeros_like(w) for name, w in ws.items()} for m, ws in potential.params.items()}
+    zero = {
+        m: {name: np.zeros_like(w) for name, w in ws.items()} for m, ws in potential.params.items()
+    }
     zero["dimenet"] = potential.params["dimenet"]  # frequencies
     return potential.replace(params=zero)
 
@@ -27,10 +29,16 @@ def nothing():
 def test_apart_is_the_earth_movers_distance():
     """scipy's, of two samples of pair distances, to the width of a bin."""
     rng = np.random.default_rng(0)
-    a, b = rng.normal(2.4, 0.1, 4000), np.concatenate([rng.normal(2.5, 0.2, 3000), rng.normal(4.0, 0.2, 1000)])
+    a, b = (
+        rng.normal(2.4, 0.1, 4000),
+        np.concatenate([rng.normal(2.5, 0.2, 3000), rng.normal(4.0, 0.2, 1000)]),
+    )
     n = lambda d: np.cumsum(np.histogram(d, stability.BINS, (0, stability.REACH))[0]) / 64
     expected = stats.wasserstein_distance(a, b)
-    assert stability.apart(n(a), n(b)) == pytest.approx(expected, abs=stability.REACH / stability.BINS) and expected > 0.3
+    assert (
+        stability.apart(n(a), n(b)) == pytest.approx(expected, abs=stability.REACH / stability.BINS)
+        and expected > 0.3
+    )
     assert stability.apart(n(a), n(a)) == 0
 
 
@@ -89,7 +97,9 @@ def test_a_crystal_that_is_heated_is_lost_above_its_melting_temperature():
 def test_survival_is_that_of_kaplan_and_meier():
     """Remission under 6-MP (Freireich et al., Blood 21, 699 (1963)): a median of 23 weeks, with 12 of 21 censored."""
     weeks = "6 6 6 6+ 7 9+ 10 10+ 11+ 13 16 17+ 19+ 20+ 22 23 25+ 32+ 32+ 34+ 35+".split()
-    trials = [dict(time_ps=float(w.strip("+")), failure="" if "+" in w else "structure") for w in weeks]
+    trials = [
+        dict(time_ps=float(w.strip("+")), failure="" if "+" in w else "structure") for w in weeks
+    ]
     s = stability.survival(trials)
     assert (s.trials, s.median_ps, s.fraction) == (21, 23, pytest.approx(12 / 21))
     assert s.low < s.fraction < s.high
@@ -102,10 +112,18 @@ def test_survival_is_that_of_kaplan_and_meier():
 def test_a_row_of_the_table():
     """Of the reference, which needs no training; as JSON and back it is a row of its run."""
     table = sweep.table("stability")
-    assert len({sweep.key(run) for run in table}) == len(table) and {run["n"] for run in table} == {0, 10, 50}
+    assert len({sweep.key(run) for run in table}) == len(table) and {run["n"] for run in table} == {
+        0,
+        10,
+        50,
+    }
     run = next(run for run in table if run["method"] == "reference")
     row = json.loads(json.dumps(stability.perform(run, temperatures=(2460,), length_ps=1)))
-    assert sweep.key(row) == sweep.key(run) and row["trials"][0]["failure"] == "" and row["limits"]["apart"] == stability.APART
+    assert (
+        sweep.key(row) == sweep.key(run)
+        and row["trials"][0]["failure"] == ""
+        and row["limits"]["apart"] == stability.APART
+    )
     assert sweep.performer("stability") is sweep.perform_stability
 
 
@@ -113,7 +131,9 @@ def test_shipped_rows_belong_to_the_table_and_the_truth_survives_in_them():
     keys = {sweep.key(run) for run in sweep.table("stability")}
     for row in sweep.rows("stability"):
         assert sweep.key(row) in keys and row["limits"]["apart"] == stability.APART and row["date"]
-        assert [t["temperature"] for t in row["trials"]] == list(SOURCES[row["source"]].temperatures)
+        assert [t["temperature"] for t in row["trials"]] == list(
+            SOURCES[row["source"]].temperatures
+        )
         if row["method"] == "reference":
             assert not any(t["failure"] for t in row["trials"])
 
@@ -121,10 +141,16 @@ def test_shipped_rows_belong_to_the_table_and_the_truth_survives_in_them():
 @pytest.mark.parametrize(
     "call, sentence",
     [
-        (lambda: stability.trial("si-sw-course", stability.reference(SW, 520), 0.5), "length_ps must be at least 1"),
+        (
+            lambda: stability.trial("si-sw-course", stability.reference(SW, 520), 0.5),
+            "length_ps must be at least 1",
+        ),
         (lambda: stability.heat("si-sw-course", rate=0), "rate must be a number of K/ps above 0"),
         (lambda: stability.truth("mlearn"), "DFT cannot"),
-        (lambda: stability.references("dft"), "source must be one of 'mlearn', 'stillinger-weber', which hold trajectories, not 'dft'"),
+        (
+            lambda: stability.references("dft"),
+            "source must be one of 'mlearn', 'stillinger-weber', which hold trajectories, not 'dft'",
+        ),
     ],
 )
 def test_bad_input_is_one_sentence(call, sentence):
@@ -134,34 +160,64 @@ def test_bad_input_is_one_sentence(call, sentence):
 
 def made_up(method, n, seed, times, phase=None):
     trials = [
-        dict(temperature=float(T), phase="crystal", time_ps=t, failure="" if t == 8 else "structure", apart=[], nearest=[])
+        dict(
+            temperature=float(T),
+            phase="crystal",
+            time_ps=t,
+            failure="" if t == 8 else "structure",
+            apart=[],
+            nearest=[],
+        )
         for T, t in zip(SOURCES[SW].temperatures, times)
     ]
-    return sweep.run(source=SW, method=method, n=n, seed=seed, phase=phase) | dict(trials=trials, length_ps=8.0)
+    return sweep.run(source=SW, method=method, n=n, seed=seed, phase=phase) | dict(
+        trials=trials, length_ps=8.0
+    )
 
 
 def test_figures():
     rows = [made_up("scratch", 10, s, (8, 8, 8, 2 + s, 1)) for s in range(3)]
-    rows += [made_up("copied", 10, s, (8, 8, 8, 8, 8 - s)) for s in range(3)]
+    rows += [made_up("transfer", 10, s, (8, 8, 8, 8, 8 - s)) for s in range(3)]
     (ax,) = show.stability_map(rows).axes
     said = {(text.get_position()[0], ax.get_yticklabels()[text.get_position()[1]].get_text()): text.get_text()
             for text in ax.texts if "of" in text.get_text()}  # fmt: skip
-    assert [said[x, "scratch, 10 structures"] for x in range(5)] == ["3 of 3"] * 3 + ["0 of 3\n3.0 ps", "0 of 3\n1.0 ps"]
+    assert [said[x, "scratch, 10 structures"] for x in range(5)] == ["3 of 3"] * 3 + [
+        "0 of 3\n3.0 ps",
+        "0 of 3\n1.0 ps",
+    ]
     assert said[4, "transfer, 10 structures"] == "1 of 3\n7.0 ps"
     assert "no precomputed" in show.stability_map([]).texts[0].get_text()
 
     from ase.build import bulk
 
     crystal = bulk("Ge", "diamond", a=elements.element("Ge").lattice_constant, cubic=True).repeat(2)
-    run = lambda dt: list(tlmlp.simulate.nve(stability.truth(SW), crystal, 600, steps=240 // dt, every=24 // dt, timestep_fs=dt))
+    run = lambda dt: list(
+        tlmlp.simulate.nve(
+            stability.truth(SW), crystal, 600, steps=240 // dt, every=24 // dt, timestep_fs=dt
+        )
+    )
     energy, error = show.conservation({dt: run(dt) for dt in (1, 2, 4)}).axes
-    points = {line.get_xdata()[0]: line.get_ydata()[0] for line in error.lines if len(line.get_xdata()) == 1}
-    assert np.log2(points[4] / points[2]) == pytest.approx(2, abs=0.4) and "meV/atom" in energy.get_ylabel()
+    points = {
+        line.get_xdata()[0]: line.get_ydata()[0]
+        for line in error.lines
+        if len(line.get_xdata()) == 1
+    }
+    assert (
+        np.log2(points[4] / points[2]) == pytest.approx(2, abs=0.4)
+        and "meV/atom" in energy.get_ylabel()
+    )
 
-    snapshots = list(tlmlp.simulate.nvt(stability.truth(SW), crystal, lambda t: 300 + t, steps=400, every=10, timestep_fs=2))
+    snapshots = list(
+        tlmlp.simulate.nvt(
+            stability.truth(SW), crystal, lambda t: 300 + t, steps=400, every=10, timestep_fs=2
+        )
+    )
     energy, g = show.melting(snapshots, (400, 1000)).axes
     cold, hot = (line.get_ydata().max() for line in g.lines)
-    assert cold > 1.5 * hot and [t.get_text() for t in g.get_legend().get_texts()] == ["400 K", "1000 K"]
+    assert cold > 1.5 * hot and [t.get_text() for t in g.get_legend().get_texts()] == [
+        "400 K",
+        "1000 K",
+    ]
 
 
 def test_the_notebook_says_what_the_rows_show():
@@ -174,13 +230,47 @@ def test_the_notebook_says_what_the_rows_show():
         if t["phase"] == "liquid":
             held.setdefault((n, phase, method), []).append(not t["failure"])
     assert all(len(some) == 15 for some in held.values()) and len(held) == 9
-    calm, mixed, fifty = ([sum(held[*kind, m]) for m in ("scratch", "copied", "reduced")] for kind in ((10, "crystal"), (10, None), (50, None)))
-    assert calm == [0, 11, 12] and "scratch lost its liquid in all 15 runs" in text and "transfer held in 11 of\\n" in text
-    assert mixed == [13, 14, 13] and "holds in 13 of 15, transfer in 14, reduced units in 13; with fifty in 12, 14 and 15." in text and fifty == [12, 14, 15]
-    failed = [(source, method, n, phase, t) for source, method, n, phase, t in trials if t["failure"]]
-    lost = [method for _, method, _, phase, t in failed if (phase, t["phase"]) == ("crystal", "crystal")]
-    assert sorted(lost) == ["copied", "reduced"] and "lost one *crystal* of three at 605 K" in text
-    assert sum(m == "copied" and phase == "crystal" and round(t["temperature"]) == 1089 for _, m, _, phase, t in failed) == 3
-    close = [m for source, m, *_, t in failed if source == SW and m != "scratch" and t["failure"] == "too close"]
-    assert len(close) == sum(source == SW and m != "scratch" for source, m, *_ in failed) == 6 and close.count("reduced") == 4
-    assert (len(failed), sum(t["failure"] == "structure" for *_, t in failed)) == (33, 24) and "24 of all 33 failures" in text
+    calm, mixed, fifty = (
+        [sum(held[*kind, m]) for m in ("scratch", "transfer", "reduced")]
+        for kind in ((10, "crystal"), (10, None), (50, None))
+    )
+    assert (
+        calm == [0, 11, 12]
+        and "scratch lost its liquid in all 15 runs" in text
+        and "transfer held in 11 of\\n" in text
+    )
+    assert (
+        mixed == [13, 14, 13]
+        and "holds in 13 of 15, transfer in 14, reduced units in 13; with fifty in 12, 14 and 15."
+        in text
+        and fifty == [12, 14, 15]
+    )
+    failed = [
+        (source, method, n, phase, t) for source, method, n, phase, t in trials if t["failure"]
+    ]
+    lost = [
+        method for _, method, _, phase, t in failed if (phase, t["phase"]) == ("crystal", "crystal")
+    ]
+    assert (
+        sorted(lost) == ["transfer", "reduced"] and "lost one *crystal* of three at 605 K" in text
+    )
+    assert (
+        sum(
+            m == "transfer" and phase == "crystal" and round(t["temperature"]) == 1089
+            for _, m, _, phase, t in failed
+        )
+        == 3
+    )
+    close = [
+        m
+        for source, m, *_, t in failed
+        if source == SW and m != "scratch" and t["failure"] == "too close"
+    ]
+    assert (
+        len(close) == sum(source == SW and m != "scratch" for source, m, *_ in failed) == 6
+        and close.count("reduced") == 4
+    )
+    assert (len(failed), sum(t["failure"] == "structure" for *_, t in failed)) == (
+        33,
+        24,
+    ) and "24 of all 33 failures" in text

@@ -21,7 +21,11 @@ def labelled(n, seed=0, energy_offset=0.0):
         atoms = bulk("Si", cubic=True)
         atoms.rattle(0.12, seed=1000 * seed + i)
         atoms.calc = LennardJones(sigma=2.1, epsilon=1.0, rc=3.0, smooth=True)
-        results = dict(energy=atoms.get_potential_energy() + 8 * energy_offset, forces=atoms.get_forces(), stress=atoms.get_stress())
+        results = dict(
+            energy=atoms.get_potential_energy() + 8 * energy_offset,
+            forces=atoms.get_forces(),
+            stress=atoms.get_stress(),
+        )
         atoms.calc = SinglePointCalculator(atoms, **results)
         frames.append(atoms)
     return frames
@@ -44,11 +48,24 @@ def last(progress):
 
 
 def same(a, b):
-    return all(np.array_equal(x, y) for x, y in zip(jax.tree.leaves(a.params), jax.tree.leaves(b.params), strict=True))
+    return all(
+        np.array_equal(x, y)
+        for x, y in zip(jax.tree.leaves(a.params), jax.tree.leaves(b.params), strict=True)
+    )
 
 
 def test_it_learns_and_reports(potential, frames):
-    reports = list(tlmlp.fit(potential, frames, labelled(4, 1, -300.0), steps=300, average=0.98, report_every=50, validate_every=100))
+    reports = list(
+        tlmlp.fit(
+            potential,
+            frames,
+            labelled(4, 1, -300.0),
+            steps=300,
+            average=0.98,
+            report_every=50,
+            validate_every=100,
+        )
+    )
     first, end = reports[0], reports[-1]
     assert [p.step for p in reports] == [50, 100, 150, 200, 250, 300]
     assert [p.valid is not None for p in reports] == [False, True] * 3
@@ -76,12 +93,23 @@ def test_same_seed_same_numbers_and_resume(potential, frames, tmp_path):
     assert same(resumed[-1].potential, whole.potential) and same(resumed[-1].best, whole.best)
     assert resumed[-1].best.reference == whole.best.reference
     (finished,) = tlmlp.fit(potential, frames, frames[:2], checkpoint=checkpoint, **settings)
-    assert finished.step == 40 and same(finished.best, whole.best) and finished.best_step == whole.best_step
+    assert (
+        finished.step == 40
+        and same(finished.best, whole.best)
+        and finished.best_step == whole.best_step
+    )
     with pytest.raises(ValueError, match="other steps"):
-        next(tlmlp.fit(potential, frames, frames[:2], checkpoint=checkpoint, **settings | dict(steps=50)))
+        next(
+            tlmlp.fit(
+                potential, frames, frames[:2], checkpoint=checkpoint, **settings | dict(steps=50)
+            )
+        )
     with safetensors.safe_open(checkpoint, "numpy") as file:
         tensors, header = {key: file.get_tensor(key) for key in file.keys()}, file.metadata()
-    fewer, older = dict(list(tensors.items())[1:]), {"checkpoint": header["checkpoint"].replace("best_mae", "best_rmse")}
+    fewer, older = (
+        dict(list(tensors.items())[1:]),
+        {"checkpoint": header["checkpoint"].replace("best_mae", "best_rmse")},
+    )
     for kept, words in ((fewer, header), (tensors, older)):
         safetensors.numpy.save_file(kept, checkpoint, metadata=words)
         with pytest.raises(ValueError, match="another version"):
@@ -93,8 +121,20 @@ def test_same_seed_same_numbers_and_resume(potential, frames, tmp_path):
 
 def test_forces_alone_leave_the_energy_to_be_shifted(potential, frames):
     forces_only = tlmlp.Weights(energy=0.0)
-    p = last(tlmlp.fit(potential, frames, steps=150, weights=forces_only, final_weights=forces_only, average=0.98)).potential
-    error = [q.get_potential_energy() - t.get_potential_energy() for q, t in zip(p.predict(frames), frames)]
+    p = last(
+        tlmlp.fit(
+            potential,
+            frames,
+            steps=150,
+            weights=forces_only,
+            final_weights=forces_only,
+            average=0.98,
+        )
+    ).potential
+    error = [
+        q.get_potential_energy() - t.get_potential_energy()
+        for q, t in zip(p.predict(frames), frames)
+    ]
     assert abs(np.mean(error)) < 1e-3
 
 
@@ -106,24 +146,30 @@ def test_reference_energies_of_two_elements(potential):
     for k, atoms in enumerate(frames):
         atoms.calc.results["energy"] = -5.0 * (8 - k) - 3.0 * k
         atoms.calc.atoms = atoms.copy()
-    np.testing.assert_allclose(train.shift_reference(flat, frames).reference, (-5.0, -3.0), atol=1e-9)
+    np.testing.assert_allclose(
+        train.shift_reference(flat, frames).reference, (-5.0, -3.0), atol=1e-9
+    )
 
 
 def test_frozen_weights_do_not_move(potential, frames):
     mask = jax.tree.map(lambda w: True, potential.params)
-    mask["dimenet/embedding"] = {name: False for name in mask["dimenet/embedding"]}
+    mask["dimenet/embedding"] = dict.fromkeys(mask["dimenet/embedding"], False)
     after = last(tlmlp.fit(potential, frames, steps=10, trainable=mask)).potential
     for name, w in after.params["dimenet/embedding"].items():
         np.testing.assert_array_equal(w, potential.params["dimenet/embedding"][name])
     assert not same(after, potential)
     with pytest.raises(ValueError, match="every weight is frozen"):
-        next(tlmlp.fit(potential, frames, trainable=jax.tree.map(lambda w: False, potential.params)))
+        next(
+            tlmlp.fit(potential, frames, trainable=jax.tree.map(lambda w: False, potential.params))
+        )
 
 
 def test_a_training_compiles_once(potential, frames, monkeypatch):
     traced, loss = [], train.loss
     monkeypatch.setattr(train, "loss", lambda *a: traced.append(1) or loss(*a))
-    last(tlmlp.fit(potential, frames, steps=5, average=0.91, shapes=1))  # a learning rate that rises, then falls
+    last(
+        tlmlp.fit(potential, frames, steps=5, average=0.91, shapes=1)
+    )  # a learning rate that rises, then falls
     assert len(traced) == 1
 
 
@@ -132,23 +178,40 @@ def test_a_second_training_compiles_nothing(potential, frames):
     last(tlmlp.fit(potential, frames, **settings))
     step = train.make_step(TINY, 0.9, 5.0)[1]
     compiled = step._cache_size()
-    last(tlmlp.fit(potential, frames, seed=7, learning_rate=1e-4, weights=tlmlp.Weights(energy=1.0), **settings))
+    last(
+        tlmlp.fit(
+            potential,
+            frames,
+            seed=7,
+            learning_rate=1e-4,
+            weights=tlmlp.Weights(energy=1.0),
+            **settings,
+        )
+    )
     assert step._cache_size() == compiled
 
 
 def test_loss_gradient_is_the_slope_of_the_loss(potential, frames):
     """Along one random direction, against a central difference, in double precision."""
     with jax.enable_x64(True):
-        double = potential.replace(params=jax.tree.map(lambda w: np.asarray(w, np.float64), potential.params))
+        double = potential.replace(
+            params=jax.tree.map(lambda w: np.asarray(w, np.float64), potential.params)
+        )
         example = train._examples(double, frames[:2], 2, 3)[0]
-        example = jax.tree.map(lambda x: np.asarray(x, np.float64) if x.dtype == np.float32 else x, example)
-        value = jax.jit(lambda params: train.loss(TINY, tlmlp.Weights(1.0, 3.0, 0.5), params, *example)[0])
+        example = jax.tree.map(
+            lambda x: np.asarray(x, np.float64) if x.dtype == np.float32 else x, example
+        )
+        value = jax.jit(
+            lambda params: train.loss(TINY, tlmlp.Weights(1.0, 3.0, 0.5), params, *example)[0]
+        )
         rng = np.random.default_rng(0)
         direction = jax.tree.map(lambda w: rng.normal(size=w.shape), double.params)
         moved = lambda h: jax.tree.map(lambda w, d: w + h * d, double.params, direction)
         slope = (value(moved(1e-5)) - value(moved(-1e-5))) / 2e-5
         gradient = jax.jit(jax.grad(value))(double.params)
-        along = sum(np.vdot(g, d) for g, d in zip(jax.tree.leaves(gradient), jax.tree.leaves(direction)))
+        along = sum(
+            np.vdot(g, d) for g, d in zip(jax.tree.leaves(gradient), jax.tree.leaves(direction))
+        )
     assert along == pytest.approx(float(slope), rel=1e-5)
 
 
@@ -171,6 +234,8 @@ def test_bad_settings_and_bad_data(potential, frames):
 
 
 def test_a_loss_that_is_no_number_stops_the_training(potential, frames):
-    broken = potential.replace(params=jax.tree.map(lambda w: w * np.float32(np.nan), potential.params))
+    broken = potential.replace(
+        params=jax.tree.map(lambda w: w * np.float32(np.nan), potential.params)
+    )
     with pytest.raises(FloatingPointError, match="stopped being a number"):
         last(tlmlp.fit(broken, frames, steps=5))

@@ -21,7 +21,10 @@ def like_germanium(source, n, length=1.06, energy=0.9):
         silicon.calc = source.calculator()
         atoms = bulk("Ge", "diamond", a=5.43 * length, cubic=True)
         atoms.positions = silicon.positions * length
-        results = dict(energy=energy * silicon.get_potential_energy() - 16, forces=silicon.get_forces() * energy / length)
+        results = dict(
+            energy=energy * silicon.get_potential_energy() - 16,
+            forces=silicon.get_forces() * energy / length,
+        )
         atoms.calc = SinglePointCalculator(atoms, **results)
         frames.append(atoms)
     return frames
@@ -44,9 +47,18 @@ def tiny():
 
 def test_groups_hold_every_weight_once(source):
     names = transfer.groups(source)
-    assert names == ["embedding", "interaction_1", "interaction_2", "output_0", "output_1", "output_2"]
+    assert names == [
+        "embedding",
+        "interaction_1",
+        "interaction_2",
+        "output_0",
+        "output_1",
+        "output_2",
+    ]
     sizes = transfer.sizes(source)
-    assert list(sizes) == names and sum(sizes.values()) == source.n_weights and min(sizes.values()) > 0
+    assert (
+        list(sizes) == names and sum(sizes.values()) == source.n_weights and min(sizes.values()) > 0
+    )
 
 
 def test_copied_weights_say_of_germanium_what_they_said_of_silicon(source, germanium):
@@ -58,17 +70,25 @@ def test_copied_weights_say_of_germanium_what_they_said_of_silicon(source, germa
     np.testing.assert_allclose(ge.get_forces(), si.get_forces(), atol=1e-5)
     # reference energies: germanium's is fitted to the frames, silicon's is as it was
     assert copied.reference[0] == source.reference[0]
-    errors = [a.get_potential_energy() - b.get_potential_energy() for a, b in zip(copied.predict(germanium), germanium)]
+    errors = [
+        a.get_potential_energy() - b.get_potential_energy()
+        for a, b in zip(copied.predict(germanium), germanium)
+    ]
     assert np.mean(errors) == pytest.approx(0, abs=1e-4)
     # and silicon is not forgotten
     si.calc = copied.calculator()
-    assert si.get_potential_energy() == pytest.approx(source.predict([si])[0].get_potential_energy(), abs=1e-5)
+    assert si.get_potential_energy() == pytest.approx(
+        source.predict([si])[0].get_potential_energy(), abs=1e-5
+    )
 
 
 def test_reduced_units_find_the_units(source, germanium):
     reduced = transfer.start(source, "Ge", germanium, reduced_units=True, lattice_ratio=1.06)
     assert reduced.info["transfer"]["energy"] == pytest.approx(0.9, rel=1e-4)
-    errors, copied = reduced.evaluate(germanium), transfer.start(source, "Ge", germanium).evaluate(germanium)
+    errors, copied = (
+        reduced.evaluate(germanium),
+        transfer.start(source, "Ge", germanium).evaluate(germanium),
+    )
     assert errors.force_rmse < 0.2 and errors.energy_rmse < 0.1  # float32 of forces of eV/Å, in meV
     assert copied.force_rmse > 100  # so the agreement above means something
     assert reduced.trained == ("Ge",)
@@ -89,21 +109,27 @@ def test_other_units_are_exact_and_can_be_undone(source):
     scaled.set_cell(1.07 * atoms.cell, scale_atoms=True)
     other = transfer.rescale(source, 1.07, 0.8)
     atoms.calc, scaled.calc = source.calculator("float64"), other.calculator("float64")
-    assert scaled.get_potential_energy() == pytest.approx(0.8 * atoms.get_potential_energy(), rel=1e-6)
+    assert scaled.get_potential_energy() == pytest.approx(
+        0.8 * atoms.get_potential_energy(), rel=1e-6
+    )
     np.testing.assert_allclose(scaled.get_forces(), atoms.get_forces() * 0.8 / 1.07, atol=2e-6)
     np.testing.assert_allclose(scaled.get_stress(), atoms.get_stress() * 0.8 / 1.07**3, atol=1e-8)
     back = transfer.rescale(other, 1 / 1.07, 1 / 0.8)
     assert back.config.cutoff == pytest.approx(source.config.cutoff)
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-6), back.params, source.params)
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-6), back.params, source.params
+    )
 
 
-@pytest.mark.parametrize("frozen", [("embedding", "interaction_1"), ("output_0", "output_1", "output_2")])
+@pytest.mark.parametrize(
+    "frozen", [("embedding", "interaction_1"), ("output_0", "output_1", "output_2")]
+)
 def test_frozen_groups_do_not_move_at_all_and_others_do(tiny, germanium, frozen):
     begun = transfer.start(tiny, "Ge", germanium)
     mask = transfer.freeze(begun, frozen)
-    assert sum(w.size for m, ws in begun.params.items() for n, w in ws.items() if not mask[m][n]) == sum(
-        size for name, size in transfer.sizes(begun).items() if name in frozen
-    )
+    assert sum(
+        w.size for m, ws in begun.params.items() for n, w in ws.items() if not mask[m][n]
+    ) == sum(size for name, size in transfer.sizes(begun).items() if name in frozen)
     *_, last = tlmlp.fit(begun, germanium, steps=5, trainable=mask)
     for name, distance in transfer.moved(begun, last.potential).items():
         assert (distance == 0) == (name in frozen), name
@@ -114,14 +140,19 @@ def test_frozen_groups_do_not_move_at_all_and_others_do(tiny, germanium, frozen)
 
 def test_no_gradient_is_taken_of_frozen_weights(tiny, germanium):
     """The state of a training holds gradients' moments of what is trained, and nothing else."""
-    from tlmlp.train import make_step
     import haiku as hk
 
+    from tlmlp.train import make_step
+
     mask = transfer.freeze(tiny, "embedding")
-    trainable, frozen = hk.data_structures.partition(lambda module, name, _: mask[module][name], tiny.params)
+    trainable, frozen = hk.data_structures.partition(
+        lambda module, name, _: mask[module][name], tiny.params
+    )
     assert {transfer.group_of(m) for m in frozen} == {"embedding"}
     state, unravel = make_step(TINY, 0.9, 5.0)[0](trainable)
-    assert set(unravel(state.adam.mu)) == set(trainable) and state.adam.mu.size == hk.data_structures.tree_size(trainable)
+    assert set(unravel(state.adam.mu)) == set(
+        trainable
+    ) and state.adam.mu.size == hk.data_structures.tree_size(trainable)
 
 
 def test_chosen_groups_start_at_random(tiny, germanium):
@@ -150,19 +181,34 @@ def test_another_part_of_the_same_data_compiles_nothing(tiny, source):
 @pytest.mark.parametrize(
     "call, sentence",
     [
-        (lambda p, ge: transfer.freeze(p, ["interaction_9"]), "no group 'interaction_9'; there are embedding, "),
-        (lambda p, ge: transfer.freeze(p, transfer.groups(p)), "every group is frozen; leave at least one"),
+        (
+            lambda p, ge: transfer.freeze(p, ["interaction_9"]),
+            "no group 'interaction_9'; there are embedding, ",
+        ),
+        (
+            lambda p, ge: transfer.freeze(p, transfer.groups(p)),
+            "every group is frozen; leave at least one",
+        ),
         (lambda p, ge: transfer.start(p, "Sn", ge), "embedding rows for Si, Ge, none for Sn"),
-        (lambda p, ge: transfer.start(tlmlp.Potential.create(TINY), "Ge", ge), "never been trained"),
+        (
+            lambda p, ge: transfer.start(tlmlp.Potential.create(TINY), "Ge", ge),
+            "never been trained",
+        ),
         (lambda p, ge: transfer.start(p, "Ge", [bulk("Ge")]), "frame 0 has no 'energy'"),
         (lambda p, ge: transfer.start(p, "Si", ge), "training frames must hold Si"),
         (lambda p, ge: transfer.start(p, "Ge", ge, reinitialise=["head"]), "no group 'head'"),
-        (lambda p, ge: transfer.start(p, "Ge", ge, lattice_ratio=1.1), "go with reduced_units=True"),
+        (
+            lambda p, ge: transfer.start(p, "Ge", ge, lattice_ratio=1.1),
+            "go with reduced_units=True",
+        ),
         (lambda p, ge: transfer.start(p, "Ge", ge, True, -1.0), "positive number"),
         (lambda p, ge: transfer.rescale(p, 0.0, 1.0), "positive numbers"),
         (lambda p, ge: transfer.moved(p, tlmlp.Potential.create("course")), "different shapes"),
         (lambda p, ge: p.evaluate(ge, [(2, 4)]), "fits none of the shapes"),
-        (lambda p, ge: tlmlp.datasets.subset(ge, 5), "5 frames were asked for, but there are only 4"),
+        (
+            lambda p, ge: tlmlp.datasets.subset(ge, 5),
+            "5 frames were asked for, but there are only 4",
+        ),
     ],
 )
 def test_bad_input_is_one_sentence(tiny, germanium, call, sentence):

@@ -16,13 +16,35 @@ except PackageNotFoundError:  # a checkout that was not installed
 # Names of the package and the module each lives in, imported when it is first used: `import tlmlp` and the command line
 # stay quick, and only what draws imports matplotlib and nglview.
 _HOME = {
-    "Config": "dimenet", "Potential": "potential", "Errors": "potential", "shipped": "potential",
-    "fit": "train", "Progress": "train", "Weights": "train", "from_chemtrain": "chemtrain",
-}  # fmt: skip
+    "Config": "dimenet",
+    "Potential": "potential",
+    "Errors": "potential",
+    "shipped": "potential",
+    "fit": "train",
+    "Progress": "train",
+    "Weights": "train",
+    "from_chemtrain": "chemtrain",
+}
 _MODULES = (
-    "allocator", "bessel", "chemtrain", "course", "datasets", "dimenet", "elements", "graph", "potential", "properties", "recipes", "repulsion", "show",
-    "simulate", "stability", "stillinger_weber", "sweep", "train", "transfer",
-)  # fmt: skip
+    "allocator",
+    "bessel",
+    "chemtrain",
+    "course",
+    "datasets",
+    "dimenet",
+    "elements",
+    "graph",
+    "potential",
+    "properties",
+    "recipes",
+    "repulsion",
+    "show",
+    "simulate",
+    "stillinger_weber",
+    "sweep",
+    "train",
+    "transfer",
+)
 
 
 def __getattr__(name):

@@ -41,7 +41,12 @@ def _zeros_and_norms(n_spherical, n_radial):
     row = np.arange(1, n_radial + n_spherical) * np.pi
     zeros[0] = row[:n_radial]
     for l in range(1, n_spherical):
-        row = np.array([brentq(lambda z: spherical_jn(l, z), a, b, xtol=1e-14) for a, b in zip(row[:-1], row[1:])])
+        row = np.array(
+            [
+                brentq(lambda z: spherical_jn(l, z), a, b, xtol=1e-14)
+                for a, b in zip(row[:-1], row[1:])
+            ]
+        )
         zeros[l] = row[:n_radial]
     degrees = np.arange(n_spherical)[:, None]
     return zeros, np.sqrt(2) / np.abs(spherical_jn(degrees + 1, zeros))

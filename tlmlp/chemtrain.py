@@ -17,7 +17,9 @@ def from_chemtrain(params, config, species):
     for module, value in params.items():
         for name, w in value.items() if isinstance(value, dict) else [(None, value)]:
             key = module if name is None else f"{module}:{name}"
-            flat[key.removeprefix("params:").removeprefix("DimeNetPP/~/").replace("/~/linear", "")] = np.asarray(w, np.float32)
+            flat[
+                key.removeprefix("params:").removeprefix("DimeNetPP/~/").replace("/~/linear", "")
+            ] = np.asarray(w, np.float32)
 
     potential = Potential.create(config, tuple(species))
     taken, weights = set(), {}
@@ -25,7 +27,9 @@ def from_chemtrain(params, config, species):
         for name, w in ws.items():
             key = _name(module, name, potential.config)
             if key not in flat:
-                raise ValueError(f"these are not chemtrain's DimeNet++ weights for this config: {key} is missing")
+                raise ValueError(
+                    f"these are not chemtrain's DimeNet++ weights for this config: {key} is missing"
+                )
             theirs = flat[key]
             if key == "Embedding:Embedding_vect":
                 rows = list(species.values())
@@ -37,7 +41,9 @@ def from_chemtrain(params, config, species):
             weights.setdefault(module, {})[name] = theirs
             taken.add(key)
     if set(flat) - taken:
-        raise ValueError(f"weights that the config has no place for: {', '.join(sorted(set(flat) - taken)[:3])}")
+        raise ValueError(
+            f"weights that the config has no place for: {', '.join(sorted(set(flat) - taken)[:3])}"
+        )
     return potential.replace(params=weights, info=dict(source="chemtrain"))
 
 
@@ -63,10 +69,18 @@ def _name(module, name, config):
     path = nth("Interaction", int(number) - 1)
     if not layer:
         return f"{path}/~/{name}:w"
-    plain = dict(dense_kj="Dense_kj", dense_ji="Dense_ji", down="Downprojection", up="Upprojection", skip="FinalBeforeSkip")
+    plain = dict(
+        dense_kj="Dense_kj",
+        dense_ji="Dense_ji",
+        down="Downprojection",
+        up="Upprojection",
+        skip="FinalBeforeSkip",
+    )
     if layer[0] in plain:
         return f"{path}/~/{plain[layer[0]]}:{name}"
-    when, _, number_and_half = layer[0].partition("_")  # before_1a: first half of the first residual layer
+    when, _, number_and_half = layer[0].partition(
+        "_"
+    )  # before_1a: first half of the first residual layer
     index = int(number_and_half[:-1]) - 1 + (config.n_residual_before if when == "after" else 0)
     half = nth("ResidualSubLayer", "ab".index(number_and_half[-1]))
     return f"{path}/~/{nth('ResLayer', index)}/~/{half}:{name}"

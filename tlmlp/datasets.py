@@ -8,7 +8,6 @@ Where a frame comes from is in `frame.info`: source, element, group, phase ("cry
 where unknown).
 """
 
-import copy
 import functools
 import json
 import os
@@ -20,12 +19,25 @@ import numpy as np
 import pooch
 from ase import Atoms, units
 from ase.build import bulk
-from ase.calculators.calculator import Calculator, PropertyNotImplementedError, all_changes
 from ase.calculators.singlepoint import SinglePointCalculator
-from ase.stress import full_3x3_to_voigt_6_stress
 
 from . import elements
 from .elements import element as _element
+from .frames import check, copies, read, split, subset
+from .stillinger_weber import stillinger_weber_calculator
+
+__all__ = [
+    "check",
+    "copies",
+    "dft",
+    "dft_reference",
+    "mlearn",
+    "read",
+    "split",
+    "stillinger_weber",
+    "stillinger_weber_calculator",
+    "subset",
+]
 
 # --- mlearn: DFT (PBE) ---------------------------------------------------------------------------------------------
 
@@ -77,16 +89,22 @@ def _mlearn_file(name: str) -> Path:
     if mirror:
         path = Path(mirror).expanduser() / "mlearn" / name
         if not path.is_file():
-            raise FileNotFoundError(f"{path} does not exist: put it there, or unset TLMLP_DATA to download it")
+            raise FileNotFoundError(
+                f"{path} does not exist: put it there, or unset TLMLP_DATA to download it"
+            )
         if pooch.file_hash(str(path)) != sha256:
-            raise ValueError(f"{path} is not the published file (wrong sha256): replace it, or unset TLMLP_DATA")
+            raise ValueError(
+                f"{path} is not the published file (wrong sha256): replace it, or unset TLMLP_DATA"
+            )
         return path
 
     url = f"{MLEARN_URL}/{name}"
     folder = pooch.os_cache("tlmlp") / "mlearn" / Path(name).parent
     try:
         # Writes to a temporary file and moves it once the checksum is right; a damaged file in the cache is replaced.
-        return Path(pooch.retrieve(url, known_hash=f"sha256:{sha256}", path=folder, fname=Path(name).name))
+        return Path(
+            pooch.retrieve(url, known_hash=f"sha256:{sha256}", path=folder, fname=Path(name).name)
+        )
     except ValueError as error:
         raise ValueError(
             f"what came from {url} is not the published file (wrong sha256): try again, or from another network"
@@ -112,14 +130,21 @@ def _mlearn_atoms(record: dict) -> Atoms:
     order = [0, 1, 2, 5, 4, 3] if dynamics else [0, 1, 2, 4, 5, 3]
     stress = -0.1 * units.GPa * np.array(outputs["virial_stress"])[order]
     atoms.calc = SinglePointCalculator(
-        atoms, energy=float(outputs["energy"]), forces=np.array(outputs["forces"], float), stress=stress
+        atoms,
+        energy=float(outputs["energy"]),
+        forces=np.array(outputs["forces"], float),
+        stress=stress,
     )
-    temperature = re.search(r"at (\d+) K", record["description"]) if record["group"] == "AIMD-NVT" else None
+    temperature = (
+        re.search(r"at (\d+) K", record["description"]) if record["group"] == "AIMD-NVT" else None
+    )
     atoms.info = {
         "source": "mlearn",
         "element": symbol,
         "group": record["group"],
-        "phase": "liquid" if outputs["energy"] / len(atoms) > MLEARN_LIQUID_ABOVE[symbol] else "crystal",
+        "phase": "liquid"
+        if outputs["energy"] / len(atoms) > MLEARN_LIQUID_ABOVE[symbol]
+        else "crystal",
         "temperature": float(temperature[1]) if temperature else None,
         "description": record["description"],
         "tag": record["tag"],
@@ -167,7 +192,9 @@ def dft_reference(element: str) -> dict:
     """
     symbol, path = _element(element).symbol, DFT / "properties.json"
     if not path.is_file():
-        raise FileNotFoundError("this version ships no properties at the level of its DFT data; datasets/properties.py computes them")
+        raise FileNotFoundError(
+            "this version ships no properties at the level of its DFT data; datasets/properties.py computes them"
+        )
     return json.loads(path.read_text(encoding="utf-8"))[symbol]
 
 
@@ -180,7 +207,9 @@ EQUILIBRATION = 3000  # fs; another 3000 fs to melt, where needed
 SLOTS = 20  # places for neighbours of an atom in molecular dynamics; a liquid atom has about 10, at most 16
 
 
-def stillinger_weber(element: str, n: int, temperatures=(300, 1000), seed: int = 0, cells=(2, 2, 2)) -> list[Atoms]:
+def stillinger_weber(
+    element: str, n: int, temperatures=(300, 1000), seed: int = 0, cells=(2, 2, 2)
+) -> list[Atoms]:
     """Frames of Stillinger-Weber molecular dynamics: energy, forces, stress, momenta.
 
     One Langevin trajectory (BAOAB, 2 fs, friction 0.01/fs) per temperature, in a cube of the model's diamond lattice.
@@ -210,18 +239,28 @@ def stillinger_weber(element: str, n: int, temperatures=(300, 1000), seed: int =
     if isinstance(n, bool) or not isinstance(n, (int, np.integer)) or n < 1:
         raise ValueError(f"the number of frames must be a positive integer, not {n!r}")
     temperatures = np.atleast_1d(np.asarray(temperatures, float))
-    if temperatures.ndim != 1 or not len(temperatures) or not np.all((temperatures > 0) & (temperatures < np.inf)):
+    if (
+        temperatures.ndim != 1
+        or not len(temperatures)
+        or not np.all((temperatures > 0) & (temperatures < np.inf))
+    ):
         raise ValueError(f"temperatures must be positive numbers in K, not {temperatures.tolist()}")
     if np.shape(cells) != (3,) or any(int(c) != c or c < 2 for c in cells):
-        raise ValueError(f"cells must be three integers of at least 2 (a box of two cutoffs), not {cells}")
+        raise ValueError(
+            f"cells must be three integers of at least 2 (a box of two cutoffs), not {cells}"
+        )
 
     import jax
 
-    crystal = bulk(row.symbol, "diamond", a=row.lattice_constant, cubic=True).repeat([int(c) for c in cells])
+    crystal = bulk(row.symbol, "diamond", a=row.lattice_constant, cubic=True).repeat(
+        [int(c) for c in cells]
+    )
     temperatures = temperatures[:n]
     liquid = temperatures > row.melting_temperature
     kT = units.kB * temperatures
-    hot = units.kB * np.where(liquid, np.maximum(temperatures, 2 * row.melting_temperature), temperatures)
+    hot = units.kB * np.where(
+        liquid, np.maximum(temperatures, 2 * row.melting_temperature), temperatures
+    )
 
     start, advance = _langevin(row.symbol)
     pause, chunks = round(EQUILIBRATION / TIMESTEP / STRIDE), -(-n // len(temperatures))
@@ -260,54 +299,6 @@ def stillinger_weber(element: str, n: int, temperatures=(300, 1000), seed: int =
         calculator.calculate(atoms)
         atoms.calc = SinglePointCalculator(atoms, **calculator.results)
     return frames[:n]
-
-
-def stillinger_weber_calculator(element: str) -> Calculator:
-    """ASE calculator of the Stillinger-Weber potential: energy, free_energy, energies (eV), forces (eV/Å), stress (eV/Å^3).
-
-    In float64, whatever jax is set to. Any cell, also one smaller than the cutoff. Periodic in all, some or no directions;
-    stress needs all three. Compiled once for a number of atoms, then reused while atoms and cell move.
-
-    Raises:
-        ValueError: unknown element. And by the calculator: atoms of another element, a periodic direction without
-            length, positions that are not finite.
-        PropertyNotImplementedError: by the calculator, stress of atoms that are not periodic in three directions.
-    """
-    return StillingerWeber(_element(element).symbol)
-
-
-class StillingerWeber(Calculator):
-    """See stillinger_weber_calculator."""
-
-    implemented_properties = ["energy", "free_energy", "energies", "forces", "stress"]
-
-    def __init__(self, symbol):
-        super().__init__()
-        self.row, self.slots = _element(symbol), 0
-
-    def calculate(self, atoms=None, properties=("energy",), system_changes=all_changes):
-        super().calculate(atoms, properties, system_changes)
-        if others := set(atoms.symbols) - {self.row.symbol}:
-            raise ValueError(f"this calculator knows {self.row.symbol} alone, not {', '.join(sorted(others))}")
-        if not np.all(np.isfinite(atoms.positions)):
-            raise ValueError("positions are not finite (NaN or infinity)")
-        if "stress" in properties and not atoms.pbc.all():
-            raise PropertyNotImplementedError("stress needs atoms that are periodic in three directions")
-        import jax
-
-        from . import graph as graphs, stillinger_weber
-
-        pbc = atoms.pbc
-        if np.linalg.matrix_rank(atoms.cell.array[pbc], tol=1e-6) < pbc.sum():
-            raise ValueError("a periodic direction has no cell vector of its own: set the cell, or pbc to False there")
-        top = graphs.topology(atoms, self.row.cutoff)
-        self.slots = max(self.slots, 4 * -(-top.mask.shape[1] // 4))  # never fewer again: every new shape is compiled anew
-        graph = graphs.from_topology(atoms, graphs.widen(top, self.slots), (self.row.symbol,), np.float64)
-        with jax.enable_x64(True):
-            energies, forces, virial = map(np.asarray, stillinger_weber.predict(self.row, graph))
-        self.results = {"energy": energies.sum(), "free_energy": energies.sum(), "energies": energies, "forces": forces}
-        if pbc.all():
-            self.results["stress"] = full_3x3_to_voigt_6_stress(virial[0]) / atoms.get_volume()
 
 
 def _nearest_image(a, b, cell):
@@ -392,141 +383,4 @@ def _langevin(symbol: str):
 # --- any file ------------------------------------------------------------------------------------------------------
 
 
-def read(path) -> list[Atoms]:
-    """A dataset from any file that ASE reads and that carries energy and forces, such as extended xyz.
-
-    Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: ASE cannot read it, or `check` finds fault with it.
-    """
-    import ase.io  # half a second, for all the formats it knows
-
-    if not Path(path).is_file():
-        raise FileNotFoundError(f"{path} does not exist")
-    try:
-        frames = ase.io.read(path, ":")
-    except Exception as error:  # each format of ASE raises errors of its own
-        raise ValueError(f"ASE cannot read structures from {path} ({type(error).__name__}: {error})") from error
-    for frame in frames:
-        if frame.info.get("temperature") is True:  # how ASE writes None and reads it back
-            frame.info["temperature"] = None
-    return check(frames)
-
-
-def check(frames, forces: bool = True) -> list[Atoms]:
-    """The frames themselves, if they can be learned from.
-
-    Args:
-        frames: list of ase.Atoms.
-        forces: whether forces are needed, or energy will do.
-
-    Raises:
-        TypeError: not a list of ase.Atoms.
-        ValueError: no frames; a frame without energy or forces, with some of the wrong shape, or with NaN or infinity.
-    """
-    if not isinstance(frames, (list, tuple)) or not all(isinstance(frame, Atoms) for frame in frames):
-        raise TypeError(f"a dataset is a list of ase.Atoms, not {_describe(frames)}")
-    if not frames:
-        raise ValueError("the dataset is empty, it needs at least one frame")
-    for index, frame in enumerate(frames):
-        n = len(frame)
-        if n == 0:
-            raise ValueError(f"frame {index} has no atoms")
-        _finite(index, "positions", frame.positions, (n, 3))
-        _finite(index, "cell", frame.cell.array, (3, 3))
-        _finite(index, "energy", _label(frame, index, "energy"), ())
-        if forces:
-            _finite(index, "forces", _label(frame, index, "forces"), (n, 3))
-        if "stress" in getattr(frame.calc, "results", {}):
-            _finite(index, "stress", _label(frame, index, "stress"), (6,))
-    return list(frames)
-
-
-def _finite(index: int, name: str, value, shape: tuple):
-    if np.shape(value) != shape:
-        raise ValueError(f"{name} of frame {index} has shape {np.shape(value)}, {shape} is needed")
-    if not np.all(np.isfinite(value)):
-        raise ValueError(f"{name} of frame {index} is not finite (NaN or infinity): remove the frame")
-
-
-def _label(frame: Atoms, index: int, name: str):
-    get = {"energy": frame.get_potential_energy, "forces": frame.get_forces, "stress": frame.get_stress}[name]
-    try:
-        return get() if name == "energy" else get(apply_constraint=False)
-    except (RuntimeError, PropertyNotImplementedError):  # no calculator at all, or one without this property
-        results = getattr(frame.calc, "results", {})
-        if name in results:
-            raise ValueError(f"'{name}' of frame {index} is out of date: its atoms changed since") from None
-        found = ", ".join(map(repr, [*frame.info, *frame.arrays, *results]))
-        raise ValueError(f"frame {index} has no '{name}': its names are {found}") from None
-
-
-def _describe(frames) -> str:
-    if isinstance(frames, (list, tuple)):
-        return "a list with " + ", ".join(sorted({type(f).__name__ for f in frames if not isinstance(f, Atoms)}))
-    return "one " + type(frames).__name__ if isinstance(frames, Atoms) else type(frames).__name__
-
-
-def copies(frames) -> list[Atoms]:
-    """The same structures with the same labels, which may be changed without a change to the originals.
-
-    `Atoms.copy` alone leaves the labels behind: they belong to the calculator.
-    """
-    return [_copy(frame) for frame in frames]
-
-
-def _copy(frame: Atoms) -> Atoms:
-    out = frame.copy()
-    out.info = copy.deepcopy(frame.info)
-    if frame.calc is not None:
-        out.calc = SinglePointCalculator(out, **copy.deepcopy(frame.calc.results))
-    return out
-
-
 # --- parts of a dataset --------------------------------------------------------------------------------------------
-
-
-def subset(frames, n: int, seed: int = 0) -> list[Atoms]:
-    """n frames with the same share of each group, phase and temperature as in all of them.
-
-    Nested: `subset(frames, 10, seed)` is the beginning of `subset(frames, 20, seed)`, so a learning curve adds data
-    and never exchanges it.
-
-    Raises:
-        ValueError: n is not a positive integer, or there are fewer frames than that.
-    """
-    if isinstance(n, bool) or not isinstance(n, (int, np.integer)) or n < 1:
-        raise ValueError(f"the number of frames must be a positive integer, not {n!r}")
-    if n > len(frames):
-        raise ValueError(f"{n} frames were asked for, but there are only {len(frames)}")
-    return [frames[i] for i in _stratified(frames, seed)[:n]]
-
-
-def split(frames, n_valid, seed: int = 0) -> tuple[list[Atoms], list[Atoms]]:
-    """(train, valid): n_valid frames, chosen as `subset` does, are held out.
-
-    Args:
-        n_valid: a number of frames, or a fraction between 0 and 1.
-
-    Raises:
-        ValueError: one of the two would be empty.
-    """
-    n = round(n_valid * len(frames)) if isinstance(n_valid, float) and n_valid < 1 else n_valid
-    if isinstance(n, bool) or not isinstance(n, (int, np.integer)) or not 0 < n < len(frames):
-        raise ValueError(f"{n_valid!r} of {len(frames)} frames cannot be held out: some must be left on both sides")
-    order = _stratified(frames, seed)
-    return [frames[i] for i in order[n:]], [frames[i] for i in order[:n]]
-
-
-def _stratified(frames, seed: int) -> list[int]:
-    """Indices of all frames, in an order whose every beginning has about the same share of each stratum."""
-    rng = np.random.default_rng(seed)
-    strata, keys = {}, {}
-    for index, frame in enumerate(frames):
-        stratum = tuple(str(frame.info.get(name)) for name in ("group", "phase", "temperature"))
-        strata.setdefault(stratum, []).append(index)
-    for stratum in sorted(strata):  # sorted: the order of frames of different strata in the file plays no role
-        members, start = rng.permutation(strata[stratum]), rng.uniform()
-        for rank, index in enumerate(members):
-            keys[int(index)] = (rank + start) / len(members)  # spreads a stratum evenly over the unit interval
-    return sorted(keys, key=keys.get)

@@ -30,10 +30,7 @@ import numpy as np
 
 from . import bessel
 
-PRESETS = {
-    "paper": {},
-    "course": dict(cutoff=4.5, n_blocks=2, n_spherical=4, n_residual_after=1),
-}
+PRESETS = {"paper": {}, "course": dict(cutoff=4.5, n_blocks=2, n_spherical=4, n_residual_after=1)}
 
 
 @dataclass(frozen=True)
@@ -61,24 +58,44 @@ class Config:
 
     def __post_init__(self):
         if self.preset not in PRESETS:
-            raise ValueError(f"preset must be one of {', '.join(map(repr, PRESETS))}, not {self.preset!r}")
+            raise ValueError(
+                f"preset must be one of {', '.join(map(repr, PRESETS))}, not {self.preset!r}"
+            )
         defaults = dict(
-            cutoff=5.0, embed_size=32, n_blocks=4, n_radial=6, n_spherical=7, n_residual_before=1, n_residual_after=2,
-            basis_size=8, n_dense_out=3, envelope_power=6,
-        )  # fmt: skip
+            cutoff=5.0,
+            embed_size=32,
+            n_blocks=4,
+            n_radial=6,
+            n_spherical=7,
+            n_residual_before=1,
+            n_residual_after=2,
+            basis_size=8,
+            n_dense_out=3,
+            envelope_power=6,
+        )
         defaults |= PRESETS[self.preset]
         size = self.embed_size if isinstance(self.embed_size, int) else defaults["embed_size"]
-        defaults |= dict(angle_size=max(1, size // 2), type_size=max(1, size // 2), out_size=2 * size)
+        defaults |= dict(
+            angle_size=max(1, size // 2), type_size=max(1, size // 2), out_size=2 * size
+        )
         for field in dataclasses.fields(self)[1:]:
             if getattr(self, field.name) is None:
                 object.__setattr__(self, field.name, defaults[field.name])
             value, lowest = getattr(self, field.name), 0 if field.name.startswith("n_res") else 1
-            if isinstance(value, bool) or not isinstance(value, (int, float)) or not value >= lowest:
-                raise ValueError(f"{field.name} must be a number of at least {lowest}, not {value!r}")
+            if (
+                isinstance(value, bool)
+                or not isinstance(value, (int, float))
+                or not value >= lowest
+            ):
+                raise ValueError(
+                    f"{field.name} must be a number of at least {lowest}, not {value!r}"
+                )
             if field.name != "cutoff" and value != int(value):
                 raise ValueError(f"{field.name} must be a whole number, not {value!r}")
         if self.n_spherical < 2:
-            raise ValueError(f"n_spherical must be at least 2 (without angles it is not DimeNet), not {self.n_spherical}")
+            raise ValueError(
+                f"n_spherical must be at least 2 (without angles it is not DimeNet), not {self.n_spherical}"
+            )
 
 
 class OrthogonalGlorot(hk.initializers.Initializer):
@@ -150,7 +167,9 @@ def _product_backward(residuals, do):
     return do @ jnp.swapaxes(g, 1, 2), None, symmetric_product(p_t, p, do)
 
 
-symmetric_product.defvjp(lambda p, p_t, g: (symmetric_product(p, p_t, g), (p, p_t, g)), _product_backward)
+symmetric_product.defvjp(
+    lambda p, p_t, g: (symmetric_product(p, p_t, g), (p, p_t, g)), _product_backward
+)
 
 
 def swap(slots, reverse):
@@ -169,12 +188,16 @@ class Embedding(hk.Module):
     def __call__(self, rbf, centre, neighbor):
         c, T = self.config, self.config.type_size
         uniform = hk.initializers.RandomUniform(-(3**0.5), 3**0.5)
-        table = hk.get_parameter("elements", (self.n_elements, T), jnp.float32, init=uniform)  # one row per element
+        table = hk.get_parameter(
+            "elements", (self.n_elements, T), jnp.float32, init=uniform
+        )  # one row per element
         w_rbf = weight("rbf", (c.n_radial, c.embed_size))
         w = weight("w", (2 * T + c.embed_size, c.embed_size))
         b = hk.get_parameter("b", (c.embed_size,), jnp.float32, init=jnp.zeros)
         # concat(h_i, h_j, rbf @ w_rbf) @ w, taken apart: the elements' share is a small table, looked up by one-hot rows
-        types = jnp.concatenate([centre, neighbor], -1) @ jnp.concatenate([table @ w[:T], table @ w[T : 2 * T]])
+        types = jnp.concatenate([centre, neighbor], -1) @ jnp.concatenate(
+            [table @ w[:T], table @ w[T : 2 * T]]
+        )
         return swish(types + rbf @ (w_rbf @ w[2 * T :]) + b)
 
 
@@ -193,7 +216,9 @@ class Interaction(hk.Module):
         w_rbf = weight("rbf1", (R, Q)) @ weight("rbf2", (Q, F))  # [R, F]
         w_sbf = weight("sbf1", (L * R, Q)) @ weight("sbf2", (Q, A))  # [L·R, A]
         # one block of weights per l: seven times the multiplications of a product for each l, but a faster product
-        w_sbf = (w_sbf.reshape(L, R, 1, A) * jnp.eye(L, dtype=m.dtype)[:, None, :, None]).reshape(L * R, L * A)
+        w_sbf = (w_sbf.reshape(L, R, 1, A) * jnp.eye(L, dtype=m.dtype)[:, None, :, None]).reshape(
+            L * R, L * A
+        )
         x = swish(dense(F, "dense_kj")(m)) * (rbf @ w_rbf)  # [N·K, F]
         y = swish(dense(A, "down", bias=False)(x))  # [N·K, A]
         g = (sbf @ w_sbf).reshape(N * K, L, A) * y[:, None]  # [N·K, L, A]
@@ -218,7 +243,9 @@ class Output(hk.Module):
 
     def __call__(self, m, rbf, N):
         c = self.config
-        m = m * (rbf @ weight("rbf", (c.n_radial, c.embed_size)))  # zero in empty slots, and smooth at the cutoff
+        m = m * (
+            rbf @ weight("rbf", (c.n_radial, c.embed_size))
+        )  # zero in empty slots, and smooth at the cutoff
         x = dense(c.out_size, "up", bias=False)(m.reshape(N, -1, c.embed_size).sum(1))
         for n in range(c.n_dense_out):
             x = swish(dense(c.out_size, f"dense_{n + 1}")(x))
@@ -245,10 +272,14 @@ class DimeNetPP(hk.Module):
         u = r / d[..., None]
 
         x = (d / c.cutoff).reshape(N * K)
-        frequencies = hk.get_parameter("frequencies", (c.n_radial,), jnp.float32, init=frequencies_init)
+        frequencies = hk.get_parameter(
+            "frequencies", (c.n_radial,), jnp.float32, init=frequencies_init
+        )
         rbf = bessel.radial_bessel(x, frequencies, c.cutoff, c.envelope_power)  # [N·K, R]
         c_l = np.sqrt((2 * np.arange(c.n_spherical) + 1) / (4 * np.pi))[:, None]
-        sbf = bessel.spherical_bessel(x, c.n_spherical, c.n_radial, c.envelope_power) * jnp.asarray(c_l, dtype)
+        sbf = bessel.spherical_bessel(x, c.n_spherical, c.n_radial, c.envelope_power) * jnp.asarray(
+            c_l, dtype
+        )
         sbf = sbf.reshape(N * K, -1)  # [N·K, L·R]
         others = 1 - jnp.eye(K, dtype=dtype)  # k ≠ i
         cosines = jnp.einsum("jax,jbx->jab", u, u)

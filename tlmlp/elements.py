@@ -58,8 +58,17 @@ def _row(symbol, **values):
 
 
 ELEMENTS = {
-    "Si": _row("Si", lattice_constant=5.4309, melting_temperature=1691, epsilon=2.1683, sigma=2.0951, lam=21.0),
-    "Ge": _row("Ge", lattice_constant=5.6536, melting_temperature=2900, epsilon=1.93, sigma=2.181, lam=31.0),
+    "Si": _row(
+        "Si",
+        lattice_constant=5.4309,
+        melting_temperature=1691,
+        epsilon=2.1683,
+        sigma=2.0951,
+        lam=21.0,
+    ),
+    "Ge": _row(
+        "Ge", lattice_constant=5.6536, melting_temperature=2900, epsilon=1.93, sigma=2.181, lam=31.0
+    ),
 }
 
 
@@ -71,4 +80,6 @@ def element(symbol: str) -> Element:
     """
     if isinstance(symbol, str) and symbol in ELEMENTS:
         return ELEMENTS[symbol]
-    raise ValueError(f"element {symbol!r} is not known, use one of {', '.join(map(repr, ELEMENTS))}")
+    raise ValueError(
+        f"element {symbol!r} is not known, use one of {', '.join(map(repr, ELEMENTS))}"
+    )

@@ -26,7 +26,9 @@ class Graph(NamedTuple):
     species: np.ndarray  # [N] int32, row of the element in the embedding table
     vectors: np.ndarray  # [N, K, 3] Å, from the centre to the neighbour
     neighbors: np.ndarray  # [N, K] int32, index of the neighbour
-    reverse: np.ndarray  # [N, K] int32, flat index (k·K + b) of the same bond seen from the other end
+    reverse: (
+        np.ndarray
+    )  # [N, K] int32, flat index (k·K + b) of the same bond seen from the other end
     mask: np.ndarray  # [N, K] bool, False: an empty slot
     structure: np.ndarray  # [N] int32, the structure that each atom belongs to
     atom_mask: np.ndarray  # [N] bool, False: an atom that is only padding
@@ -59,15 +61,22 @@ def topology(atoms, cutoff, slots=None):
     if pbc.any() and not pbc.all():
         box = atoms.cell.complete().array
     elif pbc.all() and abs(np.linalg.det(box)) < 1e-6:
-        raise ValueError("a periodic structure needs a cell with a volume; set atoms.cell or atoms.pbc = False")
+        raise ValueError(
+            "a periodic structure needs a cell with a volume; set atoms.cell or atoms.pbc = False"
+        )
     calculator = vesin.NeighborList(cutoff=float(cutoff), full_list=True)
     i, j, S, d = calculator.compute(
-        points=np.ascontiguousarray(atoms.positions), box=np.ascontiguousarray(box), periodic=pbc, quantities="ijSd"
+        points=np.ascontiguousarray(atoms.positions),
+        box=np.ascontiguousarray(box),
+        periodic=pbc,
+        quantities="ijSd",
     )
     i, j = i.astype(np.int64), j.astype(np.int64)
     if len(d) and d.min() < 1e-3:
         k = int(d.argmin())
-        raise ValueError(f"atoms {i[k]} and {j[k]} are at the same place; every pair must be at least 0.001 Å apart")
+        raise ValueError(
+            f"atoms {i[k]} and {j[k]} are at the same place; every pair must be at least 0.001 Å apart"
+        )
 
     S = S.astype(np.int64)
     order = np.lexsort((S[:, 2], S[:, 1], S[:, 0], j, i))
@@ -76,14 +85,18 @@ def topology(atoms, cutoff, slots=None):
     most = int(counts.max()) if len(i) else 1
     K = most if slots is None else int(slots)
     if K < most:
-        raise ValueError(f"an atom has {most} neighbours within {cutoff} Å but the graph has {K} slots; allow {most} or more")
+        raise ValueError(
+            f"an atom has {most} neighbours within {cutoff} Å but the graph has {K} slots; allow {most} or more"
+        )
 
     slot = np.arange(len(i)) - np.repeat(np.cumsum(counts) - counts, counts)
     flat = i * K + slot
     # Bonds sorted by (i, j, S) and bonds sorted by (j, i, -S) list the same bonds from their two ends.
     other = np.lexsort((-S[:, 2], -S[:, 1], -S[:, 0], i, j))
     if not (np.array_equal(i[other], j) and np.array_equal(S[other], -S)):
-        raise ValueError("the neighbour list is not symmetric; a distance coincides with the cutoff to the last bit")
+        raise ValueError(
+            "the neighbour list is not symmetric; a distance coincides with the cutoff to the last bit"
+        )
     reverse = np.arange(n * K)
     reverse[flat] = flat[other]
 
@@ -106,7 +119,9 @@ def species_of(atoms, elements):
     """Rows [N] of the atoms' elements in `elements`; ValueError names the elements that are missing."""
     unknown = sorted(set(atoms.get_chemical_symbols()) - set(elements))
     if unknown:
-        raise ValueError(f"this potential knows {', '.join(elements)}; it has never seen {', '.join(unknown)}")
+        raise ValueError(
+            f"this potential knows {', '.join(elements)}; it has never seen {', '.join(unknown)}"
+        )
     return np.array([elements.index(s) for s in atoms.get_chemical_symbols()], np.int32)
 
 
@@ -119,9 +134,15 @@ def from_topology(atoms, top, elements, dtype=np.float32):
     """Graph of one ase.Atoms whose Topology is known already."""
     n = len(atoms)
     return Graph(
-        species_of(atoms, elements), top.vectors(atoms.positions).astype(dtype), top.neighbors, top.reverse, top.mask,
-        np.zeros(n, np.int32), np.ones(n, bool), np.array([volume_of(atoms)], dtype),
-    )  # fmt: skip
+        species_of(atoms, elements),
+        top.vectors(atoms.positions).astype(dtype),
+        top.neighbors,
+        top.reverse,
+        top.mask,
+        np.zeros(n, np.int32),
+        np.ones(n, bool),
+        np.array([volume_of(atoms)], dtype),
+    )
 
 
 def from_atoms(frames, elements, cutoff, dtype=np.float32, slots=None):
@@ -151,10 +172,15 @@ def join(graphs, atoms=None, slots=None, structures=None):
         )
     dtype = graphs[0].vectors.dtype
     out = Graph(
-        np.zeros(N, np.int32), np.zeros((N, slots, 3), dtype), np.repeat(np.arange(N, dtype=np.int32)[:, None], slots, 1),
-        np.arange(N * slots, dtype=np.int32).reshape(N, slots), np.zeros((N, slots), bool),
-        np.full(N, structures - 1, np.int32), np.zeros(N, bool), np.zeros(structures, dtype),
-    )  # fmt: skip
+        np.zeros(N, np.int32),
+        np.zeros((N, slots, 3), dtype),
+        np.repeat(np.arange(N, dtype=np.int32)[:, None], slots, 1),
+        np.arange(N * slots, dtype=np.int32).reshape(N, slots),
+        np.zeros((N, slots), bool),
+        np.full(N, structures - 1, np.int32),
+        np.zeros(N, bool),
+        np.zeros(structures, dtype),
+    )
     first, first_structure = 0, 0
     for g in graphs:
         n, K = g.neighbors.shape
@@ -179,10 +205,13 @@ def widen(top, slots):
     pad = lambda x, *empty: np.concatenate([x, *empty], 1)
     own = np.repeat(np.arange(n, dtype=np.int32)[:, None], slots - K, 1)
     return Topology(
-        pad(top.neighbors, own), pad(top.offsets, np.zeros((n, slots - K, 3))),
-        pad(centre * slots + slot, own * slots + np.arange(K, slots, dtype=np.int32)).astype(np.int32),
+        pad(top.neighbors, own),
+        pad(top.offsets, np.zeros((n, slots - K, 3))),
+        pad(centre * slots + slot, own * slots + np.arange(K, slots, dtype=np.int32)).astype(
+            np.int32
+        ),
         pad(top.mask, np.zeros((n, slots - K), bool)),
-    )  # fmt: skip
+    )
 
 
 def shapes_of(frames, elements, cutoff, most=3):
@@ -202,7 +231,9 @@ def few_shapes(graphs, most):
     if not isinstance(most, int):
         fitting = [[(N * K, (N, K)) for N, K in most if N >= n and K >= k] for n, k in own]
         if not all(fitting):
-            raise ValueError(f"a structure with {own[fitting.index([])]} atoms and slots fits none of the shapes {most}")
+            raise ValueError(
+                f"a structure with {own[fitting.index([])]} atoms and slots fits none of the shapes {most}"
+            )
         return [min(shapes)[1] for shapes in fitting]
     members = {shape: own.count(shape) for shape in set(own)}
     becomes = {shape: shape for shape in members}
@@ -213,7 +244,10 @@ def few_shapes(graphs, most):
 
     while len(members) > most:
         shapes = sorted(members)
-        a, b = min(((a, b) for i, a in enumerate(shapes) for b in shapes[i + 1 :]), key=lambda pair: cost(*pair))
+        a, b = min(
+            ((a, b) for i, a in enumerate(shapes) for b in shapes[i + 1 :]),
+            key=lambda pair: cost(*pair),
+        )
         both = (max(a[0], b[0]), max(a[1], b[1]))
         count = members.pop(a) + members.pop(b)
         members[both] = members.get(both, 0) + count

@@ -10,76 +10,29 @@ Units: eV, Å, eV/Å, eV/Å^3 (stress in ASE's sign, positive = tension, Voigt o
 
 import dataclasses
 import json
-import os
-import tempfile
-from contextlib import nullcontext
 from dataclasses import dataclass, field
-from functools import lru_cache, partial
+from functools import lru_cache
 from importlib import resources
 from pathlib import Path
 from typing import NamedTuple
 
 import ase
 import jax
-import jax.numpy as jnp
 import numpy as np
 import safetensors
 import safetensors.numpy
-from ase.calculators.calculator import Calculator, all_changes
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.stress import full_3x3_to_voigt_6_stress
 
-from . import allocator, dimenet, graph as graphs, repulsion
+from . import allocator, dimenet, graph as graphs
+from .calculator import PotentialCalculator
+from .files import write_whole
+from .forces import on_device, predict
 
 WEIGHTS = resources.files("tlmlp") / "weights"
 FORMAT = 1
 
 allocator.keep_freed_memory()
-
-
-class Prediction(NamedTuple):
-    energies: jax.Array  # [N] eV, of each atom, without reference energies
-    forces: jax.Array  # [N, 3] eV/Å
-    virial: jax.Array  # [B, 3, 3] eV, ∂E/∂strain of each structure
-
-
-def energy_forces(config, params, graph, core=None):
-    """Prediction for a Graph; pure, with `config` static. Precision follows graph.vectors (float32 or float64).
-
-    core: (charges, distance), of tlmlp.repulsion, which is added; None in training, where it is zero anyway.
-    """
-    n_elements = len(params["dimenet/embedding"]["elements"])
-    network = dimenet.transform(config, n_elements)
-
-    def energies(moved):
-        out = network.apply(params, moved)
-        return out if core is None else out + repulsion.energies(moved, *core)
-
-    return differentiate(energies, graph)
-
-
-def differentiate(energies, graph):
-    """Prediction of a function of Graph that gives the energy [N] in eV of each atom."""
-
-    def energy(vectors):
-        out = energies(graph._replace(vectors=vectors))
-        return out.sum(), out
-
-    g, out = jax.grad(energy, has_aux=True)(graph.vectors)  # [N, K, 3], ∂E/∂r of each bond
-    N, K = graph.neighbors.shape
-    g_other = dimenet.swap(g.reshape(N * K, 3), graph.reverse.reshape(-1)).reshape(N, K, 3)
-    virial = jax.ops.segment_sum(
-        jnp.einsum("iax,iay->ixy", graph.vectors, g), graph.structure, len(graph.volume), indices_are_sorted=True
-    )
-    return Prediction(out, (g - g_other).sum(1), virial)
-
-
-predict = jax.jit(energy_forces, static_argnums=0)
-
-
-def on_device(graph):
-    """The Graph as jax arrays, all there: a call that waits for its arguments computes in another thread (tlmlp.allocator)."""
-    return jax.block_until_ready(jax.device_put(graph))
 
 
 class Errors(NamedTuple):
@@ -97,10 +50,14 @@ class Errors(NamedTuple):
         rows = [("all", self), *sorted(self.groups.items())]
         head = f"{'':12}{'frames':>7}{'energy RMSE':>13}{'force MAE':>11}{'force RMSE':>12}{'stress RMSE':>13}\n"
         units = f"{'':19}{'meV/atom':>13}{'meV/Å':>11}{'meV/Å':>12}{'GPa':>13}\n"
-        return head + units + "\n".join(
-            f"{name:12}{e.frames:7d}{e.energy_rmse:13.2f}{e.force_mae:11.1f}{e.force_rmse:12.1f}{e.stress_rmse:13.3f}"
-            for name, e in rows
-        )  # fmt: skip
+        return (
+            head
+            + units
+            + "\n".join(
+                f"{name:12}{e.frames:7d}{e.energy_rmse:13.2f}{e.force_mae:11.1f}{e.force_rmse:12.1f}{e.stress_rmse:13.3f}"
+                for name, e in rows
+            )
+        )
 
 
 @dataclass(frozen=True)
@@ -113,7 +70,9 @@ class Potential:
     reference: tuple  # eV per atom and element, added to the network's energies
     trained: tuple = ()  # the elements it has seen in training
     core: float = 0.0  # Å, shorter than any distance of the training data; below it nuclei repel (see tlmlp.repulsion)
-    info: dict = field(default_factory=dict, repr=False)  # recipe, data, seed, errors: whatever rebuilds it
+    info: dict = field(
+        default_factory=dict, repr=False
+    )  # recipe, data, seed, errors: whatever rebuilds it
 
     @classmethod
     def create(cls, config="course", elements=("Si", "Ge"), seed=0):
@@ -122,8 +81,12 @@ class Potential:
         elements = tuple(elements)
         unknown = [e for e in elements if e not in ase.data.atomic_numbers or e == "X"]
         if not elements or unknown or len(set(elements)) < len(elements):
-            raise ValueError(f"elements must be different chemical symbols such as ('Si', 'Ge'), not {elements!r}")
-        params = jax.tree.map(np.asarray, _compiled_initialiser(config, elements)(jax.random.key(seed)))
+            raise ValueError(
+                f"elements must be different chemical symbols such as ('Si', 'Ge'), not {elements!r}"
+            )
+        params = jax.tree.map(
+            np.asarray, _compiled_initialiser(config, elements)(jax.random.key(seed))
+        )
         return cls(config, elements, params, (0.0,) * len(elements))
 
     def replace(self, **changes):
@@ -140,11 +103,22 @@ class Potential:
         """Write weights and everything needed to use and rebuild them to a safetensors file; replaces it whole or not at all."""
         path = Path(path)
         header = dict(
-            format=FORMAT, config=dataclasses.asdict(self.config), elements=self.elements, reference=self.reference,
-            trained=self.trained, core=self.core, info=self.info,
-        )  # fmt: skip
-        tensors = {f"{module}:{name}": np.asarray(w) for module, ws in self.params.items() for name, w in ws.items()}
-        data = safetensors.numpy.save(tensors, metadata={"tlmlp": json.dumps(header, ensure_ascii=False)})
+            format=FORMAT,
+            config=dataclasses.asdict(self.config),
+            elements=self.elements,
+            reference=self.reference,
+            trained=self.trained,
+            core=self.core,
+            info=self.info,
+        )
+        tensors = {
+            f"{module}:{name}": np.asarray(w)
+            for module, ws in self.params.items()
+            for name, w in ws.items()
+        }
+        data = safetensors.numpy.save(
+            tensors, metadata={"tlmlp": json.dumps(header, ensure_ascii=False)}
+        )
         write_whole(path, data)
         return path
 
@@ -158,28 +132,45 @@ class Potential:
         if not path.suffix and not path.is_file():
             path = Path(str(WEIGHTS / f"{name}.safetensors"))
         if not path.is_file():
-            raise FileNotFoundError(f"no potential {str(name)!r}: give a file or one of {', '.join(shipped())}")
+            raise FileNotFoundError(
+                f"no potential {str(name)!r}: give a file or one of {', '.join(shipped())}"
+            )
         try:
             with safetensors.safe_open(path, "numpy") as file:
                 header = json.loads((file.metadata() or {})["tlmlp"])
                 tensors = {key: file.get_tensor(key) for key in file.keys()}
         except KeyError:
-            raise ValueError(f"{path} is a safetensors file but not a tlmlp potential; Potential.save writes one") from None
+            raise ValueError(
+                f"{path} is a safetensors file but not a tlmlp potential; Potential.save writes one"
+            ) from None
         except (safetensors.SafetensorError, OSError, ValueError) as error:
-            raise ValueError(f"{path} is empty, truncated or not a safetensors file ({error}); copy it again") from None
+            raise ValueError(
+                f"{path} is empty, truncated or not a safetensors file ({error}); copy it again"
+            ) from None
         if header["format"] != FORMAT:
-            raise ValueError(f"{path} has format {header['format']}, this tlmlp reads {FORMAT}; update the older of the two")
+            raise ValueError(
+                f"{path} has format {header['format']}, this tlmlp reads {FORMAT}; update the older of the two"
+            )
         params = {}
         for key, w in tensors.items():
             module, weight = key.rsplit(":", 1)
             params.setdefault(module, {})[weight] = w
         potential = cls(
-            dimenet.Config(**header["config"]), tuple(header["elements"]), params, tuple(header["reference"]),
-            tuple(header["trained"]), header["core"], header["info"],
-        )  # fmt: skip
-        expected = jax.eval_shape(_initialiser(potential.config, potential.elements), jax.random.key(0))
+            dimenet.Config(**header["config"]),
+            tuple(header["elements"]),
+            params,
+            tuple(header["reference"]),
+            tuple(header["trained"]),
+            header["core"],
+            header["info"],
+        )
+        expected = jax.eval_shape(
+            _initialiser(potential.config, potential.elements), jax.random.key(0)
+        )
         if jax.tree.map(np.shape, params) != jax.tree.map(np.shape, expected):
-            raise ValueError(f"the weights in {path} do not fit the network that its header describes")
+            raise ValueError(
+                f"the weights in {path} do not fit the network that its header describes"
+            )
         return potential
 
     # -- use -----------------------------------------------------------------------------------------------------------
@@ -228,7 +219,12 @@ class Potential:
 
     def _results(self, atoms, energies, forces, virial):
         energies = energies[: len(atoms)] + self.reference_energies(atoms)
-        results = dict(energy=energies.sum(), free_energy=energies.sum(), energies=energies, forces=forces[: len(atoms)])
+        results = dict(
+            energy=energies.sum(),
+            free_energy=energies.sum(),
+            energies=energies,
+            forces=forces[: len(atoms)],
+        )
         if graphs.volume_of(atoms):
             results["stress"] = full_3x3_to_voigt_6_stress(virial) / atoms.get_volume()
         return results
@@ -240,7 +236,9 @@ class Potential:
         names = sorted({g for g in groups if g is not None})
         pairs = list(zip(frames, predicted))
         return _errors(pairs)._replace(
-            groups={n: _errors([p for p, g in zip(pairs, groups) if g == n]) for n in names} if len(names) > 1 else {}
+            groups={n: _errors([p for p, g in zip(pairs, groups) if g == n]) for n in names}
+            if len(names) > 1
+            else {}
         )
 
 
@@ -259,28 +257,11 @@ def _compiled_initialiser(config, elements):
 
 def shipped():
     """Names of the potentials that come with the package."""
-    return sorted(p.name.removesuffix(".safetensors") for p in WEIGHTS.iterdir() if p.name.endswith(".safetensors"))
-
-
-def write_whole(path, data):
-    """Write bytes to `path` through a temporary file beside it, so that a reader never sees half of them."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".part")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-        os.chmod(temporary, 0o666 & ~_umask())
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise
-
-
-def _umask():
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+    return sorted(
+        p.name.removesuffix(".safetensors")
+        for p in WEIGHTS.iterdir()
+        if p.name.endswith(".safetensors")
+    )
 
 
 def _carrying(atoms, results):
@@ -290,61 +271,32 @@ def _carrying(atoms, results):
 
 
 def _errors(pairs):
-    de = np.array([(p.get_potential_energy() - t.get_potential_energy()) / len(t) for t, p in pairs]) * 1e3
+    de = (
+        np.array([(p.get_potential_energy() - t.get_potential_energy()) / len(t) for t, p in pairs])
+        * 1e3
+    )
     df = np.concatenate([(p.get_forces() - t.get_forces()).ravel() for t, p in pairs]) * 1e3
-    ds = [p.get_stress() - t.get_stress() for t, p in pairs if "stress" in t.calc.results and "stress" in p.calc.results]
+    ds = [
+        p.get_stress() - t.get_stress()
+        for t, p in pairs
+        if "stress" in t.calc.results and "stress" in p.calc.results
+    ]
     rms = lambda x: float(np.sqrt(np.mean(np.square(x)))) if len(x) else float("nan")
-    return Errors(rms(de), float(np.abs(de).mean()), rms(df), float(np.abs(df).mean()), rms(ds) / ase.units.GPa, len(pairs))
+    return Errors(
+        rms(de),
+        float(np.abs(de).mean()),
+        rms(df),
+        float(np.abs(df).mean()),
+        rms(ds) / ase.units.GPa,
+        len(pairs),
+    )
 
 
-class PotentialCalculator(Calculator):
-    """ASE calculator of a Potential. Keeps its compiled function, and its neighbour slots while atoms move little."""
-
-    implemented_properties = ["energy", "free_energy", "energies", "forces", "stress"]
-
-    def __init__(self, potential, dtype="float32", skin=0.3):
-        if dtype not in ("float32", "float64"):
-            raise ValueError(f"dtype must be 'float32' or 'float64', not {dtype!r}")
-        if not skin >= 0:
-            raise ValueError(f"skin must be 0 Å or more, not {skin!r}")
-        super().__init__()
-        self.potential, self.dtype, self.skin = potential, dtype, skin
-        with self._precision():  # on the device once, not at every step
-            weights = (potential.params, potential.repulsion())
-            self._params, self._core = jax.tree.map(partial(jnp.asarray, dtype=dtype), weights)
-        self.rebuilds = 0  # how often neighbours were searched
-        self._topology = self._graph = self._at = None
-
-    def calculate(self, atoms=None, properties=("energy",), system_changes=all_changes):
-        super().calculate(atoms, properties, system_changes)
-        p = self.potential
-        self._refresh(self.atoms)
-        with self._precision():
-            graph = on_device(self._graph._replace(vectors=self._topology.vectors(self.atoms.positions).astype(self.dtype)))
-            out = predict(p.config, self._params, graph, self._core)
-            energies, forces, virial = (np.asarray(x, float) for x in out)
-        self.results = p._results(self.atoms, energies, forces, virial[0])
-
-    def _precision(self):
-        return jax.enable_x64(True) if self.dtype == "float64" else nullcontext()
-
-    def _refresh(self, atoms):
-        """Search neighbours again when the cell or the atoms are others, or one has moved more than half the skin."""
-        at = self._at
-        same = at is not None and len(at) == len(atoms) and (at.cell == atoms.cell).all() and (at.pbc == atoms.pbc).all()
-        if same and (at.numbers == atoms.numbers).all():
-            moved = np.square(atoms.positions - at.positions).sum(-1).max() ** 0.5
-            if moved <= self.skin / 2:
-                return
-        self.potential.check_elements(atoms)
-        if not np.isfinite(atoms.positions).all():
-            raise ValueError("positions must be finite; at least one atom is at nan or infinity")
-        top = graphs.topology(atoms, self.potential.config.cutoff + self.skin)
-        # A few shapes only: K grows in steps of four and never shrinks while the number of atoms stays the same.
-        K = -(-top.mask.shape[1] // 4) * 4
-        if self._topology is not None and len(self._topology.mask) == len(atoms):
-            K = max(K, self._topology.mask.shape[1])
-        self._topology, self._at = graphs.widen(top, K), atoms.copy()
-        with self._precision():  # all but the vectors stays there until the next search
-            self._graph = on_device(graphs.from_topology(atoms, self._topology, self.potential.elements, self.dtype))
-        self.rebuilds += 1
+def header(potential):
+    """Elements a potential was trained on, and its info: from the head of its file, without its weights."""
+    if isinstance(potential, Potential):
+        return {"trained": potential.trained or potential.elements, "info": potential.info}
+    path = Path(potential) if Path(potential).suffix else WEIGHTS / f"{potential}.safetensors"
+    with safetensors.safe_open(path, "numpy") as file:
+        header = json.loads(file.metadata()["tlmlp"])
+    return {"trained": header["trained"] or header["elements"], "info": header["info"]}

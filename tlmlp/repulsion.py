@@ -36,7 +36,14 @@ def energies(graph, charges, core):
     Z_i, Z_k = Z[:, None], Z[graph.neighbors]
     x = d * (Z_i**0.23 + Z_k**0.23) / 0.46850
     phi = sum(c * jnp.exp(-b * x) for c, b in zip(C, B))
-    V = envelope(jnp.where(inside, d / jnp.maximum(core, 1e-6), 1.0)) * COULOMB * Z_i * Z_k / d * phi
+    V = (
+        envelope(jnp.where(inside, d / jnp.maximum(core, 1e-6), 1.0))
+        * COULOMB
+        * Z_i
+        * Z_k
+        / d
+        * phi
+    )
     return 0.5 * jnp.where(inside, V, 0).sum(-1)
 
 

@@ -7,9 +7,13 @@ cosine, to 1e-7 eV an atom.
 
 import jax
 import jax.numpy as jnp
+import numpy as np
+from ase.calculators.calculator import Calculator, PropertyNotImplementedError, all_changes
+from ase.stress import full_3x3_to_voigt_6_stress
 
-from . import elements
-from .potential import differentiate
+from . import elements, graph as graphs
+from .elements import element as _element
+from .forces import differentiate
 
 
 def energies(graph, element):
@@ -37,3 +41,62 @@ def energy_forces(element, graph):
 
 
 predict = jax.jit(energy_forces, static_argnums=0)
+
+
+def stillinger_weber_calculator(element: str) -> Calculator:
+    """ASE calculator of the Stillinger-Weber potential: energy, free_energy, energies (eV), forces (eV/Å), stress (eV/Å^3).
+
+    In float64, whatever jax is set to. Any cell, also one smaller than the cutoff. Periodic in all, some or no directions;
+    stress needs all three. Compiled once for a number of atoms, then reused while atoms and cell move.
+
+    Raises:
+        ValueError: unknown element. And by the calculator: atoms of another element, a periodic direction without
+            length, positions that are not finite.
+        PropertyNotImplementedError: by the calculator, stress of atoms that are not periodic in three directions.
+    """
+    return StillingerWeber(_element(element).symbol)
+
+
+class StillingerWeber(Calculator):
+    """See stillinger_weber_calculator."""
+
+    implemented_properties = ["energy", "free_energy", "energies", "forces", "stress"]
+
+    def __init__(self, symbol):
+        super().__init__()
+        self.row, self.slots = _element(symbol), 0
+
+    def calculate(self, atoms=None, properties=("energy",), system_changes=all_changes):
+        super().calculate(atoms, properties, system_changes)
+        if others := set(atoms.symbols) - {self.row.symbol}:
+            raise ValueError(
+                f"this calculator knows {self.row.symbol} alone, not {', '.join(sorted(others))}"
+            )
+        if not np.all(np.isfinite(atoms.positions)):
+            raise ValueError("positions are not finite (NaN or infinity)")
+        if "stress" in properties and not atoms.pbc.all():
+            raise PropertyNotImplementedError(
+                "stress needs atoms that are periodic in three directions"
+            )
+        pbc = atoms.pbc
+        if np.linalg.matrix_rank(atoms.cell.array[pbc], tol=1e-6) < pbc.sum():
+            raise ValueError(
+                "a periodic direction has no cell vector of its own: set the cell, or pbc to False there"
+            )
+        top = graphs.topology(atoms, self.row.cutoff)
+        self.slots = max(
+            self.slots, 4 * -(-top.mask.shape[1] // 4)
+        )  # never fewer again: every new shape is compiled anew
+        graph = graphs.from_topology(
+            atoms, graphs.widen(top, self.slots), (self.row.symbol,), np.float64
+        )
+        with jax.enable_x64(True):
+            energies, forces, virial = map(np.asarray, predict(self.row, graph))
+        self.results = {
+            "energy": energies.sum(),
+            "free_energy": energies.sum(),
+            "energies": energies,
+            "forces": forces,
+        }
+        if pbc.all():
+            self.results["stress"] = full_3x3_to_voigt_6_stress(virial[0]) / atoms.get_volume()

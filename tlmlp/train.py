@@ -14,7 +14,6 @@ weight w_E (and w_S) therefore grows as η falls, from `weights` to `final_weigh
     w(η) = w_final + (w_start - w_final) η/η_peak
 """
 
-import json
 import time
 from functools import lru_cache, partial
 from typing import NamedTuple
@@ -24,13 +23,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-import safetensors
-import safetensors.numpy
 from ase.stress import voigt_6_to_full_3x3_stress
 from jax.flatten_util import ravel_pytree
 
-from . import datasets, graph as graphs, repulsion
-from .potential import Errors, Potential, energy_forces, write_whole
+from . import checkpoint as checkpoints, frames as datasets, graph as graphs, repulsion
+from .forces import energy_forces
+from .potential import Errors, Potential
 
 
 class Labels(NamedTuple):
@@ -111,7 +109,9 @@ def make_step(config, average, clip):
     @partial(jax.jit, static_argnums=0)
     def step(unravel, state, frozen, rate, weights, graph, labels):
         differentiate = jax.value_and_grad(objective, has_aux=True)
-        (value, maes), gradient = differentiate(unravel(state.trainable), frozen, weights, graph, labels)
+        (value, maes), gradient = differentiate(
+            unravel(state.trainable), frozen, weights, graph, labels
+        )
         gradient, _ = ravel_pytree(gradient)
 
         # A gradient much longer than usual is shortened. The usual length depends on the data, the weights of the loss and
@@ -129,7 +129,9 @@ def make_step(config, average, clip):
 
     def start(trainable):
         vector, unravel = ravel_pytree(trainable)
-        return State(vector, adam.init(vector), vector, jnp.zeros(()), jnp.zeros((), jnp.int32)), unravel
+        return State(
+            vector, adam.init(vector), vector, jnp.zeros(()), jnp.zeros((), jnp.int32)
+        ), unravel
 
     return start, step
 
@@ -140,13 +142,29 @@ def schedule(step, steps, peak):
     if step < warm:
         return peak * (step + 1) / warm
     x = (step - warm) / max(1, steps - warm)
-    return float(peak * (0.01 + 0.99 * 0.5 * (1 + np.cos(np.pi * x))))  # a numpy number would be a type of its own to jax.jit
+    return float(
+        peak * (0.01 + 0.99 * 0.5 * (1 + np.cos(np.pi * x)))
+    )  # a numpy number would be a type of its own to jax.jit
 
 
 def fit(
-    potential, train, valid=None, steps=2000, trainable=None, seed=0, learning_rate=2e-3, batch_size=1, weights=Weights(),
-    final_weights=Weights(energy=50.0), average=0.995, clip=5.0, report_every=None, validate_every=None, checkpoint=None, shapes=3,
-):  # fmt: skip
+    potential,
+    train,
+    valid=None,
+    steps=2000,
+    trainable=None,
+    seed=0,
+    learning_rate=2e-3,
+    batch_size=1,
+    weights=Weights(),
+    final_weights=Weights(energy=50.0),
+    average=0.995,
+    clip=5.0,
+    report_every=None,
+    validate_every=None,
+    checkpoint=None,
+    shapes=3,
+):
     """Train a Potential on a dataset; yields Progress, each with the `.potential` so far.
 
     train, valid: list of ase.Atoms with energy and forces (stress if weights.stress); steps: gradient steps, each on
@@ -174,7 +192,9 @@ def fit(
         raise ValueError(f"average must be at least 0 and less than 1, not {average!r}")
     weights, final_weights = Weights(*weights), Weights(*final_weights)
     if min(weights + final_weights) < 0 or not min(max(weights[:2]), max(final_weights[:2])) > 0:
-        raise ValueError("weights of the loss must not be negative, and either forces or energies must have one")
+        raise ValueError(
+            "weights of the loss must not be negative, and either forces or energies must have one"
+        )
     has_stress = ["stress" in atoms.calc.results for atoms in train]
     if (weights.stress or final_weights.stress) and not any(has_stress):
         raise ValueError("a stress weight was given but no training frame carries a stress")
@@ -183,24 +203,37 @@ def fit(
     report_every = report_every or max(1, steps // 50)
     validate_every = validate_every or max(1, steps // 20)
 
-    predicate = (lambda module, name, _: True) if trainable is None else (lambda module, name, _: trainable[module][name])
+    predicate = (
+        (lambda module, name, _: True)
+        if trainable is None
+        else (lambda module, name, _: trainable[module][name])
+    )
     start_params, frozen = hk.data_structures.partition(predicate, potential.params)
     if not start_params:
         raise ValueError("every weight is frozen; leave at least one group trainable")
     start, step_function = make_step(potential.config, float(average), float(clip))
 
     settings = dict(
-        steps=steps, seed=seed, learning_rate=learning_rate, batch_size=batch_size, weights=weights,
-        final_weights=final_weights, average=average, clip=clip, frames=len(train), n_weights=potential.n_weights, frozen=hk.data_structures.tree_size(frozen),
+        steps=steps,
+        seed=seed,
+        learning_rate=learning_rate,
+        batch_size=batch_size,
+        weights=weights,
+        final_weights=final_weights,
+        average=average,
+        clip=clip,
+        frames=len(train),
+        n_weights=potential.n_weights,
+        frozen=hk.data_structures.tree_size(frozen),
         validate_every=validate_every,
-    )  # fmt: skip
+    )
     seen = {symbol for atoms in train for symbol in atoms.get_chemical_symbols()}
     potential = potential.replace(
         trained=tuple(e for e in potential.elements if e in seen | set(potential.trained)),
         core=repulsion.core_of(train, potential.config.cutoff),
     )
     state, unravel = start(start_params)
-    resumed = _load_checkpoint(checkpoint, settings, state, potential) if checkpoint else None
+    resumed = checkpoints.load(checkpoint, settings, state, potential) if checkpoint else None
     if resumed:
         state, potential, best, best_step, best_mae = resumed
     else:
@@ -214,7 +247,9 @@ def fit(
 
     if state.step == steps:  # a checkpoint of a finished training: what it reached is not lost
         nan = float("nan")
-        yield Progress(steps, steps, 0.0, 0.0, nan, nan, nan, None, averaged(state), best, best_step)
+        yield Progress(
+            steps, steps, 0.0, 0.0, nan, nan, nan, None, averaged(state), best, best_step
+        )
         return
 
     examples = _examples(potential, train, batch_size, shapes)
@@ -222,7 +257,9 @@ def fit(
     for step in range(since, steps):
         example = examples[_order(seed, step, len(examples))]
         rate = schedule(step, steps, learning_rate)
-        mixed = Weights(*(f + (w - f) * rate / learning_rate for w, f in zip(weights, final_weights)))
+        mixed = Weights(
+            *(f + (w - f) * rate / learning_rate for w, f in zip(weights, final_weights))
+        )
         state, metric = step_function(unravel, state, frozen, rate, mixed, *example)
         metrics.append(metric)
         done, last = step + 1, step + 1 == steps
@@ -242,10 +279,20 @@ def fit(
         if not valid:
             best, best_step = now, done
         if checkpoint and (done % validate_every == 0 or last):
-            _save_checkpoint(checkpoint, settings, state, potential, best, best_step, best_mae)
+            checkpoints.save(checkpoint, settings, state, potential, best, best_step, best_mae)
         seconds = time.perf_counter() - clock
         yield Progress(
-            done, steps, seconds, rate, value, energy_mae * 1e3, force_mae * 1e3, errors, now, best, best_step
+            done,
+            steps,
+            seconds,
+            rate,
+            value,
+            energy_mae * 1e3,
+            force_mae * 1e3,
+            errors,
+            now,
+            best,
+            best_step,
         )
 
 
@@ -254,13 +301,21 @@ def shift_reference(potential, frames, shapes=3, most=64):
 
     Least squares on what the network leaves; `most` frames, spread over the dataset, are enough for one number an element.
     """
-    frames = [frames[i] for i in np.linspace(0, len(frames) - 1, min(most, len(frames))).astype(int)]
-    counts = np.array([[a.get_chemical_symbols().count(e) for e in potential.elements] for a in frames], float)
-    predicted = np.array([a.get_potential_energy() for a in potential.replace(trained=()).predict(frames, shapes)])
+    frames = [
+        frames[i] for i in np.linspace(0, len(frames) - 1, min(most, len(frames))).astype(int)
+    ]
+    counts = np.array(
+        [[a.get_chemical_symbols().count(e) for e in potential.elements] for a in frames], float
+    )
+    predicted = np.array(
+        [a.get_potential_energy() for a in potential.replace(trained=()).predict(frames, shapes)]
+    )
     residual = np.array([a.get_potential_energy() for a in frames]) - predicted
     size = counts.sum(1)  # per atom, so that a large cell does not outvote a small one
     shift = np.linalg.lstsq(counts / size[:, None], residual / size, rcond=None)[0]
-    return potential.replace(reference=tuple(float(r + s) for r, s in zip(potential.reference, shift)))
+    return potential.replace(
+        reference=tuple(float(r + s) for r, s in zip(potential.reference, shift))
+    )
 
 
 def _examples(potential, frames, batch_size, shapes):
@@ -275,7 +330,11 @@ def _examples(potential, frames, batch_size, shapes):
         for first in range(0, len(members), size):
             batch = members[first : first + size]
             graph = graphs.join([tight[i] for i in batch], shape[0] * size, shape[1], size)
-            out.append(jax.tree.map(jnp.asarray, (graph, _labels(potential, [frames[i] for i in batch], graph))))
+            out.append(
+                jax.tree.map(
+                    jnp.asarray, (graph, _labels(potential, [frames[i] for i in batch], graph))
+                )
+            )
     return out
 
 
@@ -289,7 +348,10 @@ def _labels(potential, frames, graph):
         forces[first : first + len(atoms)] = atoms.get_forces(apply_constraint=False)
         n_atoms[b], first = len(atoms), first + len(atoms)
         if "stress" in atoms.calc.results and graphs.volume_of(atoms):
-            virial[b] = voigt_6_to_full_3x3_stress(atoms.get_stress(apply_constraint=False)) * atoms.get_volume()
+            virial[b] = (
+                voigt_6_to_full_3x3_stress(atoms.get_stress(apply_constraint=False))
+                * atoms.get_volume()
+            )
             has_virial[b] = 1
     return Labels(*(x.astype(np.float32) for x in (energy, forces, virial, n_atoms, has_virial)))
 
@@ -302,39 +364,3 @@ def _epoch(seed, epoch, n):
 def _order(seed, step, n):
     """Which example a step sees: every epoch in an order of its own, known from the step alone, so that a run can resume."""
     return _epoch(seed, step // n, n)[step % n]
-
-
-def _save_checkpoint(path, settings, state, potential, best, best_step, best_mae):
-    leaves = [np.asarray(x) for x in jax.tree.leaves((state, best.params))]
-    header = dict(
-        settings=settings, reference=potential.reference, best_reference=best.reference, best_step=best_step,
-        best_mae=float(best_mae),
-    )  # fmt: skip
-    tensors = {f"{i:05d}": np.atleast_1d(leaf) for i, leaf in enumerate(leaves)}
-    write_whole(path, safetensors.numpy.save(tensors, metadata={"checkpoint": json.dumps(header)}))
-
-
-def _load_checkpoint(path, settings, state, potential):
-    """(state, potential, best, best_step, best_mae) from a checkpoint of the same run; None where there is no file yet."""
-    try:
-        with safetensors.safe_open(path, "numpy") as file:
-            header = json.loads(file.metadata()["checkpoint"])
-            leaves = [file.get_tensor(key) for key in sorted(file.keys())]
-    except FileNotFoundError:
-        return None
-    except (safetensors.SafetensorError, OSError, KeyError, TypeError) as error:
-        raise ValueError(f"{path} is not a checkpoint of a training ({error}); name another file or delete it") from None
-    known = json.loads(json.dumps(settings))
-    other = sorted(k for k in known if header["settings"].get(k) != known[k])
-    if other:
-        raise ValueError(f"{path} belongs to a training with other {', '.join(other)}; name another file or delete it")
-    template, structure = jax.tree.flatten((state, potential.params))
-    if len(leaves) != len(template) or "best_mae" not in header:
-        raise ValueError(f"{path} was written by another version of tlmlp; name another file or delete it")
-    leaves = [jnp.asarray(x.reshape(np.shape(t)), np.asarray(t).dtype) for x, t in zip(leaves, template, strict=True)]
-    state, best_params = jax.tree.unflatten(structure, leaves)
-    potential = potential.replace(reference=tuple(header["reference"]))
-    best = potential.replace(
-        params=jax.tree.map(np.asarray, best_params), reference=tuple(header["best_reference"])
-    )
-    return state, potential, best, header["best_step"], header["best_mae"]

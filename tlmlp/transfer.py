@@ -21,7 +21,7 @@ import numpy as np
 from ase.build import bulk
 from ase.data import atomic_numbers, covalent_radii
 
-from . import datasets, dimenet, graph as graphs
+from . import dimenet, frames as datasets, graph as graphs
 from .potential import Potential
 from .train import shift_reference
 
@@ -34,12 +34,18 @@ def groups(potential):
     before them is frozen.
     """
     n = potential.config.n_blocks
-    return ["embedding", *(f"interaction_{i}" for i in range(1, n + 1)), *(f"output_{i}" for i in range(n + 1))]
+    return [
+        "embedding",
+        *(f"interaction_{i}" for i in range(1, n + 1)),
+        *(f"output_{i}" for i in range(n + 1)),
+    ]
 
 
 def group_of(module):
     """The group that a haiku module of the network belongs to."""
-    return module.split("/")[1] if "/" in module else "embedding"  # the frequencies sit at the root, "dimenet"
+    return (
+        module.split("/")[1] if "/" in module else "embedding"
+    )  # the frequencies sit at the root, "dimenet"
 
 
 def sizes(potential):
@@ -58,7 +64,10 @@ def freeze(potential, names):
     names = _checked(potential, names)
     if len(names) == len(groups(potential)):
         raise ValueError("every group is frozen; leave at least one to train")
-    return {module: dict.fromkeys(weights, group_of(module) not in names) for module, weights in potential.params.items()}
+    return {
+        module: dict.fromkeys(weights, group_of(module) not in names)
+        for module, weights in potential.params.items()
+    }
 
 
 def moved(before, after):
@@ -67,17 +76,30 @@ def moved(before, after):
     Raises ValueError where the two potentials are not of one network.
     """
     if jax.tree.map(np.shape, before.params) != jax.tree.map(np.shape, after.params):
-        raise ValueError("weights can only be compared within one network; these two have different shapes")
+        raise ValueError(
+            "weights can only be compared within one network; these two have different shapes"
+        )
     change, length = (dict.fromkeys(groups(before), 0.0) for _ in range(2))
     for module, weights in before.params.items():
         for name, w in weights.items():
             w = np.asarray(w, float)
-            change[group_of(module)] += np.square(np.asarray(after.params[module][name], float) - w).sum()
+            change[group_of(module)] += np.square(
+                np.asarray(after.params[module][name], float) - w
+            ).sum()
             length[group_of(module)] += np.square(w).sum()
     return {name: float((change[name] / length[name]) ** 0.5) for name in change}
 
 
-def start(source, element, train, reduced_units=False, lattice_ratio=None, reinitialise=(), seed=0, shapes=3):
+def start(
+    source,
+    element,
+    train,
+    reduced_units=False,
+    lattice_ratio=None,
+    reinitialise=(),
+    seed=0,
+    shapes=3,
+):
     """A Potential for `element` that starts from what `source` knows of another one.
 
     source: a trained Potential with a row for `element` (or one already trained on it); train: list of ase.Atoms of the new
@@ -98,16 +120,24 @@ def start(source, element, train, reduced_units=False, lattice_ratio=None, reini
             f"train it with elements that include {element}"
         )
     if not source.trained:
-        raise ValueError("the source has never been trained; train it or load a shipped potential first")
+        raise ValueError(
+            "the source has never been trained; train it or load a shipped potential first"
+        )
     reinitialise = _checked(source, reinitialise)
     train = datasets.check(list(train))
     for atoms in train:
         graphs.species_of(atoms, source.elements)
-    others = sorted({s for atoms in train for s in atoms.get_chemical_symbols()} - {element, *source.trained})
+    others = sorted(
+        {s for atoms in train for s in atoms.get_chemical_symbols()} - {element, *source.trained}
+    )
     if others or not any(element in atoms.get_chemical_symbols() for atoms in train):
-        raise ValueError(f"the training frames must hold {element} (and elements that the source was trained on, no others)")
+        raise ValueError(
+            f"the training frames must hold {element} (and elements that the source was trained on, no others)"
+        )
     if lattice_ratio is not None and not (reduced_units and 0 < lattice_ratio < np.inf):
-        raise ValueError(f"lattice_ratio must be a positive number and go with reduced_units=True, not {lattice_ratio!r}")
+        raise ValueError(
+            f"lattice_ratio must be a positive number and go with reduced_units=True, not {lattice_ratio!r}"
+        )
 
     potential = source
     if element not in source.trained:
@@ -120,19 +150,35 @@ def start(source, element, train, reduced_units=False, lattice_ratio=None, reini
         scale["length"] = float(lattice_ratio or lattice_ratio_of(source, train))
         potential = rescale(potential, **scale)
         # one factor for all forces, least squares through the origin
-        now = np.concatenate([atoms.get_forces().ravel() for atoms in potential.replace(trained=()).predict(train, shapes)])
-        wanted = np.concatenate([atoms.get_forces(apply_constraint=False).ravel() for atoms in train])
+        now = np.concatenate(
+            [
+                atoms.get_forces().ravel()
+                for atoms in potential.replace(trained=()).predict(train, shapes)
+            ]
+        )
+        wanted = np.concatenate(
+            [atoms.get_forces(apply_constraint=False).ravel() for atoms in train]
+        )
         scale["energy"] = float(now @ wanted / (now @ now))
         if not scale["energy"] > 0:
-            raise ValueError("forces of the source and of the training frames point apart; copy the weights instead")
+            raise ValueError(
+                "forces of the source and of the training frames point apart; copy the weights instead"
+            )
         potential = rescale(potential, 1.0, scale["energy"])
     if reinitialise:
         fresh = Potential.create(potential.config, potential.elements, seed).params
         chosen = {module: fresh[module] for module in fresh if group_of(module) in reinitialise}
         potential = potential.replace(params=potential.params | chosen)
-    info = dict(source=source.info.get("recipe"), element=element, reduced_units=bool(reduced_units), **scale)
+    info = dict(
+        source=source.info.get("recipe"),
+        element=element,
+        reduced_units=bool(reduced_units),
+        **scale,
+    )
     potential = potential.replace(
-        trained=(element,) if reduced_units else tuple(e for e in source.elements if e in {element, *source.trained}),
+        trained=(element,)
+        if reduced_units
+        else tuple(e for e in source.elements if e in {element, *source.trained}),
         info=dict(transfer=info | {"reinitialised": sorted(reinitialise)}),
     )
     return shift_reference(potential, train, shapes)
@@ -149,14 +195,18 @@ def rescale(potential, length, energy):
     params = {module: dict(weights) for module, weights in potential.params.items()}
     for module, weights in params.items():
         kind = group_of(module).partition("_")[0]
-        if module.count("/") == 1:  # what is multiplied by the radial Bessel functions, which carry Å^(-3/2)
+        if (
+            module.count("/") == 1
+        ):  # what is multiplied by the radial Bessel functions, which carry Å^(-3/2)
             name = {"embedding": "rbf", "interaction": "rbf1", "output": "rbf"}[kind]
             weights[name] = np.asarray(weights[name]) * np.float32(length**1.5)
         if module.endswith("/final"):
             weights["w"] = np.asarray(weights["w"]) * np.float32(energy)
     config = type(c)(**{**c.__dict__, "cutoff": c.cutoff * length})
     reference = tuple(r * energy for r in potential.reference)
-    return potential.replace(config=config, params=params, reference=reference, core=potential.core * length)
+    return potential.replace(
+        config=config, params=params, reference=reference, core=potential.core * length
+    )
 
 
 def lattice_ratio_of(source, train):
@@ -168,7 +218,9 @@ def lattice_ratio_of(source, train):
     """
     volumes = [atoms.get_volume() / len(atoms) for atoms in train if atoms.pbc.all()]
     if not volumes:
-        raise ValueError("the training frames have no volume (not periodic); give the lattice_ratio yourself")
+        raise ValueError(
+            "the training frames have no volume (not periodic); give the lattice_ratio yourself"
+        )
     return float((8 * np.median(volumes)) ** (1 / 3) / lattice_constant(source))
 
 
@@ -199,5 +251,7 @@ def _apply(config, n_elements):
 def _checked(potential, names):
     names, known = {names} if isinstance(names, str) else set(names), groups(potential)
     if names - set(known):
-        raise ValueError(f"no group {', '.join(sorted(map(repr, names - set(known))))}; there are {', '.join(known)}")
+        raise ValueError(
+            f"no group {', '.join(sorted(map(repr, names - set(known))))}; there are {', '.join(known)}"
+        )
     return names

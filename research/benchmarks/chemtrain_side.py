@@ -72,7 +72,9 @@ def measure(energy_forces, params, structure, repeat, gradient=True):
         start = time.perf_counter()
         compiled = jax.jit(function).lower(params, *structure).compile()
         out[f"compile_{name}_s"] = round(time.perf_counter() - start, 2)
-        result = jax.block_until_ready(compiled(params, *structure))  # the first call also sets up threads: not timed
+        result = jax.block_until_ready(
+            compiled(params, *structure)
+        )  # the first call also sets up threads: not timed
         times = []
         for _ in range(repeat):
             start = time.perf_counter()
@@ -95,16 +97,22 @@ def peak_mb():
 def parse(description, **more):
     """Command line shared with ours_side.py."""
     parser = argparse.ArgumentParser(description=description.splitlines()[0])
-    parser.add_argument("--fixture", type=Path, default=ROOT / "tests" / "chemtrain" / "fixture.npz")
+    parser.add_argument(
+        "--fixture", type=Path, default=ROOT / "tests" / "chemtrain" / "fixture.npz"
+    )
     parser.add_argument("--case", default="si64", help="si64, si216 or another case of the fixture")
-    parser.add_argument("--repeat", type=int, default=10, help="timed calls; their median is reported")
+    parser.add_argument(
+        "--repeat", type=int, default=10, help="timed calls; their median is reported"
+    )
     for name, help in more.items():
         parser.add_argument(f"--{name.replace('_', '-')}", action="store_true", help=help)
     return parser.parse_args()
 
 
 def main():
-    arguments = parse(__doc__, defaults="lists as long as chemtrain's and jax-md's defaults make them")
+    arguments = parse(
+        __doc__, defaults="lists as long as chemtrain's and jax-md's defaults make them"
+    )
     import jax
     import jax.numpy as jnp
     import numpy as np
@@ -124,7 +132,12 @@ def main():
         return value, -gradient
 
     out, forces = measure(energy_forces, params, (positions, neighbor, species), arguments.repeat)
-    head = {"case": arguments.case, "n_atoms": len(positions), "n_edges": n_edges, "jax": jax.__version__}
+    head = {
+        "case": arguments.case,
+        "n_atoms": len(positions),
+        "n_edges": n_edges,
+        "jax": jax.__version__,
+    }
     print(json.dumps(head | out | {"force_difference": float(np.abs(forces - expected).max())}))
 
 

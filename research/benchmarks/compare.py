@@ -35,7 +35,10 @@ def run(python, script, *arguments):
     """The JSON line of one side, from a fresh process."""
     environ = load_make_fixture().clean_environ()
     done = subprocess.run(
-        [str(python), str(HERE / script), *map(str, arguments)], stdout=subprocess.PIPE, text=True, env=environ
+        [str(python), str(HERE / script), *map(str, arguments)],
+        stdout=subprocess.PIPE,
+        text=True,
+        env=environ,
     )
     if done.returncode:
         raise SystemExit(f"{script} {' '.join(map(str, arguments))} failed, see above")
@@ -63,22 +66,36 @@ def compare(python, cases, rounds, repeat, defaults=False):
             ours.append(run(sys.executable, "ours_side.py", *arguments))
             print(f"{case}: round {number + 1} of {rounds}", file=sys.stderr)
         each = "one process" if rounds == 1 else f"median of {rounds} processes"
-        print(f"\n{case}: {ours[0]['n_atoms']} atoms, {ours[0]['n_edges']} edges; {each} on each side\n")
+        print(
+            f"\n{case}: {ours[0]['n_atoms']} atoms, {ours[0]['n_edges']} edges; {each} on each side\n"
+        )
         print("| | chemtrain | ours | chemtrain / ours |\n|---|---|---|---|")
         for key, label in ROWS.items():
             a, b = (statistics.median(side[key] for side in sides) for sides in (theirs, ours))
             ratio = statistics.median(t[key] / o[key] for t, o in zip(theirs, ours))
             print(f"| {label} | {a:.4g} | {b:.4g} | {ratio:.1f} |")
-        print(f"\nLargest difference between their forces and ours: {ours[0]['force_difference']:.1e} eV/Å", flush=True)
+        print(
+            f"\nLargest difference between their forces and ours: {ours[0]['force_difference']:.1e} eV/Å",
+            flush=True,
+        )
     version = load_make_fixture().PINS["chemtrain"]
-    print("\n" + machine(f"chemtrain {version} with jax {theirs[0]['jax']}", f"ours with jax {ours[0]['jax']}"))
+    print(
+        "\n"
+        + machine(
+            f"chemtrain {version} with jax {theirs[0]['jax']}", f"ours with jax {ours[0]['jax']}"
+        )
+    )
 
 
 def memory(atoms):
     """Ours only. Buffers are what the compiled program asks for; peak is the whole process, imports and compiler too."""
-    print("| atoms | edges | buffers, MB | kB per edge | peak memory, MB | before compilation, MB |\n|---|---|---|---|---|---|")
+    print(
+        "| atoms | edges | buffers, MB | kB per edge | peak memory, MB | before compilation, MB |\n|---|---|---|---|---|---|"
+    )
     for n in atoms:
-        side = run(sys.executable, "ours_side.py", "--case", f"si{n}", "--repeat", 3, "--energy-only")
+        side = run(
+            sys.executable, "ours_side.py", "--case", f"si{n}", "--repeat", 3, "--energy-only"
+        )
         per_edge = 1024 * side["buffers_mb"] / side["n_edges"]
         print(
             f"| {side['n_atoms']} | {side['n_edges']} | {side['buffers_mb']:.1f} | {per_edge:.2f} "
@@ -91,12 +108,25 @@ def memory(atoms):
 def main():
     make_fixture = load_make_fixture()
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--env", type=Path, default=make_fixture.ENVIRONMENT, help="folder of chemtrain's environment")
+    parser.add_argument(
+        "--env",
+        type=Path,
+        default=make_fixture.ENVIRONMENT,
+        help="folder of chemtrain's environment",
+    )
     parser.add_argument("--cases", nargs="+", default=["si64", "si216"])
-    parser.add_argument("--rounds", type=int, default=3, help="processes of each side, taking turns")
+    parser.add_argument(
+        "--rounds", type=int, default=3, help="processes of each side, taking turns"
+    )
     parser.add_argument("--repeat", type=int, default=10, help="timed calls in a process")
-    parser.add_argument("--defaults", action="store_true", help="chemtrain with lists as long as its defaults make them")
-    parser.add_argument("--memory", action="store_true", help="only our memory against the number of edges")
+    parser.add_argument(
+        "--defaults",
+        action="store_true",
+        help="chemtrain with lists as long as its defaults make them",
+    )
+    parser.add_argument(
+        "--memory", action="store_true", help="only our memory against the number of edges"
+    )
     arguments = parser.parse_args()
     if arguments.memory:
         memory((64, 216, 512, 1000))

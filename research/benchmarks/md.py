@@ -35,7 +35,9 @@ def crystal(n):
 
     repeats = round((n / 8) ** (1 / 3))
     if 8 * repeats**3 != n:
-        raise SystemExit(f"{n} is not a number of atoms in a cube of diamond: 64, 216, 512, 1000, 1728, 2744, 4096, ...")
+        raise SystemExit(
+            f"{n} is not a number of atoms in a cube of diamond: 64, 216, 512, 1000, 1728, 2744, 4096, ..."
+        )
     return bulk("Si", "diamond", a=5.431, cubic=True).repeat(repeats)
 
 
@@ -54,9 +56,10 @@ def ours(preset, n):
     import jax
 
     sys.path.insert(0, str(ROOT))  # the code of this checkout, installed or not
-    import tlmlp
     from ase import units
     from ase.md.langevin import Langevin
+
+    import tlmlp
 
     atoms, potential = crystal(n), tlmlp.Potential.load(NAMES[preset])
     steps = max(4, min(50, 10_000 // n))
@@ -79,15 +82,24 @@ def ours(preset, n):
         "bare_ms": lambda: [predict() for _ in range(steps)],
     }
     out = {name: 1000 * t / steps for name, t in turns(functions).items()}
-    out |= dict(slots=job.plan.slots, neighbors=neighbors, searches=(state["last"].searches - before) / (9 * steps))
+    out |= dict(
+        slots=job.plan.slots,
+        neighbors=neighbors,
+        searches=(state["last"].searches - before) / (9 * steps),
+    )
     out |= dict(peak_mb=peak_mb(), device=jax.devices()[0].device_kind, jax=jax.__version__)
     if jax.default_backend() == "gpu":
         out["device_mb"] = jax.devices()[0].memory_stats()["peak_bytes_in_use"] / 2**20
         cost = tlmlp.potential.predict.lower(potential.config, *bare).compile().cost_analysis()
-        out |= dict(gflops=cost["flops"] / 1e6 / out["bare_ms"], gb_per_s=cost["bytes accessed"] / 1e6 / out["bare_ms"])
+        out |= dict(
+            gflops=cost["flops"] / 1e6 / out["bare_ms"],
+            gb_per_s=cost["bytes accessed"] / 1e6 / out["bare_ms"],
+        )
     atoms = snapshot.atoms
     atoms.calc = potential.calculator()
-    loop = Langevin(atoms, TIMESTEP * units.fs, temperature_K=300, friction=0.01 / units.fs, fixcm=False)
+    loop = Langevin(
+        atoms, TIMESTEP * units.fs, temperature_K=300, friction=0.01 / units.fs, fixcm=False
+    )
     loop.run(3)
     few = max(4, steps // 5)
     return out | {"ase_ms": 1000 * turns({"ase": lambda: loop.run(few)}, 3)["ase"] / few}
@@ -105,13 +117,17 @@ def chemtrain(n):
     with np.load(ROOT / "tests" / "chemtrain" / "fixture.npz") as file:
         params = jax.tree.map(jnp.asarray, read_params(file))
     positions, cell, species = fixture.structure(round((n / 8) ** (1 / 3)), False, seed=0)
-    _, apply, neighbor, _, _ = fixture.build_model(cell, positions, margin=1.25, skin=0.5, capacity=1.25)
+    _, apply, neighbor, _, _ = fixture.build_model(
+        cell, positions, margin=1.25, skin=0.5, capacity=1.25
+    )
     _, shift = space.periodic(jnp.diagonal(jnp.asarray(cell)))
     fs = 0.09822694788464063  # in units of Å sqrt(amu/eV)
     species = jnp.asarray(species)
     energy = lambda r, neighbor: apply(params, r, neighbor, species=species).sum()
     # The fixture's weights are random: at a tenth of the timestep the crystal lasts as long as the benchmark.
-    init, step = simulate.nvt_langevin(energy, shift, dt=0.1 * TIMESTEP * fs, kT=300 * 8.617e-5, gamma=0.01 / fs)
+    init, step = simulate.nvt_langevin(
+        energy, shift, dt=0.1 * TIMESTEP * fs, kT=300 * 8.617e-5, gamma=0.01 / fs
+    )
     state = init(jax.random.PRNGKey(0), jnp.asarray(positions), mass=28.085, neighbor=neighbor)
     steps = max(2, min(20, 2000 // n))
 
@@ -130,7 +146,16 @@ def chemtrain(n):
 
 def run(python, side, preset, n, environ):
     """The JSON line of one side, from a fresh process; None where it failed, with its reason on stderr."""
-    command = [str(python), str(Path(__file__).resolve()), "--side", side, "--presets", preset, "--atoms", str(n)]
+    command = [
+        str(python),
+        str(Path(__file__).resolve()),
+        "--side",
+        side,
+        "--presets",
+        preset,
+        "--atoms",
+        str(n),
+    ]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, env=environ)
     return json.loads(done.stdout.splitlines()[-1]) if done.returncode == 0 else None
 
@@ -141,33 +166,81 @@ def main():
     parser.add_argument("--atoms", nargs="+", type=int, default=[64, 216, 512, 1000, 1728, 4096])
     parser.add_argument("--presets", nargs="+", choices=NAMES, default=list(NAMES))
     parser.add_argument("--no-chemtrain", action="store_true")
-    parser.add_argument("--chemtrain-atoms", nargs="+", type=int, default=[64, 216, 512], help="sizes that it is asked for")
-    parser.add_argument("--env", type=Path, default=fixture.ENVIRONMENT, help="folder of chemtrain's environment")
+    parser.add_argument(
+        "--chemtrain-atoms",
+        nargs="+",
+        type=int,
+        default=[64, 216, 512],
+        help="sizes that it is asked for",
+    )
+    parser.add_argument(
+        "--env", type=Path, default=fixture.ENVIRONMENT, help="folder of chemtrain's environment"
+    )
     parser.add_argument("--side", choices=("ours", "chemtrain"), help=argparse.SUPPRESS)
     a = parser.parse_args()
     if a.side:
-        print(json.dumps(ours(a.presets[0], a.atoms[0]) if a.side == "ours" else chemtrain(a.atoms[0])))
+        print(
+            json.dumps(
+                ours(a.presets[0], a.atoms[0]) if a.side == "ours" else chemtrain(a.atoms[0])
+            )
+        )
         return
     for preset in a.presets:
         compared = preset == "paper" and not a.no_chemtrain
         print(f"\n{preset}, {NAMES[preset]}; ms per step\n")
-        head = ["atoms", "step", "bare model", "MD on top", "ASE loop"] + ["chemtrain", "chemtrain / ours"] * compared
-        head += ["atom-steps/s", "ns/day", "neighbours (slots)", "searches per step", "peak memory, MB"]
+        head = ["atoms", "step", "bare model", "MD on top", "ASE loop"] + [
+            "chemtrain",
+            "chemtrain / ours",
+        ] * compared
+        head += [
+            "atom-steps/s",
+            "ns/day",
+            "neighbours (slots)",
+            "searches per step",
+            "peak memory, MB",
+        ]
         print("| " + " | ".join(head) + " |\n" + "|---" * len(head) + "|", flush=True)
         for n in a.atoms:
-            x = run(sys.executable, "ours", preset, n, os.environ | {"JAX_ENABLE_COMPILATION_CACHE": "false"})
+            x = run(
+                sys.executable,
+                "ours",
+                preset,
+                n,
+                os.environ | {"JAX_ENABLE_COMPILATION_CACHE": "false"},
+            )
             if x is None:
                 print(f"| {n} | did not fit or failed, see above |")
                 continue
-            row = [n, f"{x['ms']:.4g}", f"{x['bare_ms']:.4g}", f"{100 * (x['ms'] / x['bare_ms'] - 1):.0f} %", f"{x['ase_ms']:.4g}"]
+            row = [
+                n,
+                f"{x['ms']:.4g}",
+                f"{x['bare_ms']:.4g}",
+                f"{100 * (x['ms'] / x['bare_ms'] - 1):.0f} %",
+                f"{x['ase_ms']:.4g}",
+            ]
             if compared:
-                c = run(fixture.environment(a.env), "chemtrain", preset, n, fixture.clean_environ()) if n in a.chemtrain_atoms else None
+                c = (
+                    run(fixture.environment(a.env), "chemtrain", preset, n, fixture.clean_environ())
+                    if n in a.chemtrain_atoms
+                    else None
+                )
                 row += [f"{c['ms']:.4g}", f"{c['ms'] / x['ms']:.1f}"] if c else ["", ""]
-            row += [f"{n / x['ms'] * 1000:.3g}", f"{86.4 * TIMESTEP / x['ms']:.3g}", f"{x['neighbors']:.1f} ({x['slots']})"]
-            memory = f"{x['peak_mb']:.0f}" + (f", {x['device_mb']:.0f} on the device" if "device_mb" in x else "")
-            print("| " + " | ".join(map(str, [*row, f"{x['searches']:.3f}", memory])) + " |", flush=True)
+            row += [
+                f"{n / x['ms'] * 1000:.3g}",
+                f"{86.4 * TIMESTEP / x['ms']:.3g}",
+                f"{x['neighbors']:.1f} ({x['slots']})",
+            ]
+            memory = f"{x['peak_mb']:.0f}" + (
+                f", {x['device_mb']:.0f} on the device" if "device_mb" in x else ""
+            )
+            print(
+                "| " + " | ".join(map(str, [*row, f"{x['searches']:.3f}", memory])) + " |",
+                flush=True,
+            )
             if "gflops" in x:
-                print(f"<!-- bare model: {x['gflops']:.0f} GFLOP/s, {x['gb_per_s']:.0f} GB/s as XLA counts them -->")
+                print(
+                    f"<!-- bare model: {x['gflops']:.0f} GFLOP/s, {x['gb_per_s']:.0f} GB/s as XLA counts them -->"
+                )
     from compare import machine
 
     print("\n" + machine(x["device"] if x else "", f"jax {x['jax']}" if x else ""))

@@ -52,7 +52,9 @@ def main():
     n_edges = int(np.asarray(graph.mask).sum())
     positions = jnp.asarray(positions)
     graph = jax.tree.map(jnp.asarray, graph)
-    shifts = graph.vectors - (positions[graph.neighbors] - positions[:, None])  # the cell vectors of each edge
+    shifts = graph.vectors - (
+        positions[graph.neighbors] - positions[:, None]
+    )  # the cell vectors of each edge
 
     def energy_forces(params, positions, graph, shifts):
         vectors = positions[graph.neighbors] - positions[:, None] + shifts
@@ -62,7 +64,9 @@ def main():
 
     params = jax.tree.map(jnp.asarray, potential.params)
     structure = (positions, graph, shifts)
-    out, forces = measure(energy_forces, params, structure, arguments.repeat, gradient=not arguments.energy_only)
+    out, forces = measure(
+        energy_forces, params, structure, arguments.repeat, gradient=not arguments.energy_only
+    )
     head = {"case": case, "n_atoms": len(positions), "n_edges": n_edges, "jax": jax.__version__}
     difference = None if expected is None else float(np.abs(forces - expected).max())
     print(json.dumps(head | out | {"force_difference": difference}))

@@ -28,7 +28,9 @@ class Notebook:
     def __init__(self, page, code, ask="None"):
         self.page = page
         self.folder = tempfile.TemporaryDirectory(prefix="widgets-")
-        self._lab = browser.lab(browser.notebook(Path(self.folder.name), code, f"print('answer', {ask})"))
+        self._lab = browser.lab(
+            browser.notebook(Path(self.folder.name), code, f"print('answer', {ask})")
+        )
 
     def __enter__(self):
         url = self._lab.__enter__()
@@ -53,7 +55,9 @@ class Notebook:
             self.page.wait_for_timeout(20)
         while not self.button(name).is_enabled():
             if time.monotonic() - start > PATIENCE:
-                raise SystemExit(f"{name} is not done after {PATIENCE} s: {browser.errors(self.page)}")
+                raise SystemExit(
+                    f"{name} is not done after {PATIENCE} s: {browser.errors(self.page)}"
+                )
             self.page.wait_for_timeout(100)
         return time.monotonic() - start
 
@@ -69,14 +73,24 @@ class Notebook:
 def race(page):
     with Notebook(page, "import tlmlp\ntlmlp.show.TransferExplorer()") as book:
         for which in ("first", "second"):
-            print(f"explorer, a race of 400 steps, {which}: {book.seconds('Train'):.0f} s", flush=True)
+            print(
+                f"explorer, a race of 400 steps, {which}: {book.seconds('Train'):.0f} s", flush=True
+            )
 
 
 def frames(page):
     for name, code, ask in (
         ("LiveMD, 64 atoms, nglview", "w = tlmlp.show.LiveMD('si-sw-course')", "w.view._answered"),
-        ("LiveMD, 64 atoms, canvas", "w = tlmlp.show.LiveMD('si-sw-course', viewer='canvas')", "w.view._answered"),
-        ("Duel, nglview, each side", "w = tlmlp.show.Duel()", "sum(s.view._answered for s in w._sides) / 2"),
+        (
+            "LiveMD, 64 atoms, canvas",
+            "w = tlmlp.show.LiveMD('si-sw-course', viewer='canvas')",
+            "w.view._answered",
+        ),
+        (
+            "Duel, nglview, each side",
+            "w = tlmlp.show.Duel()",
+            "sum(s.view._answered for s in w._sides) / 2",
+        ),
     ):
         with Notebook(page, f"import tlmlp\n{code}\nw", ask) as book:
             book.button("Play").click()
@@ -94,7 +108,9 @@ def bench(page):
 
     kinds = ["liquid", *(k for k in KINDS if k != "liquid")]  # the longest in a fresh kernel
     for source in COURSE:
-        with Notebook(page, f"import tlmlp\ntlmlp.show.PropertyBench({source!r}, kind='liquid')") as book:
+        with Notebook(
+            page, f"import tlmlp\ntlmlp.show.PropertyBench({source!r}, kind='liquid')"
+        ) as book:
             for kind in kinds:
                 page.locator("select").filter(has_text="phonon bands").first.select_option(kind)
                 page.wait_for_timeout(500)
@@ -103,7 +119,9 @@ def bench(page):
 
 def main():
     parts = dict(race=race, frames=frames, bench=bench)
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--only", nargs="+", choices=parts, default=list(parts))
     for name in parser.parse_args().only:
         with browser.page(1400, 950) as page:

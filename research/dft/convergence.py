@@ -1,6 +1,6 @@
 """What the settings of the protocol cost in accuracy, on four structures of mlearn that VASP has computed with dense k-points.
 
-    python datasets/convergence.py CACHE     writes convergence.csv beside this file; a stopped run continues
+python datasets/convergence.py CACHE     writes convergence.csv beside this file; a stopped run continues
 """
 
 import csv
@@ -16,7 +16,12 @@ import cp2k
 from tlmlp import datasets
 
 # A solid and a liquid of each element: number in the test set of mlearn.
-STRUCTURES = {"Si liquid": ("Si", 15), "Ge solid": ("Ge", 14), "Ge liquid": ("Ge", 10), "Si solid": ("Si", 14)}
+STRUCTURES = {
+    "Si liquid": ("Si", 15),
+    "Ge solid": ("Ge", 14),
+    "Ge liquid": ("Ge", 10),
+    "Si solid": ("Si", 14),
+}
 
 TIGHT = dict(cutoff=400, rel_cutoff=60, eps_default=1e-10, eps_scf=1e-6)
 SETTINGS = {
@@ -24,12 +29,25 @@ SETTINGS = {
     "k-points: Γ": dict(kpoints=None),
     "k-points: 3 x 3 x 3": dict(kpoints=(3, 3, 3)),
     "grids and SCF: 400 Ry, rel 60, eps 1e-10, SCF 1e-6": TIGHT,
-    "basis: TZV2P-MOLOPT-PBE (UZH)": dict(basis="TZV2P-MOLOPT-PBE-GTH-q4", basis_file="BASIS_MOLOPT_UZH"),
+    "basis: TZV2P-MOLOPT-PBE (UZH)": dict(
+        basis="TZV2P-MOLOPT-PBE-GTH-q4", basis_file="BASIS_MOLOPT_UZH"
+    ),
     "cutoff: 160 Ry": dict(cutoff=160),
     "electrons at 500 K": dict(temperature=500),
 }
-COLUMNS = ("structure", "settings", "force_difference", "force_difference_max", "energy_difference", "stress_difference",
-           "vasp_force_rmse", "vasp_force_slope", "vasp_stress_rmse", "scf_steps", "seconds")  # fmt: skip
+COLUMNS = (
+    "structure",
+    "settings",
+    "force_difference",
+    "force_difference_max",
+    "energy_difference",
+    "stress_difference",
+    "vasp_force_rmse",
+    "vasp_force_slope",
+    "vasp_stress_rmse",
+    "scf_steps",
+    "seconds",
+)
 
 
 def rms(x):
@@ -44,15 +62,18 @@ def rows(cache):
             ours, base = cp2k.cached(atoms, cache, **changes), cp2k.cached(atoms, cache)
             vasp, difference = atoms.get_forces(), ours["forces"] - base["forces"]
             yield dict(
-                structure=name, settings=settings,
-                force_difference=1e3 * rms(difference), force_difference_max=1e3 * float(np.abs(difference).max()),
+                structure=name,
+                settings=settings,
+                force_difference=1e3 * rms(difference),
+                force_difference_max=1e3 * float(np.abs(difference).max()),
                 energy_difference=1e3 * (ours["energy"] - base["energy"]) / len(atoms),
                 stress_difference=rms(ours["stress"] - base["stress"]) / units.GPa,
                 vasp_force_rmse=1e3 * rms(ours["forces"] - vasp),
                 vasp_force_slope=float(np.sum(ours["forces"] * vasp) / np.sum(vasp**2)),
                 vasp_stress_rmse=rms(ours["stress"] - atoms.get_stress()) / units.GPa,
-                scf_steps=ours["scf_steps"], seconds=round(ours["seconds"], 1),
-            )  # fmt: skip
+                scf_steps=ours["scf_steps"],
+                seconds=round(ours["seconds"], 1),
+            )
 
 
 if __name__ == "__main__":

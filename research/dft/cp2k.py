@@ -30,7 +30,11 @@ PROTOCOL = dict(
     basis="DZVP-MOLOPT-SR-GTH",
     basis_file="BASIS_MOLOPT",
     potential="GTH-PBE-q4",
-    kpoints=(2, 2, 2),  # Monkhorst-Pack, for 64 atoms; (4, 4, 4) for 8 atoms are the same points; None: Γ alone
+    kpoints=(
+        2,
+        2,
+        2,
+    ),  # Monkhorst-Pack, for 64 atoms; (4, 4, 4) for 8 atoms are the same points; None: Γ alone
     temperature=1000,  # K, of the Fermi distribution of the electrons
     eps_scf=1e-4,  # largest change of the density matrix
     eps_default=1e-8,
@@ -128,7 +132,9 @@ def input_file(atoms, **changes) -> str:
         a=row(atoms.cell[0]),
         b=row(atoms.cell[1]),
         c=row(atoms.cell[2]),
-        coordinates="\n".join(f"      {s} {row(r)}" for s, r in zip(atoms.symbols, atoms.positions)),
+        coordinates="\n".join(
+            f"      {s} {row(r)}" for s, r in zip(atoms.symbols, atoms.positions)
+        ),
         kinds="\n".join(KIND.format(symbol=s, **p) for s in sorted(set(atoms.symbols))),
     )
 
@@ -146,12 +152,16 @@ def read_output(text: str, n_atoms: int) -> dict:
     if "SCF run NOT converged" in text:
         raise NotConverged("the self-consistent field did not converge")
     energy = re.findall(rf"ENERGY\| Total FORCE_EVAL.*?:\s+({NUMBER})", text)
-    forces = re.findall(rf"^\s+\d+\s+\d+\s+[A-Z][a-z]?\s+({NUMBER})\s+({NUMBER})\s+({NUMBER})\s*$", text, re.M)
+    forces = re.findall(
+        rf"^\s+\d+\s+\d+\s+[A-Z][a-z]?\s+({NUMBER})\s+({NUMBER})\s+({NUMBER})\s*$", text, re.M
+    )
     # x, y and z of the tensor, then of its eigenvectors
     stress = re.findall(rf"STRESS\|\s+[xyz]\s+({NUMBER})\s+({NUMBER})\s+({NUMBER})", text)[:3]
     steps = re.findall(r"SCF run converged in\s+(\d+) steps", text)
     if len(energy) != 1 or len(forces) != n_atoms or len(stress) != 3 or not steps:
-        raise ValueError(f"incomplete output: {len(energy)} energies, {len(forces)} forces, {len(stress)} rows of stress")
+        raise ValueError(
+            f"incomplete output: {len(energy)} energies, {len(forces)} forces, {len(stress)} rows of stress"
+        )
     entropy = re.findall(rf"Electronic entropic energy:\s+({NUMBER})", text)
     return dict(
         energy=float(energy[0]) * HARTREE,
@@ -171,7 +181,9 @@ def compute(atoms, folder=None, command=("cp2k.psmp",), **changes) -> dict:
         RuntimeError: CP2K stopped with an error; the end of its output is in the message.
     """
     if shutil.which(command[0]) is None:
-        raise FileNotFoundError(f"{command[0]} is not installed: apt install cp2k cp2k-data libopenblas0-serial")
+        raise FileNotFoundError(
+            f"{command[0]} is not installed: apt install cp2k cp2k-data libopenblas0-serial"
+        )
     environment = os.environ | dict(
         OMP_NUM_THREADS="1",
         OPENBLAS_NUM_THREADS="1",
@@ -179,11 +191,19 @@ def compute(atoms, folder=None, command=("cp2k.psmp",), **changes) -> dict:
         OMPI_ALLOW_RUN_AS_ROOT_CONFIRM="1",
         OMPI_MCA_ess_singleton_isolated="1",  # no daemon beside a single process
     )
-    for _ in range(2):  # a run that somebody killed, or the system for want of memory, is repeated once
+    for _ in range(
+        2
+    ):  # a run that somebody killed, or the system for want of memory, is repeated once
         with tempfile.TemporaryDirectory(dir=folder, prefix="cp2k-") as scratch:
             Path(scratch, "run.inp").write_text(input_file(atoms, **changes))
             before = resource.getrusage(resource.RUSAGE_CHILDREN)
-            done = subprocess.run([*command, "-i", "run.inp"], cwd=scratch, env=environment, capture_output=True, text=True)
+            done = subprocess.run(
+                [*command, "-i", "run.inp"],
+                cwd=scratch,
+                env=environment,
+                capture_output=True,
+                text=True,
+            )
             after = resource.getrusage(resource.RUSAGE_CHILDREN)
         if done.returncode == 0 or "SCF run NOT converged" in done.stdout:
             break
@@ -196,8 +216,12 @@ def compute(atoms, folder=None, command=("cp2k.psmp",), **changes) -> dict:
 def cached(atoms, folder, **changes) -> dict:
     """As `compute`, but what was computed once is read from `folder`: a stopped script continues when it is run again."""
     settings = PROTOCOL | changes
-    numbers = np.concatenate([atoms.numbers, atoms.positions.round(6).ravel(), atoms.cell.array.round(6).ravel()])
-    key = hashlib.sha256((repr((numbers + 0.0).tolist()) + json.dumps(settings, sort_keys=True)).encode()).hexdigest()[:20]
+    numbers = np.concatenate(
+        [atoms.numbers, atoms.positions.round(6).ravel(), atoms.cell.array.round(6).ravel()]
+    )
+    key = hashlib.sha256(
+        (repr((numbers + 0.0).tolist()) + json.dumps(settings, sort_keys=True)).encode()
+    ).hexdigest()[:20]
     path = Path(folder) / f"{key}.json"
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)

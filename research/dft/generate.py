@@ -43,8 +43,23 @@ SAMPLER = "si-mlearn-course"  # its lattice constant is ELEMENTS["Si"][0]
 TIMESTEP, FRICTION = 2.0, 0.02  # fs, 1/fs of the Langevin thermostat
 
 # What structure number i is: 5 solids, 5 liquids, 2 vacancies, 2 strained, 1 of high energy in 15.
-PATTERN = ("Solid", "Liquid", "Solid", "Liquid", "Vacancy", "Solid", "Liquid", "Strained",
-           "Solid", "Liquid", "Vacancy", "Solid", "Liquid", "Strained", "High energy")  # fmt: skip
+PATTERN = (
+    "Solid",
+    "Liquid",
+    "Solid",
+    "Liquid",
+    "Vacancy",
+    "Solid",
+    "Liquid",
+    "Strained",
+    "Solid",
+    "Liquid",
+    "Vacancy",
+    "Solid",
+    "Liquid",
+    "Strained",
+    "High energy",
+)
 # Temperatures in melting temperatures, in turn.
 TEMPERATURES = {
     "Solid": (0.2, 0.5, 0.8, 0.35, 0.65, 0.9),
@@ -104,14 +119,23 @@ def structure(element: str, split: str, index: int) -> Atoms:
         raise FloatingPointError("molecular dynamics brought two atoms together")
 
     scale = lattice_constant / silicon
-    atoms = Atoms([element] * len(atoms), atoms.positions * scale, cell=atoms.cell.array * scale, pbc=True)
+    atoms = Atoms(
+        [element] * len(atoms), atoms.positions * scale, cell=atoms.cell.array * scale, pbc=True
+    )
     atoms.wrap()
-    atoms.positions, cell = atoms.positions.round(6), atoms.cell.array.round(8)  # as they are stored
+    atoms.positions, cell = (
+        atoms.positions.round(6),
+        atoms.cell.array.round(8),
+    )  # as they are stored
     atoms.set_cell(cell)
     atoms.info = dict(
-        source="dft", element=element, group=kind, phase="liquid" if liquid else "crystal",
-        temperature=None if reduced is None else round(reduced * melting, 2), name=f"{element}-{split}-{index:03d}",
-    )  # fmt: skip
+        source="dft",
+        element=element,
+        group=kind,
+        phase="liquid" if liquid else "crystal",
+        temperature=None if reduced is None else round(reduced * melting, 2),
+        name=f"{element}-{split}-{index:03d}",
+    )
     return atoms
 
 
@@ -125,8 +149,14 @@ def _dynamics(atoms, temperature, steps, rng):
         atoms.calc = tlmlp.Potential.load(SAMPLER).calculator()
     mass = atoms.get_masses()[:, None]
     atoms.set_momenta(rng.normal(size=(len(atoms), 3)) * np.sqrt(mass * units.kB * temperature))
-    Langevin(atoms, TIMESTEP * units.fs, temperature_K=temperature, friction=FRICTION / units.fs,
-             fixcm=False, rng=rng).run(steps)  # fmt: skip
+    Langevin(
+        atoms,
+        TIMESTEP * units.fs,
+        temperature_K=temperature,
+        friction=FRICTION / units.fs,
+        fixcm=False,
+        rng=rng,
+    ).run(steps)
     if not np.all(np.isfinite(atoms.positions)):
         raise FloatingPointError("molecular dynamics went wrong")
 
@@ -137,7 +167,9 @@ def order(elements, n_train: int, n_test: int) -> list[tuple[str, str, int]]:
     for i in range(max(n_train, n_test)):
         if i < n_train:
             jobs += [(element, "train", i) for element in elements]
-        for m in range(i * n_test // max(n_train, 1), min(n_test, (i + 1) * n_test // max(n_train, 1))):
+        for m in range(
+            i * n_test // max(n_train, 1), min(n_test, (i + 1) * n_test // max(n_train, 1))
+        ):
             jobs += [(element, "test", m) for element in elements]
     return jobs
 
@@ -148,11 +180,15 @@ def label(atoms: Atoms, **changes) -> Atoms:
         results = cp2k.compute(atoms, **changes)
     except cp2k.NotConverged:
         results = cp2k.compute(atoms, **changes | dict(alpha=0.1))
-    atoms.calc = SinglePointCalculator(atoms, **{k: results[k] for k in ("energy", "forces", "stress")})
+    atoms.calc = SinglePointCalculator(
+        atoms, **{k: results[k] for k in ("energy", "forces", "stress")}
+    )
     atoms.info |= dict(
-        protocol=cp2k.NAME, entropy=round(results["entropy"], 6), scf_steps=results["scf_steps"],
+        protocol=cp2k.NAME,
+        entropy=round(results["entropy"], 6),
+        scf_steps=results["scf_steps"],
         seconds=round(results["seconds"], 1),
-    )  # fmt: skip
+    )
     return atoms
 
 
@@ -160,7 +196,9 @@ def unpack(out: Path):
     """Structures that ship, of this protocol, back into files of their own: they need not be computed again."""
     out.mkdir(parents=True, exist_ok=True)
     for path in SHIPPED.glob("*.extxyz.xz"):
-        for atoms in ase.io.read(io.StringIO(lzma.decompress(path.read_bytes()).decode()), ":", format="extxyz"):
+        for atoms in ase.io.read(
+            io.StringIO(lzma.decompress(path.read_bytes()).decode()), ":", format="extxyz"
+        ):
             done = out / f"{atoms.info['name']}.extxyz"
             if atoms.info["protocol"] == cp2k.NAME and not done.exists():
                 ase.io.write(done, atoms, format="extxyz")
@@ -189,8 +227,11 @@ def run(out: Path, jobs, say=print):
                 part = out / f"{name}.part"
                 ase.io.write(part, atoms, format="extxyz")
                 part.rename(done)
-                say(f"{time.strftime('%H:%M:%S')} {name} {atoms.info['group']}: {atoms.info['seconds']:.0f} s of CP2K, "
-                    f"{time.perf_counter() - started:.0f} s in all", flush=True)  # fmt: skip
+                say(
+                    f"{time.strftime('%H:%M:%S')} {name} {atoms.info['group']}: {atoms.info['seconds']:.0f} s of CP2K, "
+                    f"{time.perf_counter() - started:.0f} s in all",
+                    flush=True,
+                )
             except (RuntimeError, ValueError, FloatingPointError) as error:
                 failed.write_text(f"{type(error).__name__}: {error}\n")
                 say(f"{name} failed: {error}", flush=True)
@@ -201,11 +242,15 @@ def run(out: Path, jobs, say=print):
 def status(out: Path):
     """How many structures of each kind are there, what they cost, and what failed."""
     frames = [ase.io.read(path) for path in sorted(out.glob("*.extxyz"))]
-    counts = Counter((f.info["element"], f.info["name"].split("-")[1], f.info["group"]) for f in frames)
+    counts = Counter(
+        (f.info["element"], f.info["name"].split("-")[1], f.info["group"]) for f in frames
+    )
     for key, n in sorted(counts.items()):
         print(*key, n)
     seconds = [f.info["seconds"] for f in frames]
-    print(f"{len(frames)} structures, {np.sum(seconds) / 3600:.2f} h of processor time, median {np.median(seconds):.0f} s")
+    print(
+        f"{len(frames)} structures, {np.sum(seconds) / 3600:.2f} h of processor time, median {np.median(seconds):.0f} s"
+    )
     for path in out.glob("*.failed"):
         print(path.stem, "failed:", path.read_text().splitlines()[0])
 
@@ -215,7 +260,9 @@ def collect(out: Path, elements):
     SHIPPED.mkdir(parents=True, exist_ok=True)
     index = dict(protocol=cp2k.PROTOCOL | dict(name=cp2k.NAME), files={})
     for split in SPLITS:
-        numbers = [{int(p.stem.split("-")[2]) for p in out.glob(f"{e}-{split}-*.extxyz")} for e in elements]
+        numbers = [
+            {int(p.stem.split("-")[2]) for p in out.glob(f"{e}-{split}-*.extxyz")} for e in elements
+        ]
         common = sorted(set.intersection(*numbers))
         for element in elements:
             text = io.StringIO()
@@ -224,13 +271,18 @@ def collect(out: Path, elements):
                 atoms.info.pop("scf_steps", None)
                 atoms.info["seconds"] = round(float(atoms.info["seconds"]))
                 results = atoms.calc.results
-                results["forces"], results["stress"] = results["forces"].round(5), results["stress"].round(8)
+                results["forces"], results["stress"] = (
+                    results["forces"].round(5),
+                    results["stress"].round(8),
+                )
                 results["energy"] = round(results["energy"], 6)
                 ase.io.write(text, atoms, format="extxyz")
             data = lzma.compress(_short(text.getvalue()).encode(), preset=9 | lzma.PRESET_EXTREME)
             path = SHIPPED / f"{element}-{split}.extxyz.xz"
             path.write_bytes(data)
-            index["files"][path.name] = dict(frames=len(common), sha256=hashlib.sha256(data).hexdigest())
+            index["files"][path.name] = dict(
+                frames=len(common), sha256=hashlib.sha256(data).hexdigest()
+            )
             print(f"{path.name}: {len(common)} structures, {len(data) / 1e6:.2f} MB")
     (SHIPPED / "index.json").write_text(json.dumps(index, indent=1) + "\n")
 
@@ -241,13 +293,17 @@ def _short(text: str) -> str:
     for line in text.splitlines():
         words = line.split()
         if len(words) == 7 and words[0].isalpha():  # symbol, position, force
-            line = " ".join([words[0]] + [np.format_float_positional(float(w), trim="-") for w in words[1:]])
+            line = " ".join(
+                [words[0]] + [np.format_float_positional(float(w), trim="-") for w in words[1:]]
+            )
         lines.append(line)
     return "\n".join(lines) + "\n"
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("command", choices=("run", "status", "collect"))
     parser.add_argument("out", type=Path)
     parser.add_argument("elements", nargs="*", default=["Si", "Ge"])
@@ -255,15 +311,21 @@ if __name__ == "__main__":
     parser.add_argument("--test", type=int, default=40)
     arguments = parser.parse_args()
     if unknown := set(arguments.elements) - set(ELEMENTS):
-        parser.error(f"{', '.join(sorted(unknown))}: add lattice constant and melting temperature to ELEMENTS first")
+        parser.error(
+            f"{', '.join(sorted(unknown))}: add lattice constant and melting temperature to ELEMENTS first"
+        )
     if arguments.command == "run":
         # One thread, since several workers share the machine.
-        os.environ.setdefault("XLA_FLAGS", "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1")
+        os.environ.setdefault(
+            "XLA_FLAGS", "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
+        )
         os.environ.setdefault("JAX_PLATFORMS", "cpu")
         # Every structure asks for the same few programs of the sampler anew.
         os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(arguments.out.resolve() / ".jax"))
         os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.2")
-        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # at every load XLA takes two of its preferences for CPU features
+        os.environ.setdefault(
+            "TF_CPP_MIN_LOG_LEVEL", "3"
+        )  # at every load XLA takes two of its preferences for CPU features
         unpack(arguments.out)
         run(arguments.out, order(arguments.elements, arguments.train, arguments.test))
     elif arguments.command == "status":

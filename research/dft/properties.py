@@ -35,9 +35,12 @@ def equation_of_state(symbol, guess, calculator):
         points.append((float(a), atoms.get_volume() / 8, atoms.get_potential_energy() / 8))
     fit = fit_equation_of_state(*np.array(points).T[1:], atoms_in_cube=8)
     return dict(
-        lattice_constant=fit.lattice_constant, bulk_modulus=fit.bulk_modulus, bulk_modulus_derivative=fit.derivative,
-        energy_per_atom=fit.energy, eos=dict(lattice_constant=[p[0] for p in points], energy_per_atom=[p[2] for p in points]),
-    )  # fmt: skip
+        lattice_constant=fit.lattice_constant,
+        bulk_modulus=fit.bulk_modulus,
+        bulk_modulus_derivative=fit.derivative,
+        energy_per_atom=fit.energy,
+        eos=dict(lattice_constant=[p[0] for p in points], energy_per_atom=[p[2] for p in points]),
+    )
 
 
 def elastic(symbol, a, calculator):
@@ -54,8 +57,15 @@ def elastic(symbol, a, calculator):
     stretch, shear = np.diag([STRAIN, 0, 0]), np.zeros((3, 3))
     shear[1, 2] = shear[2, 1] = STRAIN / 2
     d = (stress(stretch, False) - stress(-stretch, False)) / (2 * STRAIN)
-    relaxed, clamped = ((stress(shear, r)[3] - stress(-shear, r)[3]) / (2 * STRAIN) for r in (True, False))
-    return dict(c11=float(d[0]), c12=float(d[1] + d[2]) / 2, c44=float(relaxed), c44_clamped_ions=float(clamped))
+    relaxed, clamped = (
+        (stress(shear, r)[3] - stress(-shear, r)[3]) / (2 * STRAIN) for r in (True, False)
+    )
+    return dict(
+        c11=float(d[0]),
+        c12=float(d[1] + d[2]) / 2,
+        c44=float(relaxed),
+        c44_clamped_ions=float(clamped),
+    )
 
 
 def phonons(symbol, a, calculator):
@@ -71,7 +81,9 @@ def phonons(symbol, a, calculator):
         atoms.positions[0, 0] += sign * DISPLACEMENT
         atoms.calc = calculator
         forces.append(atoms.get_forces())
-    along_x = -(forces[0] - forces[1]) / (2 * DISPLACEMENT)  # [64, 3], derivative of force on j by motion of atom 0 along x
+    along_x = -(forces[0] - forces[1]) / (
+        2 * DISPLACEMENT
+    )  # [64, 3], derivative of force on j by motion of atom 0 along x
     find = lambda positions: _match(crystal, positions)
 
     first = np.zeros((64, 3, 3))  # [j, motion of atom 0, force on j]
@@ -91,8 +103,12 @@ def phonons(symbol, a, calculator):
         for kappa, atom in enumerate((0, other)):
             for j in range(64):
                 beta = j % 2  # ase.build.bulk lists the sublattices in turn
-                phase = np.exp(2j * np.pi / a * np.dot(q, crystal.positions[j] - crystal.positions[atom]))
-                dynamical[3 * kappa : 3 * kappa + 3, 3 * beta : 3 * beta + 3] += phi[kappa, j] * phase / mass
+                phase = np.exp(
+                    2j * np.pi / a * np.dot(q, crystal.positions[j] - crystal.positions[atom])
+                )
+                dynamical[3 * kappa : 3 * kappa + 3, 3 * beta : 3 * beta + 3] += (
+                    phi[kappa, j] * phase / mass
+                )
         dynamical = (dynamical + dynamical.conj().T) / 2
         omega2 = np.linalg.eigvalsh(dynamical)  # eV/Å^2/amu
         omega = np.sign(omega2) * np.sqrt(np.abs(omega2)) * units.fs * 1e3  # rad/ps
@@ -102,7 +118,9 @@ def phonons(symbol, a, calculator):
 
 def _match(crystal, positions):
     """Index of the site of the crystal at each position."""
-    scaled = np.linalg.solve(crystal.cell.array.T, (positions[:, None] - crystal.positions[None]).reshape(-1, 3).T).T
+    scaled = np.linalg.solve(
+        crystal.cell.array.T, (positions[:, None] - crystal.positions[None]).reshape(-1, 3).T
+    ).T
     distance = np.abs(scaled - np.round(scaled)).max(axis=1).reshape(len(positions), -1)
     assert distance.min(axis=1).max() < 1e-6
     return distance.argmin(axis=1)
@@ -129,9 +147,12 @@ def vacancy(symbol, a, calculator):
             atoms.positions[i] += 0.05 * (vectors[pair].mean(axis=0) - vectors[i])
     LBFGS(atoms, logfile=None).run(fmax=0.02, steps=60)  # BFGS is slow with 63 atoms
     return dict(
-        vacancy=float(atoms.get_potential_energy() - 63 * bulk_energy), vacancy_unrelaxed=float(unrelaxed),
-        force=float(np.abs(atoms.get_forces()).max()), positions=atoms.positions.round(4).tolist(), site=site.tolist(),
-    )  # fmt: skip
+        vacancy=float(atoms.get_potential_energy() - 63 * bulk_energy),
+        vacancy_unrelaxed=float(unrelaxed),
+        force=float(np.abs(atoms.get_forces()).max()),
+        positions=atoms.positions.round(4).tolist(),
+        site=site.tolist(),
+    )
 
 
 def reference(symbol, cache):
@@ -157,6 +178,13 @@ if __name__ == "__main__":
         for symbol, generator in running.items():
             name, values = next(generator)
             table.setdefault(symbol, {})[name] = values
-            print(symbol, name, {k: v for k, v in values.items() if isinstance(v, float | int | dict)}, flush=True)
+            print(
+                symbol,
+                name,
+                {k: v for k, v in values.items() if isinstance(v, float | int | dict)},
+                flush=True,
+            )
     SHIPPED.mkdir(parents=True, exist_ok=True)
-    (SHIPPED / "properties.json").write_text(json.dumps(table, ensure_ascii=False) + "\n", encoding="utf-8")
+    (SHIPPED / "properties.json").write_text(
+        json.dumps(table, ensure_ascii=False) + "\n", encoding="utf-8"
+    )

@@ -11,10 +11,11 @@ from typing import NamedTuple
 
 import jax
 
-from . import datasets, graph as graphs, sweep, transfer
-from .allocator import give_back_freed_memory
-from .potential import Potential
-from .train import fit
+from .. import datasets, graph as graphs, transfer
+from ..allocator import give_back_freed_memory
+from ..potential import Potential
+from ..train import fit
+from . import runs as sweep
 
 POINTS = 10  # of a curve, after the one at step 0: testing then takes less than a fifth of the time
 TESTED = 25  # held-out structures behind each point, at most
@@ -34,13 +35,16 @@ class Lap(NamedTuple):
     potentials: dict = {}  # "transfer" and "scratch" of the pair under way, newest
 
 
-def pairs(seeds=1, start="copied", frozen=(), **settings):
-    """[(transfer, scratch)] runs of a race, one pair a seed; start: "copied" or "reduced"; the rest as in tlmlp.sweep.RUN.
+def pairs(seeds=1, start="transfer", frozen=(), **settings):
+    """[(transfer, scratch)] runs of a race, one pair a seed; start: "transfer" or "reduced"; the rest as in tlmlp.sweep.RUN.
 
     Frozen groups are the transfer's: a network with random weights trains all of them.
     """
     return [
-        (sweep.run(method=start, frozen=frozen, seed=s, **settings), sweep.run(method="scratch", seed=s, **settings))
+        (
+            sweep.run(method=start, frozen=frozen, seed=s, **settings),
+            sweep.run(method="scratch", seed=s, **settings),
+        )
         for s in range(seeds)
     ]
 
@@ -61,7 +65,11 @@ def race(pairs):
         potentials = lambda: {name: side.now for name, side in zip(("transfer", "scratch"), sides)}
         while any(side.step < side.run["steps"] for side in sides):
             for side in sides:
-                stage = "training" if side.program in _compiled else "compiling the network, once for each pattern of freezing"
+                stage = (
+                    "training"
+                    if side.program in _compiled
+                    else "compiling the network, once for each pattern of freezing"
+                )
                 yield Lap(stage + of, done, total, rows(), potentials())
                 done += side.advance()
                 _compiled.add(side.program)
@@ -90,14 +98,23 @@ class _Side:
 
     def __init__(self, run, tested):
         self.run, self.tested, self.curve, self.step, self.times = run, tested, [], 0, []
-        self.before, train, _, self.shapes = sweep.begin(run, most=1)  # one shape: one program to wait for
+        self.before, train, _, self.shapes = sweep.begin(
+            run, most=1
+        )  # one shape: one program to wait for
         self.now, self.silicon = self.before, None
         self.program = (self.before.config, tuple(run["frozen"]), tuple(self.shapes))
         mask = transfer.freeze(self.before, run["frozen"]) if run["frozen"] else None
         self._reports = fit(
-            self.before, train, steps=run["steps"], trainable=mask, seed=run["seed"], shapes=self.shapes,
-            learning_rate=run["learning_rate"], report_every=max(1, run["steps"] // (10 * POINTS)), **sweep.FIT,
-        )  # fmt: skip
+            self.before,
+            train,
+            steps=run["steps"],
+            trainable=mask,
+            seed=run["seed"],
+            shapes=self.shapes,
+            learning_rate=run["learning_rate"],
+            report_every=max(1, run["steps"] // (10 * POINTS)),
+            **sweep.FIT,
+        )
 
     def advance(self):
         """A few steps, and a test where one is due; how many steps."""
@@ -111,21 +128,33 @@ class _Side:
 
     def test(self):
         errors = self.now.evaluate(self.tested, self.shapes)
-        self.curve.append([self.step, *(round(e, 2) for e in (errors.force_mae, errors.force_rmse, errors.energy_rmse))])
+        self.curve.append(
+            [
+                self.step,
+                *(round(e, 2) for e in (errors.force_mae, errors.force_rmse, errors.energy_rmse)),
+            ]
+        )
 
     def forgotten(self, silicon):
         """Force MAE on silicon before and after, in meV/Å."""
         source = Potential.load(sweep.SILICON[self.run["source"]])
         back = sweep.as_silicon(self.now, source)
         shapes = graphs.shapes_of(silicon, source.elements, source.config.cutoff, 1)
-        self.silicon = tuple(round(p.evaluate(silicon, shapes).force_mae, 2) for p in (source, back))
+        self.silicon = tuple(
+            round(p.evaluate(silicon, shapes).force_mae, 2) for p in (source, back)
+        )
 
     def row(self):
         """The run with what came of it so far; complete when the last point of its curve is at its last step."""
         _, mae, rmse, energy = self.curve[-1]
         before, after = self.silicon or (None, None)
         return self.run | dict(
-            curve=list(self.curve), force_mae=mae, force_rmse=rmse, energy_rmse=energy, silicon_before=before,
-            silicon_force_mae=after, step_ms=round(1e3 * statistics.median(self.times), 1) if self.times else None,
+            curve=list(self.curve),
+            force_mae=mae,
+            force_rmse=rmse,
+            energy_rmse=energy,
+            silicon_before=before,
+            silicon_force_mae=after,
+            step_ms=round(1e3 * statistics.median(self.times), 1) if self.times else None,
             moved={name: round(x, 5) for name, x in transfer.moved(self.before, self.now).items()},
-        )  # fmt: skip
+        )

@@ -1,8 +1,8 @@
 """Sources of data: what labelled the structures, and what the rest of the course has to know of each.
 
-    SOURCES["dft"].words         what to call it
-    COURSE                       the two that the course compares
-    data("dft", "Ge")            its structures
+SOURCES["dft"].words         what to call it
+COURSE                       the two that the course compares
+data("dft", "Ge")            its structures
 """
 
 from functools import lru_cache
@@ -12,13 +12,11 @@ from typing import NamedTuple
 
 import numpy as np
 from ase import Atoms
-from ase.calculators.singlepoint import SinglePointCalculator
 
-from . import datasets
-from .elements import ELEMENTS, element as _element
+from .. import datasets
+from ..elements import ELEMENTS, element as _element
 
-SHIPPED = resources.files("tlmlp") / "sweeps"
-REDUCED_TEMPERATURES = (0.18, 0.35, 0.6, 0.85, 1.2, 1.55)  # T / T_melting of Stillinger-Weber: crystals at four, liquids at two
+SHIPPED = resources.files("tlmlp") / "data"
 
 
 class Source(NamedTuple):
@@ -38,15 +36,25 @@ class Source(NamedTuple):
 SOURCES = {
     "dft": Source("DFT", "dft", {"Si": 1687.0, "Ge": 1211.0}, {"Si": 5.463, "Ge": 5.783}, ()),
     "mlearn": Source(
-        "DFT (mlearn)", "mlearn", {"Si": 1687.0, "Ge": 1211.0}, {"Si": 5.4687, "Ge": 5.784}, (300, 605, 1089, 1816, 2422), {"Ge": 5.7542}
+        "DFT (mlearn)",
+        "mlearn",
+        {"Si": 1687.0, "Ge": 1211.0},
+        {"Si": 5.4687, "Ge": 5.784},
+        (300, 605, 1089, 1816, 2422),
+        {"Ge": 5.7542},
     ),
     "stillinger-weber": Source(
-        "Stillinger-Weber", "sw", {e: row.melting_temperature for e, row in ELEMENTS.items()},
-        {e: row.lattice_constant for e, row in ELEMENTS.items()}, (520, 1740, 2460, 3480, 4500),
+        "Stillinger-Weber",
+        "sw",
+        {e: row.melting_temperature for e, row in ELEMENTS.items()},
+        {e: row.lattice_constant for e, row in ELEMENTS.items()},
+        (520, 1740, 2460, 3480, 4500),
     ),
-}  # fmt: skip
+}
 COURSE = ("dft", "stillinger-weber")
-TRAJECTORIES = tuple(name for name, source in SOURCES.items() if source.temperatures)  # how their germanium moves is known
+TRAJECTORIES = tuple(
+    name for name, source in SOURCES.items() if source.temperatures
+)  # how their germanium moves is known
 
 
 def data(source, element="Ge"):
@@ -67,33 +75,16 @@ def _read_once(source, element):
     if source != "stillinger-weber":
         raise ValueError(f"source must be one of {', '.join(SOURCES)}, not {source!r}")
     path = Path(str(SHIPPED / f"stillinger-weber-{_element(element).symbol}.extxyz.gz"))
-    if not path.is_file():
-        return sample(element)
     frames = datasets.read(path)
-    parts = [[atoms for atoms in frames if atoms.info["split"] == split] for split in ("train", "test")]
+    parts = [
+        [atoms for atoms in frames if atoms.info["split"] == split] for split in ("train", "test")
+    ]
     for atoms in frames:
         del atoms.info["split"]
-        atoms.info |= {k: v.item() for k, v in atoms.info.items() if isinstance(v, np.generic)}  # as they were before the file
+        atoms.info |= {
+            k: v.item() for k, v in atoms.info.items() if isinstance(v, np.generic)
+        }  # as they were before the file
     return tuple(parts)
-
-
-def sample(element, path=None):
-    """(train, test) of Stillinger-Weber by molecular dynamics; written to `path`, where one is given, as `data` reads it."""
-    melting = _element(element).melting_temperature
-    temperatures = tuple(float(round(t * melting, -1)) for t in REDUCED_TEMPERATURES)
-    parts = tuple(datasets.stillinger_weber(element, n, temperatures, seed) for n, seed in ((240, 0), (48, 1000)))
-    if path is not None:
-        import ase.io  # half a second, for all the formats it knows
-
-        frames = []
-        for split, part in zip(("train", "test"), parts):
-            for atoms in part:
-                frame = Atoms(atoms.symbols, atoms.positions, cell=atoms.cell, pbc=True, info=atoms.info | dict(split=split))
-                labels = dict(energy=atoms.get_potential_energy(), forces=atoms.get_forces(), stress=atoms.get_stress())
-                frame.calc = SinglePointCalculator(frame, **labels)
-                frames.append(frame)
-        ase.io.write(path, frames, format="extxyz")
-    return parts
 
 
 def hottest(frames):
@@ -110,7 +101,11 @@ def melt(source, element="Ge"):
     own: its Atoms are brought to that of the crystal, which mlearn's liquids have, at the same 1.5 of melting.
     """
     train, test = data(source, element)
-    liquids = [atoms for atoms in [*train, *test] if atoms.info["phase"] == "liquid" and atoms.info["temperature"]]
+    liquids = [
+        atoms
+        for atoms in [*train, *test]
+        if atoms.info["phase"] == "liquid" and atoms.info["temperature"]
+    ]
     temperatures = sorted({atoms.info["temperature"] for atoms in liquids})
     temperature = temperatures[(len(temperatures) - 1) // 2]
     frames = [atoms for atoms in liquids if atoms.info["temperature"] == temperature]

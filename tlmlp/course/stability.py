@@ -31,7 +31,6 @@ reference brings two atoms up to 8 % closer than in its frames, so NEAREST = 0.8
 Source: the idea is that of Fu et al., Forces are not Enough, arXiv 2210.07237, whose distance is ∫ |g(r) - g_ref(r)| dr.
 """
 
-import time
 from collections import deque
 from functools import lru_cache
 from typing import NamedTuple
@@ -40,9 +39,9 @@ import ase
 import numpy as np
 from ase.build import bulk
 
-from . import datasets, sweep
-from .properties.structure import pairs
-from .sources import SOURCES, TRAJECTORIES, data
+from .. import datasets, simulate
+from ..properties.structure import pairs
+from .sources import TRAJECTORIES, data
 
 REACH = 5.5  # Å, less than half of any cell here; three shells of neighbours
 BINS = 220
@@ -85,13 +84,17 @@ def references(source):
     Raises ValueError for a source that is none of tlmlp.sources.TRAJECTORIES, and the errors of tlmlp.datasets where DFT data are
     out of reach.
     """
-    return {T: r._replace(n=r.n.copy(), start=r.start.copy()) for T, r in _measured_once(source).items()}
+    return {
+        T: r._replace(n=r.n.copy(), start=r.start.copy()) for T, r in _measured_once(source).items()
+    }
 
 
 @lru_cache
 def _measured_once(source):
     if source not in TRAJECTORIES:
-        raise ValueError(f"source must be one of {', '.join(map(repr, TRAJECTORIES))}, which hold trajectories, not {source!r}")
+        raise ValueError(
+            f"source must be one of {', '.join(map(repr, TRAJECTORIES))}, which hold trajectories, not {source!r}"
+        )
     train, test = data(source)
     kinds = {}
     for atoms in [*train, *test]:
@@ -107,7 +110,12 @@ def _measured_once(source):
         else:
             start = ase.Atoms(last.symbols, last.positions, cell=last.cell, pbc=True)
         out[temperature] = Reference(
-            source, temperature, phase, np.mean([n for n, _ in looks], axis=0), min(d for _, d in looks), start
+            source,
+            temperature,
+            phase,
+            np.mean([n for n, _ in looks], axis=0),
+            min(d for _, d in looks),
+            start,
         )
     return out
 
@@ -116,14 +124,18 @@ def reference(source, temperature):
     """The Reference of a source at one of its temperatures; ValueError names those there are."""
     known = references(source)
     if float(temperature) not in known:
-        raise ValueError(f"{source} has no frames at {temperature!r} K, only at {', '.join(f'{t:.0f}' for t in known)} K")
+        raise ValueError(
+            f"{source} has no frames at {temperature!r} K, only at {', '.join(f'{t:.0f}' for t in known)} K"
+        )
     return known[float(temperature)]
 
 
 def truth(source):
     """The calculator that made a source, for a reference trajectory; ValueError for DFT, of which there is none here."""
     if source != "stillinger-weber":
-        raise ValueError("only the source 'stillinger-weber' can be run as molecular dynamics; DFT cannot, here")
+        raise ValueError(
+            "only the source 'stillinger-weber' can be run as molecular dynamics; DFT cannot, here"
+        )
     return datasets.stillinger_weber_calculator("Ge")
 
 
@@ -151,14 +163,22 @@ def trial(potential, reference, length_ps=LENGTH, seed=0):
 
     potential: whatever tlmlp.simulate takes; length_ps: at least 1. Raises ValueError for a shorter one.
     """
-    from . import simulate  # 10 to 20 s the first time, because of jax-md
-
     if not (np.isscalar(length_ps) and 1 <= length_ps < np.inf):
-        raise ValueError(f"length_ps must be at least 1, the time over which structures are compared, not {length_ps!r}")
+        raise ValueError(
+            f"length_ps must be at least 1, the time over which structures are compared, not {length_ps!r}"
+        )
     steps, window = round(1000 * length_ps / TIMESTEP), round(WINDOW / TIMESTEP / EVERY)
     closest = NEAREST * reference.nearest
     recent, curve, shortest, failure, words = deque(maxlen=window), [], [], "", ""
-    run = simulate.nvt(potential, reference.start, reference.temperature, steps=steps, every=EVERY, timestep_fs=TIMESTEP, seed=seed)
+    run = simulate.nvt(
+        potential,
+        reference.start,
+        reference.temperature,
+        steps=steps,
+        every=EVERY,
+        timestep_fs=TIMESTEP,
+        seed=seed,
+    )
     for s in run:
         if s.health != "ok":
             failure, words = "brakes", s.health
@@ -167,19 +187,34 @@ def trial(potential, reference, length_ps=LENGTH, seed=0):
             continue
         n, nearest = neighbours(reference.start, s.positions)
         recent.append((n, nearest))
-        off = apart(np.mean([n for n, _ in recent], axis=0), reference.n) if len(recent) == window else 0.0
+        off = (
+            apart(np.mean([n for n, _ in recent], axis=0), reference.n)
+            if len(recent) == window
+            else 0.0
+        )
         if s.step % (window * EVERY) == 0:
             curve.append(round(off, 4))
             shortest.append(round(min(d for _, d in recent), 3))
         if nearest < closest:
-            failure, words = "too close", f"Two atoms were {nearest:.2f} Å apart; no reference frame has less than {reference.nearest:.2f} Å."
+            failure, words = (
+                "too close",
+                f"Two atoms were {nearest:.2f} Å apart; no reference frame has less than {reference.nearest:.2f} Å.",
+            )
             break
         if off > APART:
             failure = "structure"
             words = f"Over a picosecond, pairs of atoms were {off:.3f} Å from where the {reference.phase} has them."
             break
     words = words or f"The {reference.phase} survived {length_ps:g} ps."
-    return Trial(reference.temperature, reference.phase, s.time_fs / 1000, failure, tuple(curve), tuple(shortest), words)
+    return Trial(
+        reference.temperature,
+        reference.phase,
+        s.time_fs / 1000,
+        failure,
+        tuple(curve),
+        tuple(shortest),
+        words,
+    )
 
 
 # -- at a rising temperature ---------------------------------------------------------------------------------------------
@@ -194,7 +229,9 @@ class Look(NamedTuple):
     failure: str  # "", or one sentence
 
 
-def heat(potential, source="stillinger-weber", rate=200.0, temperature_K=300.0, every=EVERY, seed=0):
+def heat(
+    potential, source="stillinger-weber", rate=200.0, temperature_K=300.0, every=EVERY, seed=0
+):
     """A germanium crystal whose thermostat rises by `rate` K/ps, until it breaks; yields Look.
 
     It has broken when simulate stops it, when two atoms are closer than NEAREST times the shortest distance of any frame, or when its n(r),
@@ -204,15 +241,15 @@ def heat(potential, source="stillinger-weber", rate=200.0, temperature_K=300.0, 
 
     Raises ValueError for a rate that is not above 0, and as `references` does.
     """
-    from . import simulate
-
     if not (np.isscalar(rate) and 0 < rate < np.inf):
         raise ValueError(f"rate must be a number of K/ps above 0, not {rate!r}")
     known = references(source).values()
     crystals, liquids = ([r for r in known if r.phase == phase] for phase in ("crystal", "liquid"))
     closest = NEAREST * min(r.nearest for r in known)
     ramp = lambda time_fs: temperature_K + rate * time_fs / 1000
-    run = simulate.nvt(potential, crystals[-1].start, ramp, every=every, timestep_fs=TIMESTEP, seed=seed)
+    run = simulate.nvt(
+        potential, crystals[-1].start, ramp, every=every, timestep_fs=TIMESTEP, seed=seed
+    )
     return _heated(run, crystals, liquids, closest)
 
 
@@ -239,30 +276,6 @@ def _heated(run, crystals, liquids, closest):
 # -- many ----------------------------------------------------------------------------------------------------------------
 
 
-def perform(run, temperatures=None, length_ps=LENGTH):
-    """The row of a run of tlmlp.sweep: trains it, then tries the potential at every temperature of its source.
-
-    The method "reference" is Stillinger-Weber itself, and trains nothing.
-    """
-    started, error = time.perf_counter(), None
-    if run["method"] == "reference":
-        potential = truth(run["source"])
-    else:
-        *begun, shapes = sweep.begin(run)
-        for progress in sweep.train(run, *begun, shapes):
-            pass
-        potential = progress.best if run["validation"] else progress.potential
-        error = round(float(potential.evaluate(data(run["source"])[1], shapes).force_mae), 2)
-    trained = time.perf_counter()
-    trials = [
-        trial(potential, reference(run["source"], T), length_ps, run["seed"]) for T in temperatures or SOURCES[run["source"]].temperatures
-    ]
-    row = run | dict(force_mae=error, trials=[t._asdict() for t in trials], length_ps=length_ps)
-    row |= dict(limits=dict(apart=APART, nearest=NEAREST, window_fs=WINDOW, timestep_fs=TIMESTEP))
-    seconds = [round(trained - started, 1), round(time.perf_counter() - trained, 1)]
-    return row | sweep.circumstances(started, "jax-md") | dict(seconds=seconds)
-
-
 class Survival(NamedTuple):
     """What trials of one kind say together."""
 
@@ -287,4 +300,10 @@ def survival(trials):
     interval = stats.binomtest(sum(survived), len(trials)).proportion_ci(0.683, "wilson")
     curve = stats.ecdf(stats.CensoredData.right_censored(times, survived)).sf
     below = curve.quantiles[curve.probabilities <= 0.5]
-    return Survival(len(trials), sum(survived) / len(trials), interval.low, interval.high, float(below[0]) if len(below) else float("inf"))
+    return Survival(
+        len(trials),
+        sum(survived) / len(trials),
+        interval.low,
+        interval.high,
+        float(below[0]) if len(below) else float("inf"),
+    )

@@ -14,20 +14,52 @@ Each returns a NamedTuple with units beside its fields and a `.plot()`; `plot({n
 picture. Nothing is changed in place.
 """
 
+from ..crystal import at_zero_pressure, lattice_constant
 from .blocks import mean_and_error
-from .card import card, measure
+from .coexistence import melting
+from .crystals import crystal, phases
 from .defects import interstitial, migration, surface, vacancy
-from .mechanics import at_zero_pressure, elastic, equation_of_state, lattice_constant, thermal_expansion
-from .melting import melting
-from .phases import crystal, phases
-from .softening import curvatures, modes, softening, softening_of_curvature
-from .structure import angular_distribution, coordination, radial_distribution, structure_factor, tetrahedrality
+from .measured import PROPERTIES, Measured, measure
+from .mechanics import elastic, equation_of_state, thermal_expansion
+from .slopes import curvatures, modes, softening, softening_of_curvature
+from .structure import (
+    angular_distribution,
+    coordination,
+    radial_distribution,
+    structure_factor,
+    tetrahedrality,
+)
 from .transport import diffusion, liquid
 from .vibrations import phonons, velocity_spectrum
 
-
-def plot(results, **options):
-    """A figure of results of one kind, a dict from a name to each; names such as "reference" and "scratch" have their own colours."""
-    from ..show import properties as figures
-
-    return figures.draw(results, **options)
+__all__ = [
+    "Measured",
+    "PROPERTIES",
+    "angular_distribution",
+    "at_zero_pressure",
+    "coordination",
+    "crystal",
+    "curvatures",
+    "diffusion",
+    "elastic",
+    "equation_of_state",
+    "interstitial",
+    "lattice_constant",
+    "liquid",
+    "mean_and_error",
+    "measure",
+    "melting",
+    "migration",
+    "modes",
+    "phases",
+    "phonons",
+    "radial_distribution",
+    "softening",
+    "softening_of_curvature",
+    "structure_factor",
+    "surface",
+    "tetrahedrality",
+    "thermal_expansion",
+    "vacancy",
+    "velocity_spectrum",
+]

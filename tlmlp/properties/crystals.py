@@ -10,7 +10,9 @@ from .mechanics import equation_of_state
 
 PHASES = ("diamond", "beta-tin", "sc", "bcc", "fcc")
 SPAN = 0.02  # of the length: what Birch and Murnaghan fit to 0.1 meV an atom, also where neighbours cross a cutoff
-AXIAL_RATIO = 0.55  # c / a of beta-tin, held: where it may relax, some potentials turn it into diamond
+AXIAL_RATIO = (
+    0.55  # c / a of beta-tin, held: where it may relax, some potentials turn it into diamond
+)
 # Volumes of an atom, in those of diamond, where a search begins; of DFT for silicon, but for fcc and bcc all are much alike.
 VOLUME = {"diamond": 1.0, "beta-tin": 0.75, "sc": 0.80, "bcc": 0.72, "fcc": 0.72}
 
@@ -22,7 +24,9 @@ class Phases(NamedTuple):
     @property
     def differences(self):
         """Energy of each phase above diamond, both at their best volume, in eV per atom."""
-        return {name: eos.energy - self.curves["diamond"].energy for name, eos in self.curves.items()}
+        return {
+            name: eos.energy - self.curves["diamond"].energy for name, eos in self.curves.items()
+        }
 
     def pressure(self, phase, start="diamond"):
         """Pressure in GPa, of 0 to 100, at which `start` turns into `phase` at 0 K: where H = E + PV of both is the same.
@@ -59,7 +63,9 @@ def crystal(symbol, phase, lattice_constant):
     if phase == "beta-tin":
         a = (4 * volume / AXIAL_RATIO) ** (1 / 3)
         places = [(0, 0, 0), (0, 0.5, 0.25), (0.5, 0.5, 0.5), (0.5, 0, 0.75)]
-        return Atoms([symbol] * 4, scaled_positions=places, cell=(a, a, AXIAL_RATIO * a), pbc=True).repeat((1, 1, 2))
+        return Atoms(
+            [symbol] * 4, scaled_positions=places, cell=(a, a, AXIAL_RATIO * a), pbc=True
+        ).repeat((1, 1, 2))
     per_cube, repeat = {"sc": (1, (2, 2, 2)), "bcc": (2, (2, 2, 1)), "fcc": (4, (2, 1, 1))}[phase]
     return bulk(symbol, phase, a=(per_cube * volume) ** (1 / 3), cubic=True).repeat(repeat)
 
@@ -71,9 +77,13 @@ def phases(symbol, calculator, lattice_constant, names=PHASES):
     with the reason in `missing`.
     """
     curves, missing = {}, {}
-    for name in sorted(names, key=PHASES.index, reverse=True):  # the one with the most neighbours first: compiled once, fits all
+    for name in sorted(
+        names, key=PHASES.index, reverse=True
+    ):  # the one with the most neighbours first: compiled once, fits all
         try:
-            curves[name] = equation_of_state(crystal(symbol, name, lattice_constant), calculator, SPAN)
+            curves[name] = equation_of_state(
+                crystal(symbol, name, lattice_constant), calculator, SPAN
+            )
         except RuntimeError as error:
             missing[name] = str(error)
     return Phases({name: curves[name] for name in PHASES if name in curves}, missing)

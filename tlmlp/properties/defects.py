@@ -14,7 +14,8 @@ from ase import Atoms, units
 from ase.build import diamond100
 from ase.optimize import FIRE
 
-from .mechanics import cubic_edge, crystal_of, relaxed
+from ..crystal import crystal_of, cubic_edge
+from .mechanics import relaxed
 from .structure import pairs
 
 FORCE = 0.01  # eV/Å, where relaxations end
@@ -73,7 +74,9 @@ def _host(atoms):
     edge = cubic_edge(atoms)
     i, d = pairs(atoms, 0.55 * edge, "id") if np.isfinite(edge) else ([], [])
     if not np.isfinite(edge) or len(i) != 4 * len(atoms):
-        raise ValueError("a perfect crystal of the diamond structure is needed, such as ase.build.bulk('Si', 'diamond', a, cubic=True).repeat(2)")
+        raise ValueError(
+            "a perfect crystal of the diamond structure is needed, such as ase.build.bulk('Si', 'diamond', a, cubic=True).repeat(2)"
+        )
     heights = 1 / np.linalg.norm(np.linalg.inv(atoms.cell.array), axis=0)
     if heights.min() < 0.9 * HEIGHT:
         repeats = tuple(int(n) for n in np.ceil(HEIGHT / heights - 1e-9))
@@ -197,9 +200,14 @@ def migration(atoms, calculator, images=5, index=0, force=0.03, steps=300):
     for image in band:
         image.calc = None
     return Barrier(
-        float(energies.max() - energies[0]), np.cumsum([0.0, *moves]), energies - energies[0], band, left,
-        converged and lowest.converged, lowest.energy,
-    )  # fmt: skip
+        float(energies.max() - energies[0]),
+        np.cumsum([0.0, *moves]),
+        energies - energies[0],
+        band,
+        left,
+        converged and lowest.converged,
+        lowest.energy,
+    )
 
 
 def _bond(atoms, a, b):
@@ -209,8 +217,12 @@ def _bond(atoms, a, b):
 
 def _match(atoms, positions, targets):
     """For each target [N, 3] the index of the position [N, 3] that is at the same place, images included."""
-    scaled = np.linalg.solve(atoms.cell.array.T, (targets[:, None] - positions[None]).reshape(-1, 3).T).T
-    distance = np.linalg.norm((scaled - np.round(scaled)) @ atoms.cell.array, axis=1).reshape(len(targets), -1)
+    scaled = np.linalg.solve(
+        atoms.cell.array.T, (targets[:, None] - positions[None]).reshape(-1, 3).T
+    ).T
+    distance = np.linalg.norm((scaled - np.round(scaled)) @ atoms.cell.array, axis=1).reshape(
+        len(targets), -1
+    )
     index = distance.argmin(1)
     if distance.min(1).max() > 0.1 or len(set(index)) < len(index):
         raise ValueError("the crystal is not perfect: sites do not fall onto sites")
@@ -225,7 +237,9 @@ def surface(symbol, calculator, lattice_constant, layers=12, dimers=True, force=
     with a tenth of an Å of buckling, so that those that want to buckle do.
     """
     if layers < 8:
-        raise ValueError(f"a slab needs at least 8 layers, or its two faces feel each other; not {layers!r}")
+        raise ValueError(
+            f"a slab needs at least 8 layers, or its two faces feel each other; not {layers!r}"
+        )
     slab = diamond100(symbol, (2, 2, layers), a=lattice_constant, vacuum=7.5)
     slab.pbc = True
     crystal = diamond100(symbol, (2, 2, 4), a=lattice_constant)
@@ -233,7 +247,9 @@ def surface(symbol, calculator, lattice_constant, layers=12, dimers=True, force=
     crystal.pbc = True
     each = _energy(crystal, calculator) / len(crystal)
     area = slab.cell.lengths()[0] * slab.cell.lengths()[1]
-    gamma = lambda atoms: (atoms.get_potential_energy() - len(atoms) * each) / (2 * area) / (units.J / units.m**2)
+    gamma = lambda atoms: (
+        (atoms.get_potential_energy() - len(atoms) * each) / (2 * area) / (units.J / units.m**2)
+    )
     slab.calc = calculator
     unrelaxed = gamma(slab)
     start, ends = slab.copy(), []
@@ -248,7 +264,13 @@ def surface(symbol, calculator, lattice_constant, layers=12, dimers=True, force=
     energy = gamma(end)
     end.calc = None
     return Surface(
-        float(energy), float(unrelaxed), float(min(lengths, default=np.nan)), float(max(heights, default=np.nan)), end, left, converged
+        float(energy),
+        float(unrelaxed),
+        float(min(lengths, default=np.nan)),
+        float(max(heights, default=np.nan)),
+        end,
+        left,
+        converged,
     )
 
 
@@ -256,7 +278,9 @@ def _dimerise(slab, face, a):
     """Moves the atoms of one face together in pairs, along the direction of their broken bonds; returns the pairs."""
     atoms = np.flatnonzero(np.abs(slab.positions[:, 2] - face) < 0.1)
     i, j, D = pairs(slab, 0.55 * a, "ijD")
-    back = np.abs(D[i == atoms[0]])  # the two bonds that are left lie in a plane; the broken ones across it
+    back = np.abs(
+        D[i == atoms[0]]
+    )  # the two bonds that are left lie in a plane; the broken ones across it
     axis = int(np.argmin(back[:, :2].sum(0)))
     across = slab.positions[atoms]
     spacing, out = a / 2**0.5, []

@@ -16,9 +16,9 @@ from typing import NamedTuple
 
 import numpy as np
 from ase import Atoms, units
-from ase.calculators.calculator import PropertyNotImplementedError
 from ase.optimize import LBFGS
 
+from ..crystal import at_zero_pressure, crystal_of, cubic_edge, strained, stress
 from .blocks import frames_of, mean_and_error
 
 RANGE = 0.04  # of the length, to either side: where an equation of state is sampled
@@ -57,18 +57,32 @@ class Elastic(NamedTuple):
     atoms: Atoms  # the crystal without strain
 
     c11 = property(lambda self: float(np.diag(self.tensor)[:3].mean()), doc="mean of the three")
-    c12 = property(lambda self: float(self.tensor[[0, 0, 1], [1, 2, 2]].mean()), doc="mean of the three")
-    c44 = property(lambda self: float(np.diag(self.tensor)[3:].mean()), doc="mean of the three, atoms relaxed")
-    c44_clamped = property(lambda self: float(np.diag(self.clamped)[3:].mean()), doc="mean of the three, atoms clamped")
-    bulk_modulus = property(lambda self: sum(self.bounds[0]) / 2, doc="Hill's mean of Voigt's and Reuss's")
-    shear_modulus = property(lambda self: sum(self.bounds[1]) / 2, doc="Hill's mean of Voigt's and Reuss's")
+    c12 = property(
+        lambda self: float(self.tensor[[0, 0, 1], [1, 2, 2]].mean()), doc="mean of the three"
+    )
+    c44 = property(
+        lambda self: float(np.diag(self.tensor)[3:].mean()), doc="mean of the three, atoms relaxed"
+    )
+    c44_clamped = property(
+        lambda self: float(np.diag(self.clamped)[3:].mean()), doc="mean of the three, atoms clamped"
+    )
+    bulk_modulus = property(
+        lambda self: sum(self.bounds[0]) / 2, doc="Hill's mean of Voigt's and Reuss's"
+    )
+    shear_modulus = property(
+        lambda self: sum(self.bounds[1]) / 2, doc="Hill's mean of Voigt's and Reuss's"
+    )
 
     @property
     def bounds(self):
         """((bulk by Reuss, by Voigt), (shear by Reuss, by Voigt)): what a polycrystal lies between."""
         out = []
         for tensor, reuss in ((np.linalg.inv(self.tensor), True), (self.tensor, False)):
-            axial, mixed, shear = np.trace(tensor[:3, :3]), tensor[[0, 0, 1], [1, 2, 2]].sum(), np.trace(tensor[3:, 3:])
+            axial, mixed, shear = (
+                np.trace(tensor[:3, :3]),
+                tensor[[0, 0, 1], [1, 2, 2]].sum(),
+                np.trace(tensor[3:, 3:]),
+            )
             if reuss:
                 out.append((1 / (axial + 2 * mixed), 15 / (4 * axial - 4 * mixed + 3 * shear)))
             else:
@@ -101,82 +115,11 @@ def _plot(result):
 # -- crystals ---------------------------------------------------------------------------------------------------------
 
 
-def crystal_of(atoms):
-    """A copy of a perfect crystal without calculator; ValueError for what has no cell with a volume."""
-    if not isinstance(atoms, Atoms):
-        raise TypeError(f"a crystal is one ase.Atoms, not {type(atoms).__name__}")
-    if not atoms.pbc.all() or abs(np.linalg.det(atoms.cell.array)) < 1e-6 or not len(atoms):
-        raise ValueError("a crystal must be periodic in three directions and have a cell with a volume")
-    out = Atoms(atoms.numbers, atoms.positions, cell=atoms.cell, pbc=True)
-    out.set_masses(atoms.get_masses())
-    return out
-
-
-def cubic_edge(atoms):
-    """Edge in Å of the conventional cell of a cubic crystal, whatever cell of it was given; nan where it is not cubic."""
-    import spglib
-
-    data = spglib.get_symmetry_dataset((atoms.cell.array, atoms.get_scaled_positions(), atoms.numbers), symprec=1e-3)
-    if data is None or data.number < 195:
-        return float("nan")
-    return float(abs(np.linalg.det(data.std_lattice)) ** (1 / 3))
-
-
-def strained(atoms, strain):
-    """A copy in the cell (1 + strain) [3, 3], atoms carried along."""
-    out = atoms.copy()
-    out.set_cell(atoms.cell.array @ (np.eye(3) + strain), scale_atoms=True)
-    return out
-
-
 def relaxed(atoms, calculator, force=0.01, steps=300):
     """(atoms with the calculator, whether the largest force fell below `force` in eV/Å) after at most so many steps."""
     atoms = atoms.copy()
     atoms.calc = calculator
     return atoms, bool(LBFGS(atoms, logfile=None, maxstep=0.1).run(fmax=force, steps=steps))
-
-
-def _stress(atoms, calculator):
-    """Stress [6] in GPa; ValueError where the calculator knows none."""
-    atoms.calc = calculator
-    try:
-        return atoms.get_stress() / units.GPa
-    except (PropertyNotImplementedError, NotImplementedError):
-        raise ValueError(f"{type(calculator).__name__} knows no stress, which this property needs") from None
-
-
-def at_zero_pressure(atoms, calculator, accuracy=1e-3, steps=30):
-    """The crystal scaled, in the same proportions, to where its pressure is within `accuracy` GPa of zero.
-
-    Raises RuntimeError where no such volume is found, as for a potential that holds no crystal together.
-    """
-    atoms = crystal_of(atoms)
-    pressure = lambda x: -_stress(strained(atoms, (np.exp(x) - 1) * np.eye(3)), calculator)[:3].mean()
-    x, p = 0.0, pressure(0.0)
-    slope = -250.0  # GPa per logarithm of the length, three times a bulk modulus
-    for _ in range(steps):
-        if abs(p) < accuracy:
-            out = strained(atoms, (np.exp(x) - 1) * np.eye(3))
-            out.calc = None
-            return out
-        move = float(np.clip(-p / slope, -0.03, 0.03))
-        x, before = x + move, p
-        p = pressure(x)
-        if p < before and move > 0 or p > before and move < 0:
-            slope = (p - before) / move
-        if not np.isfinite(p) or abs(x) > 0.3:
-            break
-    raise RuntimeError(f"no volume with zero pressure was found; the last pressure was {p:.3g} GPa at {np.exp(x):.3f} times the length")
-
-
-def lattice_constant(atoms, calculator):
-    """Edge in Å of the cubic cell at zero pressure, to 1e-3 GPa; of a crystal that is not cubic, the cube root of its cell's volume.
-
-    atoms: any cell of the crystal. Raises RuntimeError where no volume has zero pressure.
-    """
-    out = at_zero_pressure(atoms, calculator)
-    edge = cubic_edge(out)
-    return edge if np.isfinite(edge) else float(out.get_volume() ** (1 / 3))
 
 
 # -- equation of state --------------------------------------------------------------------------------------------------
@@ -210,9 +153,13 @@ def equation_of_state(atoms, calculator, span=RANGE, scales=None):
                 break
             middle += lowest
     if len(scales) < 5:
-        raise ValueError(f"an equation of state has four numbers to fit and needs at least 5 volumes, not {len(scales)}")
+        raise ValueError(
+            f"an equation of state has four numbers to fit and needs at least 5 volumes, not {len(scales)}"
+        )
     volumes = volume / N * np.asarray(scales, float) ** 3
-    return fit_equation_of_state(volumes, [energy(s) for s in scales], cubic_edge(atoms) ** 3 / (volume / N))
+    return fit_equation_of_state(
+        volumes, [energy(s) for s in scales], cubic_edge(atoms) ** 3 / (volume / N)
+    )
 
 
 def fit_equation_of_state(volumes, energies, atoms_in_cube=float("nan")):
@@ -237,15 +184,23 @@ def fit_equation_of_state(volumes, energies, atoms_in_cube=float("nan")):
     third = d3 * dx**3 + 3 * d2 * dx * ddx
     residual = 1e3 * np.sqrt(np.mean((p(x) - energies) ** 2))
     return EquationOfState(
-        float(volume), float(p(x0)), float(volume * second / units.GPa), float(-1 - volume * third / second),
-        float((atoms_in_cube * volume) ** (1 / 3)), float(residual), volumes, energies,
-    )  # fmt: skip
+        float(volume),
+        float(p(x0)),
+        float(volume * second / units.GPa),
+        float(-1 - volume * third / second),
+        float((atoms_in_cube * volume) ** (1 / 3)),
+        float(residual),
+        volumes,
+        energies,
+    )
 
 
 # -- elastic constants ----------------------------------------------------------------------------------------------------
 
 
-def elastic(atoms, calculator, strain=0.005, force=5e-4, steps=100, zero_pressure=True, cubic=False):
+def elastic(
+    atoms, calculator, strain=0.005, force=5e-4, steps=100, zero_pressure=True, cubic=False
+):
     """Elastic constants of a crystal.
 
     strain: to either side; force: eV/Å, where the relaxation of atoms in the strained cell ends, after at most `steps`;
@@ -266,13 +221,13 @@ def elastic(atoms, calculator, strain=0.005, force=5e-4, steps=100, zero_pressur
         out = []
         for sign in (1, -1):
             moved = strained(atoms, sign * strain * _voigt(direction))
-            clamped = _stress(moved, calculator)
+            clamped = stress(moved, calculator)
             # a crystal whose symmetry holds the atoms has no forces, and nothing is computed again
             moved, _ = relaxed(moved, calculator, force, steps)
-            out.append((clamped, moved.get_stress() / units.GPa))
+            out.append((clamped, moved.getstress() / units.GPa))
         return (np.array(out[0]) - np.array(out[1])) / (2 * strain)
 
-    pressure = -float(_stress(atoms.copy(), calculator)[:3].mean())
+    pressure = -float(stress(atoms.copy(), calculator)[:3].mean())
     tensors = np.zeros((2, 6, 6))
     if cubic:
         axial, shear = stresses(0), stresses(3)
@@ -311,13 +266,22 @@ def thermal_expansion(trajectories, temperatures=None, skip=0.2, blocks=5):
         temperatures = [frames[0].info["target_K"] for frames in trajectories]
     temperatures = np.asarray(temperatures, float)
     if len(temperatures) != len(trajectories) or len(set(temperatures)) < 2:
-        raise ValueError("thermal expansion needs trajectories at two temperatures or more, and one temperature for each")
-    series = [np.array([(atoms.get_volume() / len(atoms)) ** (1 / 3) for atoms in frames]) for frames in trajectories]
+        raise ValueError(
+            "thermal expansion needs trajectories at two temperatures or more, and one temperature for each"
+        )
+    series = [
+        np.array([(atoms.get_volume() / len(atoms)) ** (1 / 3) for atoms in frames])
+        for frames in trajectories
+    ]
     if any(np.ptp(s) == 0 for s in series):
-        raise ValueError("the volume does not change: these trajectories are not at constant pressure (tlmlp.simulate.npt)")
+        raise ValueError(
+            "the volume does not change: these trajectories are not at constant pressure (tlmlp.simulate.npt)"
+        )
     lengths, errors = np.array([mean_and_error(s, blocks) for s in series]).T
     logarithm, sigma = np.log(lengths), errors / lengths
     weight = 1 / sigma**2
     t = temperatures - (weight * temperatures).sum() / weight.sum()
     slope = (weight * t * logarithm).sum() / (weight * t**2).sum()
-    return Expansion(temperatures, lengths, errors, float(slope), float((weight * t**2).sum() ** -0.5))
+    return Expansion(
+        temperatures, lengths, errors, float(slope), float((weight * t**2).sum() ** -0.5)
+    )

@@ -70,12 +70,21 @@ def softening(frames, predicted):
     else:
         guess = [atoms.get_forces(apply_constraint=False) for atoms in predicted]
     if [g.shape for g in guess] != [t.shape for t in true]:
-        raise ValueError(f"there are {len(frames)} structures and {len(guess)} predictions; they must be the same, in one order")
+        raise ValueError(
+            f"there are {len(frames)} structures and {len(guess)} predictions; they must be the same, in one order"
+        )
     names = [atoms.info.get("group") for atoms in frames]
     groups = sorted({name for name in names if name is not None})
-    part = lambda name: _slope(*zip(*((t, g) for t, g, own in zip(true, guess, names) if own == name)))
+    part = lambda name: _slope(
+        *zip(*((t, g) for t, g, own in zip(true, guess, names) if own == name))
+    )
     flat = lambda parts: np.concatenate([p.ravel() for p in parts])
-    return Softening(_slope(true, guess), {name: part(name) for name in groups} if len(groups) > 1 else {}, flat(true), flat(guess))
+    return Softening(
+        _slope(true, guess),
+        {name: part(name) for name in groups} if len(groups) > 1 else {},
+        flat(true),
+        flat(guess),
+    )
 
 
 def _forces(atoms, calculator):
@@ -86,13 +95,20 @@ def _forces(atoms, calculator):
 
 def _slope(true, guess):
     both, square, other = (
-        np.array([float((a * b).sum()) for a, b in zip(x, y)]) for x, y in ((true, guess), (true, true), (guess, guess))
+        np.array([float((a * b).sum()) for a, b in zip(x, y)])
+        for x, y in ((true, guess), (true, true), (guess, guess))
     )
     if not square.sum() > 0:
-        raise ValueError("the true forces are all zero; a slope needs structures out of equilibrium")
+        raise ValueError(
+            "the true forces are all zero; a slope needs structures out of equilibrium"
+        )
     s = both.sum() / square.sum()
     n = len(square)
-    scatter = np.sqrt(n / (n - 1) * np.square(both - s * square).sum()) / square.sum() if n > 1 else np.nan
+    scatter = (
+        np.sqrt(n / (n - 1) * np.square(both - s * square).sum()) / square.sum()
+        if n > 1
+        else np.nan
+    )
     rest = square.sum() - 2 * both.sum() + other.sum()
     reverse = both.sum() / other.sum() if other.sum() > 0 else np.nan
     return Slope(float(s), float(1 - rest / square.sum()), float(reverse), float(scatter), n)
@@ -116,7 +132,11 @@ def modes(atoms, calculator, n=None, displacement=0.01):
     keep = np.eye(3 * N) - shift @ shift.T
     values, vectors = np.linalg.eigh(keep @ hessian @ keep)
     rest = [k for k in range(3 * N) if np.linalg.norm(shift.T @ vectors[:, k]) < 0.5]
-    chosen = rest if n is None else [rest[k] for k in np.unique(np.linspace(0, len(rest) - 1, n).round().astype(int))]
+    chosen = (
+        rest
+        if n is None
+        else [rest[k] for k in np.unique(np.linspace(0, len(rest) - 1, n).round().astype(int))]
+    )
     return vectors[:, chosen].T.reshape(len(chosen), N, 3)
 
 
@@ -146,4 +166,6 @@ def softening_of_curvature(atoms, reference, calculator, n=40, displacement=0.05
     true = curvatures(atoms, reference, directions, displacement)
     guess = curvatures(atoms, calculator, directions, displacement)
     firm = true > 0.02 * true.max()
-    return Curvatures(true, guess, float(true @ guess / (true @ true)), float(np.std(guess[firm] / true[firm])))
+    return Curvatures(
+        true, guess, float(true @ guess / (true @ true)), float(np.std(guess[firm] / true[firm]))
+    )

@@ -32,7 +32,9 @@ class RadialDistribution(NamedTuple):
 
 class AngularDistribution(NamedTuple):
     angle: np.ndarray  # [B] degrees, middles of the bins
-    density: np.ndarray  # [B] 1/degree, of the angles between two bonds of an atom; its integral is 1
+    density: (
+        np.ndarray
+    )  # [B] 1/degree, of the angles between two bonds of an atom; its integral is 1
     error: np.ndarray  # [B]
     cutoff: float  # Å, what counts as a bond
     frames: int
@@ -54,7 +56,9 @@ class Coordination(NamedTuple):
 
 
 class StructureFactor(NamedTuple):
-    q: np.ndarray  # [B] 1/Å, mean length of the reciprocal vectors of each bin; bins without any are left out
+    q: (
+        np.ndarray
+    )  # [B] 1/Å, mean length of the reciprocal vectors of each bin; bins without any are left out
     s: np.ndarray  # [B], 1 in an ideal gas
     error: np.ndarray  # [B]
     frames: int
@@ -74,10 +78,15 @@ def pairs(atoms, cutoff, quantities):
     pbc = np.asarray(atoms.pbc)
     box = complete_cell(atoms.cell.array * pbc[:, None]) if not pbc.all() else atoms.cell.array
     if pbc.all() and abs(np.linalg.det(box)) < 1e-6:
-        raise ValueError("a periodic structure needs a cell with a volume; set atoms.cell or atoms.pbc = False")
+        raise ValueError(
+            "a periodic structure needs a cell with a volume; set atoms.cell or atoms.pbc = False"
+        )
     search = vesin.NeighborList(cutoff=float(cutoff), full_list=True)
     return search.compute(
-        points=np.ascontiguousarray(atoms.positions), box=np.ascontiguousarray(box), periodic=pbc, quantities=quantities
+        points=np.ascontiguousarray(atoms.positions),
+        box=np.ascontiguousarray(box),
+        periodic=pbc,
+        quantities=quantities,
     )
 
 
@@ -101,7 +110,9 @@ def radial_distribution(trajectory, farthest=8.0, bins=160, skip=0.0, blocks=5):
 
 def _edges(farthest, bins):
     if not (np.isscalar(farthest) and 0 < farthest < np.inf) or not int(bins) == bins or bins < 2:
-        raise ValueError(f"a distribution needs a positive end and at least 2 bins, not {farthest!r} and {bins!r}")
+        raise ValueError(
+            f"a distribution needs a positive end and at least 2 bins, not {farthest!r} and {bins!r}"
+        )
     return np.linspace(0, farthest, int(bins) + 1)
 
 
@@ -122,24 +133,37 @@ def first_minimum(trajectory, skip=0.0):
     r, g, *_ = radial_distribution(frames, 8.0, 160)
     kernel = np.exp(-0.5 * (np.arange(-6, 7) * 0.05 / 0.1) ** 2)  # a tenth of an Å wide
     smooth = np.convolve(g, kernel / kernel.sum(), "same")
-    peaks = [b for b in range(1, len(g) - 1) if smooth[b] >= smooth[b - 1] and smooth[b] > smooth[b + 1] and smooth[b] > 1.2]
+    peaks = [
+        b
+        for b in range(1, len(g) - 1)
+        if smooth[b] >= smooth[b - 1] and smooth[b] > smooth[b + 1] and smooth[b] > 1.2
+    ]
     for peak in peaks[:1]:
         after = smooth[peak:]
         rises = np.flatnonzero((np.diff(after) > 0) & (after[:-1] < 0.9 * after[0]))
         if len(rises) and after[rises[0]] < 1.0:
             bottom = after[: rises[0] + 1]
-            flat = np.flatnonzero(bottom <= bottom[-1] + 1e-3)  # nothing at all between two shells of a crystal
+            flat = np.flatnonzero(
+                bottom <= bottom[-1] + 1e-3
+            )  # nothing at all between two shells of a crystal
             return float(r[peak + (flat[0] + rises[0]) // 2])
-    raise ValueError("g(r) has no minimum behind a first peak: say what counts as a neighbour with cutoff, in Å")
+    raise ValueError(
+        "g(r) has no minimum behind a first peak: say what counts as a neighbour with cutoff, in Å"
+    )
 
 
 def coordination(trajectory, cutoff=None, skip=0.0, blocks=5):
     """Coordination: how many neighbours atoms have within `cutoff` Å [default: the first minimum of g(r)]."""
     frames = frames_of(trajectory, skip)
     cutoff = first_minimum(frames) if cutoff is None else float(cutoff)
-    counts = [np.bincount(pairs(atoms, cutoff, "i")[0].astype(int), minlength=len(atoms)) for atoms in frames]
+    counts = [
+        np.bincount(pairs(atoms, cutoff, "i")[0].astype(int), minlength=len(atoms))
+        for atoms in frames
+    ]
     most = max(int(c.max()) for c in counts)
-    share, share_error = mean_and_error([np.bincount(c, minlength=most + 1) / len(c) for c in counts], blocks)
+    share, share_error = mean_and_error(
+        [np.bincount(c, minlength=most + 1) / len(c) for c in counts], blocks
+    )
     mean, error = mean_and_error([c.mean() for c in counts], blocks)
     return Coordination(float(mean), float(error), share, share_error, cutoff, len(frames))
 
@@ -155,7 +179,9 @@ def angular_distribution(trajectory, cutoff=None, bins=90, skip=0.0, blocks=5):
     edges, each = np.linspace(0, 180, bins + 1), []
     for atoms in frames:
         i, D = pairs(atoms, cutoff, "iD")
-        angles = np.concatenate([np.zeros(0), *(_angles(D[i == atom]) for atom in range(len(atoms)))])
+        angles = np.concatenate(
+            [np.zeros(0), *(_angles(D[i == atom]) for atom in range(len(atoms)))]
+        )
         each.append(np.histogram(angles, edges)[0] / max(1, len(angles)) / np.diff(edges))
     if not np.any(each):
         raise ValueError(f"no atom has two neighbours within {cutoff:.2f} Å; take a larger cutoff")
@@ -180,15 +206,21 @@ def structure_factor(trajectory, farthest=10.0, bins=100, skip=0.0, blocks=5, mo
     if not all(atoms.pbc.all() for atoms in frames):
         raise ValueError("a structure factor needs atoms that are periodic in three directions")
     edges, rng = _edges(farthest, bins), np.random.default_rng(seed)
-    waves = _waves(frames[0].cell.array, edges, most, rng)  # whole numbers [W, 3]; a cell that changes carries them along
+    waves = _waves(
+        frames[0].cell.array, edges, most, rng
+    )  # whole numbers [W, 3]; a cell that changes carries them along
     bin_of = np.digitize(np.linalg.norm(waves @ _reciprocal(frames[0]), axis=1), edges) - 1
     count = np.bincount(bin_of, minlength=bins)
     lengths, each = [], []
     for atoms in frames:
         power = np.zeros(len(waves))
         scaled = atoms.get_scaled_positions(wrap=False)
-        for part in np.array_split(np.arange(len(waves)), max(1, len(waves) * len(atoms) // 2_000_000)):
-            power[part] = np.abs(np.exp(2j * np.pi * (waves[part] @ scaled.T)).sum(1)) ** 2 / len(atoms)
+        for part in np.array_split(
+            np.arange(len(waves)), max(1, len(waves) * len(atoms) // 2_000_000)
+        ):
+            power[part] = np.abs(np.exp(2j * np.pi * (waves[part] @ scaled.T)).sum(1)) ** 2 / len(
+                atoms
+            )
         each.append(np.bincount(bin_of, power, bins)[count > 0] / count[count > 0])
         length = np.linalg.norm(waves @ _reciprocal(atoms), axis=1)
         lengths.append(np.bincount(bin_of, length, bins)[count > 0] / count[count > 0])
@@ -203,13 +235,17 @@ def _reciprocal(atoms):
 def _waves(cell, edges, most, rng):
     """Whole numbers [W, 3] of reciprocal vectors shorter than the last edge, one of each pair ±q, at most `most` in a bin."""
     reach = np.floor(edges[-1] * np.linalg.norm(cell, axis=1) / (2 * np.pi)).astype(int)
-    grid = np.stack(np.meshgrid(*(np.arange(-r, r + 1) for r in reach), indexing="ij"), -1).reshape(-1, 3)
+    grid = np.stack(np.meshgrid(*(np.arange(-r, r + 1) for r in reach), indexing="ij"), -1).reshape(
+        -1, 3
+    )
     first = grid[np.arange(len(grid)), np.argmax(grid != 0, axis=1)]
     grid = grid[first > 0]
     length = np.linalg.norm(grid @ (2 * np.pi * np.linalg.inv(cell).T), axis=1)
     grid, length = grid[length < edges[-1]], length[length < edges[-1]]
     if not len(grid):
-        raise ValueError(f"no wave of the cell is shorter than {edges[-1]:g} 1/Å; take a larger end")
+        raise ValueError(
+            f"no wave of the cell is shorter than {edges[-1]:g} 1/Å; take a larger end"
+        )
     bin_of, chosen = np.digitize(length, edges) - 1, []
     for b in np.unique(bin_of):
         members = np.flatnonzero(bin_of == b)
@@ -220,7 +256,7 @@ def _waves(cell, edges, most, rng):
 def tetrahedrality(atoms):
     """Order parameter [N] of each atom and its four nearest: 1 in diamond, 0 on average at random.
 
-        q = 1 - 3/8 Σ_a<b (cos θ_ab + 1/3)²        Source: J. R. Errington and P. G. Debenedetti, Nature 409, 318 (2001)
+    q = 1 - 3/8 Σ_a<b (cos θ_ab + 1/3)²        Source: J. R. Errington and P. G. Debenedetti, Nature 409, 318 (2001)
     """
     reach = 4.0
     while True:

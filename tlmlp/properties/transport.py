@@ -38,7 +38,10 @@ class Diffusion(NamedTuple):
         """Coefficient in Å²/ps of an infinite system, with the viscosity in mPa s (liquid silicon: 0.6)."""
         # kT in J, viscosity in Pa s, length in m: m²/s, of which 1e-8 is 1 Å²/ps
         kT = units.kB * self.temperature_K / units.J
-        return self.coefficient + 2.837297 * kT / (6 * np.pi * viscosity_mPa_s * 1e-3 * self.length * 1e-10) * 1e8
+        return (
+            self.coefficient
+            + 2.837297 * kT / (6 * np.pi * viscosity_mPa_s * 1e-3 * self.length * 1e-10) * 1e8
+        )
 
     def plot(self):
         from . import plot
@@ -61,7 +64,9 @@ def diffusion(trajectory, interval_fs=None, fit=(0.2, 0.8), skip=0.0, blocks=4):
         raise ValueError(f"fit must be two shares of a block such as (0.2, 0.8), not {fit!r}")
     length = len(frames) // blocks
     if length < 5:
-        raise ValueError(f"{len(frames)} frames are too few for {blocks} blocks: 5 of each are needed")
+        raise ValueError(
+            f"{len(frames)} frames are too few for {blocks} blocks: 5 of each are needed"
+        )
     r = unwrapped(frames)
     mass = frames[0].get_masses()
     r = r - (mass[:, None] * r).sum(1, keepdims=True) / mass.sum()
@@ -69,14 +74,26 @@ def diffusion(trajectory, interval_fs=None, fit=(0.2, 0.8), skip=0.0, blocks=4):
     times = np.arange(length) * interval
     first, last = int(np.ceil(fit[0] * (length - 1))), int(fit[1] * (length - 1))
     last = max(last, first + 1)
-    slopes = [np.polyfit(times[first : last + 1] * 1e-3, c[first : last + 1], 1)[0] / 6 for c in curves]
-    error = lambda x: np.std(x, axis=0, ddof=1) / blocks**0.5 if blocks > 1 else np.full(np.shape(x[0]), np.nan)
+    slopes = [
+        np.polyfit(times[first : last + 1] * 1e-3, c[first : last + 1], 1)[0] / 6 for c in curves
+    ]
+    error = lambda x: (
+        np.std(x, axis=0, ddof=1) / blocks**0.5 if blocks > 1 else np.full(np.shape(x[0]), np.nan)
+    )
     volumes = [atoms.get_volume() for atoms in frames if atoms.cell.rank == 3]
-    warm = np.mean([atoms.get_temperature() * len(mass) / max(1, len(mass) - 1) for atoms in frames])
+    warm = np.mean(
+        [atoms.get_temperature() * len(mass) / max(1, len(mass) - 1) for atoms in frames]
+    )
     return Diffusion(
-        times, curves.mean(0), error(curves), float(np.mean(slopes)), float(error(slopes)), (float(times[first]), float(times[last])),
-        float(np.mean(volumes) ** (1 / 3)) if volumes else float("nan"), float(warm) if warm > 0 else float("nan"),
-    )  # fmt: skip
+        times,
+        curves.mean(0),
+        error(curves),
+        float(np.mean(slopes)),
+        float(error(slopes)),
+        (float(times[first]), float(times[last])),
+        float(np.mean(volumes) ** (1 / 3)) if volumes else float("nan"),
+        float(warm) if warm > 0 else float("nan"),
+    )
 
 
 def unwrapped(frames):
@@ -85,7 +102,10 @@ def unwrapped(frames):
     pbc = frames[0].pbc
     for before, atoms in zip(frames[:-1], frames[1:]):
         cell = atoms.cell.complete().array
-        step = np.linalg.solve(cell.T, atoms.positions.T).T - np.linalg.solve(before.cell.complete().array.T, before.positions.T).T
+        step = (
+            np.linalg.solve(cell.T, atoms.positions.T).T
+            - np.linalg.solve(before.cell.complete().array.T, before.positions.T).T
+        )
         out.append(out[-1] + (step - np.round(step) * pbc) @ cell)
     return np.array(out)
 
@@ -101,7 +121,9 @@ def _msd(r):
     spectrum = np.fft.rfft(r, n, axis=0)
     both = np.fft.irfft(np.abs(spectrum) ** 2, n, axis=0)[:T].sum(-1)
     origins = (T - np.arange(T))[:, None]
-    ends = np.cumsum(np.concatenate([np.zeros((1, r.shape[1])), square]), 0)  # sums over t of |r(t)|²
+    ends = np.cumsum(
+        np.concatenate([np.zeros((1, r.shape[1])), square]), 0
+    )  # sums over t of |r(t)|²
     sums = ends[T - np.arange(T)] + ends[T] - ends[np.arange(T)]
     return np.maximum((sums - 2 * both) / origins, 0).mean(1)
 
@@ -125,7 +147,9 @@ class Liquid(NamedTuple):
         return plot({"": self})
 
 
-def liquid(atoms, calculator, temperature_K, length_ps=8.0, neighbours=None, timestep_fs=3.0, seed=0):
+def liquid(
+    atoms, calculator, temperature_K, length_ps=8.0, neighbours=None, timestep_fs=3.0, seed=0
+):
     """Liquid by molecular dynamics of any ASE calculator: 1 ps to settle, then a Nosé-Hoover chain for `length_ps`.
 
     atoms: a liquid, which keeps its cell; neighbours: Å, within which atoms count as such [default: the first minimum of g(r)].
@@ -139,19 +163,33 @@ def liquid(atoms, calculator, temperature_K, length_ps=8.0, neighbours=None, tim
     if not (np.isscalar(length_ps) and 1 <= length_ps < np.inf):
         raise ValueError(f"length_ps must be at least 1, not {length_ps!r}")
     settle, every = round(SETTLING / timestep_fs), max(1, round(INTERVAL / timestep_fs))
-    plan = (temperature_K, settle, every, round(1000 * length_ps / timestep_fs / every), timestep_fs, seed)
+    plan = (
+        temperature_K,
+        settle,
+        every,
+        round(1000 * length_ps / timestep_fs / every),
+        timestep_fs,
+        seed,
+    )
     start = Atoms(atoms.numbers, atoms.positions, cell=atoms.cell, pbc=atoms.pbc)
     try:
         run = (_by_jax_md if length_ps >= COMPILED else _by_ase)(start, calculator, *plan)
-    except (TypeError, ValueError):  # another's calculator, or a cell too small for jax-md's neighbours
+    except (
+        TypeError,
+        ValueError,
+    ):  # another's calculator, or a cell too small for jax-md's neighbours
         run = _by_ase(start, calculator, *plan)
     frames, pressures = map(list, zip(*run))
     pressures = [p for p in pressures if np.isfinite(p)]
     pressure, error = mean_and_error(pressures) if pressures else (np.nan, np.nan)
     return Liquid(
-        radial_distribution(frames), coordination(frames, neighbours), diffusion(frames, every * timestep_fs), float(pressure), float(error),
+        radial_distribution(frames),
+        coordination(frames, neighbours),
+        diffusion(frames, every * timestep_fs),
+        float(pressure),
+        float(error),
         float(temperature_K),
-    )  # fmt: skip
+    )
 
 
 def _by_jax_md(atoms, calculator, T, settle, every, n, timestep, seed):
@@ -160,11 +198,22 @@ def _by_jax_md(atoms, calculator, T, settle, every, n, timestep, seed):
 
     options = dict(timestep_fs=timestep, seed=seed)
     # by the chain as well, a tight one: with Langevin there would be a second program to compile
-    settling = simulate.nvt(calculator, atoms, T, "nose-hoover", DAMPING, steps=settle, every=settle, **options)
+    settling = simulate.nvt(
+        calculator, atoms, T, "nose-hoover", DAMPING, steps=settle, every=settle, **options
+    )
 
     def run():
         *_, last = settling
-        then = simulate.nvt(calculator, last.atoms, T, "nose-hoover", CHAIN_DAMPING, steps=n * every, every=every, **options)
+        then = simulate.nvt(
+            calculator,
+            last.atoms,
+            T,
+            "nose-hoover",
+            CHAIN_DAMPING,
+            steps=n * every,
+            every=every,
+            **options,
+        )
         for s in then:
             if s.health == "ok" and s.step:
                 yield s.atoms, s.pressure_GPa
@@ -177,11 +226,22 @@ def _by_ase(atoms, calculator, T, settle, every, n, timestep, seed):
     atoms.calc, rng, step = calculator, np.random.default_rng(seed), timestep * units.fs
     thermalize_momenta(atoms, temperature_K=T, rng=rng)
     stress = "stress" in getattr(calculator, "implemented_properties", ())
-    Langevin(atoms, step, temperature_K=T, friction=1 / (DAMPING * units.fs), rng=rng, fixcm=False).run(settle)
+    Langevin(
+        atoms, step, temperature_K=T, friction=1 / (DAMPING * units.fs), rng=rng, fixcm=False
+    ).run(settle)
     run = NoseHooverChainNVT(atoms, step, temperature_K=T, tdamp=CHAIN_DAMPING * units.fs)
     for k in range(1, n + 1):
         run.run(every)
         if not atoms.get_temperature() < 4 * T:
             raise RuntimeError(f"the liquid flew apart after {k * every * timestep / 1000:.1f} ps")
-        frame = Atoms(atoms.numbers, atoms.positions, cell=atoms.cell, pbc=atoms.pbc, momenta=atoms.get_momenta())
-        yield frame, -atoms.get_stress(include_ideal_gas=True)[:3].mean() / units.GPa if stress else np.nan
+        frame = Atoms(
+            atoms.numbers,
+            atoms.positions,
+            cell=atoms.cell,
+            pbc=atoms.pbc,
+            momenta=atoms.get_momenta(),
+        )
+        yield (
+            frame,
+            -atoms.get_stress(include_ideal_gas=True)[:3].mean() / units.GPa if stress else np.nan,
+        )

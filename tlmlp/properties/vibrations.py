@@ -13,10 +13,12 @@ import numpy as np
 from ase import Atoms, units
 from ase.dft.kpoints import parse_path_string
 
+from ..crystal import crystal_of
 from .blocks import frames_of, interval_of
-from .mechanics import crystal_of
 
-PATHS = {"FCC": "GXU,KGL"}  # of a face-centred cubic lattice, as measured bands are drawn; others as ASE has them
+PATHS = {
+    "FCC": "GXU,KGL"
+}  # of a face-centred cubic lattice, as measured bands are drawn; others as ASE has them
 HEIGHT = 10.0  # Å, of the supercell if none is asked for
 LEAST = 7.0  # Å; in a smaller one an atom's neighbours would feel its images
 
@@ -60,7 +62,16 @@ def _plot(result):
     return plot({"": result})
 
 
-def phonons(atoms, calculator, supercell=None, displacement=0.02, path=None, points=50, mesh=20, temperatures=None):
+def phonons(
+    atoms,
+    calculator,
+    supercell=None,
+    displacement=0.02,
+    path=None,
+    points=50,
+    mesh=20,
+    temperatures=None,
+):
     """Phonons of a crystal at the volume it has (see mechanics.at_zero_pressure for its own).
 
     atoms: any cell of it; supercell: how often it is repeated along its axes, three numbers [default: until it is 10 Å high
@@ -82,7 +93,12 @@ def phonons(atoms, calculator, supercell=None, displacement=0.02, path=None, poi
             f"a supercell of {(heights * repeats).min():.1f} Å is too small, images of a displaced atom would be felt; "
             f"supercell={enough} is enough"
         )
-    cell = PhonopyAtoms(symbols=atoms.get_chemical_symbols(), cell=atoms.cell.array, positions=atoms.positions, masses=atoms.get_masses())
+    cell = PhonopyAtoms(
+        symbols=atoms.get_chemical_symbols(),
+        cell=atoms.cell.array,
+        positions=atoms.positions,
+        masses=atoms.get_masses(),
+    )
     job = phonopy.Phonopy(cell, np.diag(repeats), guess_primitive_matrix(cell), log_level=0)
     job.generate_displacements(distance=displacement, is_plusminus=True)
     forces = []
@@ -94,7 +110,12 @@ def phonons(atoms, calculator, supercell=None, displacement=0.02, path=None, poi
     job.produce_force_constants()
     job.symmetrize_force_constants()
 
-    primitive = Atoms(job.primitive.symbols, cell=job.primitive.cell, scaled_positions=job.primitive.scaled_positions, pbc=True)
+    primitive = Atoms(
+        job.primitive.symbols,
+        cell=job.primitive.cell,
+        scaled_positions=job.primitive.scaled_positions,
+        pbc=True,
+    )
     q, parts, ticks, labels, waves = _path(primitive, path, points)
     frequencies = np.asarray(job.run_qpoints(waves).frequencies)
     at = [int(np.argmin(np.abs(q - tick))) for tick in ticks]
@@ -102,16 +123,33 @@ def phonons(atoms, calculator, supercell=None, displacement=0.02, path=None, poi
     for name, index in zip(labels, at):
         for one in name.split("|"):
             special.setdefault(one, frequencies[index])
-    lowest = min(float(frequencies.min()), float(job.run_mesh([mesh] * 3, is_gamma_center=True).frequencies.min()))
+    lowest = min(
+        float(frequencies.min()),
+        float(job.run_mesh([mesh] * 3, is_gamma_center=True).frequencies.min()),
+    )
     dos = job.run_total_dos(freq_pitch=0.05)
-    temperatures = np.arange(0, 1001, 20.0) if temperatures is None else np.asarray(temperatures, float)
+    temperatures = (
+        np.arange(0, 1001, 20.0) if temperatures is None else np.asarray(temperatures, float)
+    )
     thermal = job.run_thermal_properties(temperatures=temperatures, exclude_gamma_acoustic=True)
-    capacity = np.asarray(thermal.heat_capacity) * units.J / units.mol / units.kB / len(primitive)  # phonopy: J/K per mol of cells
+    capacity = (
+        np.asarray(thermal.heat_capacity) * units.J / units.mol / units.kB / len(primitive)
+    )  # phonopy: J/K per mol of cells
     held = Atoms(job.supercell.symbols, job.supercell.positions, cell=job.supercell.cell, pbc=True)
     return Phonons(
-        q, frequencies, parts, ticks, labels, special, np.asarray(dos.frequency_points), np.asarray(dos.dos) / len(primitive),
-        temperatures, np.where(temperatures > 0, capacity, 0.0), lowest, held,
-    )  # fmt: skip
+        q,
+        frequencies,
+        parts,
+        ticks,
+        labels,
+        special,
+        np.asarray(dos.frequency_points),
+        np.asarray(dos.dos) / len(primitive),
+        temperatures,
+        np.where(temperatures > 0, capacity, 0.0),
+        lowest,
+        held,
+    )
 
 
 def _path(primitive, path, points):
@@ -135,7 +173,9 @@ def _path(primitive, path, points):
             at += length
             ticks.append(at), labels.append(b)
         parts.append(slice(begin, len(q)))
-    labels = tuple("|".join("Γ" if one == "G" else one for one in label.split("|")) for label in labels)
+    labels = tuple(
+        "|".join("Γ" if one == "G" else one for one in label.split("|")) for label in labels
+    )
     return np.array(q), tuple(parts), np.array(ticks), labels, np.array(waves)
 
 
@@ -167,7 +207,9 @@ def velocity_spectrum(trajectory, interval_fs=None, longest_fs=None, skip=0.0, b
     for part in np.array_split(v, blocks):
         spectrum = np.fft.rfft(part, n, axis=0)
         c = np.fft.irfft(np.abs(spectrum) ** 2, n, axis=0)[:longest]
-        c = (c.sum(2) * mass).sum(1) / (len(part) - np.arange(longest))  # time origins of each distance
+        c = (c.sum(2) * mass).sum(1) / (
+            len(part) - np.arange(longest)
+        )  # time origins of each distance
         correlations.append(c / c[0])
     window = np.cos(0.5 * np.pi * np.arange(longest) / longest) ** 2
     # 3 directions: ∫ g dν = 3 with ∫ 4 c cos dt dν = 1
@@ -177,11 +219,20 @@ def velocity_spectrum(trajectory, interval_fs=None, longest_fs=None, skip=0.0, b
     speeds = squares * 1e6  # Å²/ps²
     # D = <v²>/3 ∫ c dt, in the mean over atoms weighted by mass
     integrals = [speeds / 3 * np.trapezoid(c, dx=interval * 1e-3) for c in correlations]
-    error = lambda x: np.std(x, axis=0, ddof=1) / blocks**0.5 if blocks > 1 else np.full(np.shape(x[0]), np.nan)
+    error = lambda x: (
+        np.std(x, axis=0, ddof=1) / blocks**0.5 if blocks > 1 else np.full(np.shape(x[0]), np.nan)
+    )
     return Spectrum(
-        np.arange(longest) * interval, np.mean(correlations, 0), error(correlations), nu, np.mean(densities, 0), error(densities),
-        float(np.mean(integrals)), float(error(integrals)), len(frames),
-    )  # fmt: skip
+        np.arange(longest) * interval,
+        np.mean(correlations, 0),
+        error(correlations),
+        nu,
+        np.mean(densities, 0),
+        error(densities),
+        float(np.mean(integrals)),
+        float(error(integrals)),
+        len(frames),
+    )
 
 
 def _cosine(c):

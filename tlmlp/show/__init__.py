@@ -1,13 +1,56 @@
 """What a person sees: figures, and widgets that work in the background while the notebook stays free."""
 
-from .bench import PropertyBench
-from .curves import cutoff_table, error_table, freezing, learning_curves, published_table, temperatures, training_curves
-from .duel import Duel
-from .dynamics import coexistence, conservation, melting, stability_map
-from .explorer import TransferExplorer
-from .figures import learning_curve, likeness, parity, picture_bases, picture_network, picture_slots
-from .live import Live
-from .md import LiveMD
-from .properties import repair
-from .training import Training
-from .watch import Watch, watch
+from .figures.cards import card_dots, repair
+from .figures.dynamics import conservation, melting
+from .figures.learning import learning_curve, likeness, parity
+from .figures.network import picture_bases, picture_network, picture_slots
+from .figures.properties import draw as plot
+from .figures.results import (
+    coexistence,
+    cutoff_table,
+    error_table,
+    freezing,
+    learning_curves,
+    published_table,
+    stability_map,
+    temperatures,
+    training_curves,
+)
+from .widgets.bench import PropertyBench
+from .widgets.duel import Duel
+from .widgets.explorer import TransferExplorer
+from .widgets.live import Live
+from .widgets.md import LiveMD
+from .widgets.training import Training
+from .widgets.watch import Watch, watch
+
+__all__ = [
+    "Duel",
+    "Live",
+    "LiveMD",
+    "PropertyBench",
+    "Training",
+    "TransferExplorer",
+    "Watch",
+    "card_dots",
+    "coexistence",
+    "conservation",
+    "cutoff_table",
+    "error_table",
+    "freezing",
+    "learning_curve",
+    "learning_curves",
+    "likeness",
+    "melting",
+    "parity",
+    "picture_bases",
+    "picture_network",
+    "picture_slots",
+    "plot",
+    "published_table",
+    "repair",
+    "stability_map",
+    "temperatures",
+    "training_curves",
+    "watch",
+]

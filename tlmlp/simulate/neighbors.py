@@ -19,10 +19,16 @@ import numpy as np
 import vesin
 from jax_md import partition, space
 
-from .graph import Graph
+from ..graph import Graph
 
 ROUNDING = 1e-4  # Å; the search is in float32
-LIST_FULL, SLOTS_FULL, GRID_FULL, CELL_SMALL, VACUUM_SMALL = 1, 2, 4, 8, 16  # why a step cannot be trusted; bits of one number
+LIST_FULL, SLOTS_FULL, GRID_FULL, CELL_SMALL, VACUUM_SMALL = (
+    1,
+    2,
+    4,
+    8,
+    16,
+)  # why a step cannot be trusted; bits of one number
 
 
 class Plan(NamedTuple):
@@ -57,11 +63,15 @@ def plan(positions, cell, cutoff, reach, grown=()):
     grown: a Plan that proved too small, and the bits that say where.
     """
     n = len(positions)
-    rng = np.random.default_rng(0)  # a perfect crystal has few neighbours; atoms that move have more
+    rng = np.random.default_rng(
+        0
+    )  # a perfect crystal has few neighbours; atoms that move have more
     shaken = [positions + rng.normal(0, 0.12, positions.shape) for _ in range(1 + 200 // n)]
     count = lambda r: max(_most(x, cell, r) for x in (positions, *shaken))
     slots, places = _even(count(cutoff) + 1), _even(1.1 * count(reach) + 2)
-    side = int(min(heights(cell)) / (1.02 * reach))  # a little larger than needed: a cell may shrink
+    side = int(
+        min(heights(cell)) / (1.02 * reach)
+    )  # a little larger than needed: a cell may shrink
     grid = side if side >= 4 else 0
     occupancy = 0
     if grid:
@@ -73,7 +83,9 @@ def plan(positions, cell, cutoff, reach, grown=()):
         slots = max(slots, old.slots, _even(crowd + 1) if problem & SLOTS_FULL else 0)
         places = max(places, old.places, _even(1.2 * old.places + 4) if problem & LIST_FULL else 0)
         if grid == old.grid:
-            occupancy = max(occupancy, old.occupancy, int(1.3 * old.occupancy) + 2 if problem & GRID_FULL else 0)
+            occupancy = max(
+                occupancy, old.occupancy, int(1.3 * old.occupancy) + 2 if problem & GRID_FULL else 0
+            )
     places = min(max(places, slots), max(n - 1, 1))
     if grid:
         occupancy = max(occupancy, places // 27 + 1)
@@ -82,7 +94,12 @@ def plan(positions, cell, cutoff, reach, grown=()):
 
 def _most(positions, cell, r):
     finder = vesin.NeighborList(cutoff=float(r), full_list=True)
-    (i,) = finder.compute(points=np.ascontiguousarray(positions), box=np.ascontiguousarray(cell), periodic=True, quantities="i")
+    (i,) = finder.compute(
+        points=np.ascontiguousarray(positions),
+        box=np.ascontiguousarray(cell),
+        periodic=True,
+        quantities="i",
+    )
     return int(np.bincount(i.astype(int)).max()) if len(i) else 1
 
 
@@ -93,7 +110,9 @@ def _even(x):
 @lru_cache
 def _searcher(grid, occupancy, places):
     """search(fractional [N, 3], box [3, 3], its columns the cell vectors in units of the reach) -> (neighbours [N, M], bits)."""
-    with jax.ensure_compile_time_eval():  # kept, so it must not hold anything of the function that is being compiled
+    with (
+        jax.ensure_compile_time_eval()
+    ):  # kept, so it must not hold anything of the function that is being compiled
         displacement, _ = space.periodic_general(np.eye(3), fractional_coordinates=True)
         finder = partition.neighbor_list(
             displacement, 1.0, 1.0, 0.0, disable_cell_list=not grid, fractional_coordinates=True
@@ -103,9 +122,16 @@ def _searcher(grid, occupancy, places):
     def search(fractional, box):
         n = len(fractional)
         empty = partition.NeighborList(
-            jnp.zeros((n, places), jnp.int32), fractional, partition.PartitionError(jnp.zeros((), jnp.uint8)),
-            occupancy or None, places, partition.Dense, 1 / (grid + 0.01) if grid else None, cells, finder.update,
-        )  # fmt: skip
+            jnp.zeros((n, places), jnp.int32),
+            fractional,
+            partition.PartitionError(jnp.zeros((), jnp.uint8)),
+            occupancy or None,
+            places,
+            partition.Dense,
+            1 / (grid + 0.01) if grid else None,
+            cells,
+            finder.update,
+        )
         found = finder.update(fractional, empty, box=box)
         code = found.error.code
         full = jnp.where(code & partition.PEC.NEIGHBOR_LIST_OVERFLOW, LIST_FULL, 0)
@@ -119,7 +145,9 @@ def search(plan, reach, positions, cell, pbc):
     n, M = len(positions), plan.places
     inverse = jnp.linalg.inv(cell)
     fractional = positions @ inverse
-    box = jnp.linalg.cholesky(cell @ cell.T).T / (reach + ROUNDING)  # the same cell, turned to the upper triangle that jax-md's grid wants
+    box = jnp.linalg.cholesky(cell @ cell.T).T / (
+        reach + ROUNDING
+    )  # the same cell, turned to the upper triangle that jax-md's grid wants
     finder = _searcher(plan.grid, plan.occupancy, M)
     single = (fractional - jnp.floor(fractional)).astype(jnp.float32), box.astype(jnp.float32)
     with jax.enable_x64(False):  # jax-md mixes its integers otherwise
@@ -167,21 +195,35 @@ def graph_of(plan, listing, positions, cell, species, radii, dtype):
     inside = filled & (squared < plan.cutoff**2)
     rank = jnp.cumsum(inside, axis=1, dtype=jnp.int32) - 1  # [N, M] slot of each neighbour
 
-    places = jnp.argsort(~inside, axis=1, stable=True)[:, :K]  # [N, K] the places of those inside come first
+    places = jnp.argsort(~inside, axis=1, stable=True)[
+        :, :K
+    ]  # [N, K] the places of those inside come first
     places = jnp.pad(places, ((0, 0), (0, max(0, K - M))))
     mask = jnp.arange(K) <= rank[:, -1:]
     own = jnp.arange(n * K, dtype=jnp.int32).reshape(n, K)
     take = lambda x: jnp.take_along_axis(x, places, axis=1)
     neighbors = jnp.where(mask, take(found), own // K)
     reverse = jnp.where(mask, neighbors * K + rank.reshape(-1)[take(listing.back)], own)
-    slot_vectors = jnp.where(mask[..., None], jnp.take_along_axis(vectors, places[..., None], axis=1), 0)
+    slot_vectors = jnp.where(
+        mask[..., None], jnp.take_along_axis(vectors, places[..., None], axis=1), 0
+    )
 
     relative = jnp.where(inside, squared / (radii[:, None] + radii[found]) ** 2, jnp.inf)
     nearest = jnp.argmin(relative)
-    crowd = Crowd(rank[:, -1].max() + 1, jnp.sqrt(relative.reshape(-1)[nearest]), jnp.sqrt(squared.reshape(-1)[nearest]))
+    crowd = Crowd(
+        rank[:, -1].max() + 1,
+        jnp.sqrt(relative.reshape(-1)[nearest]),
+        jnp.sqrt(squared.reshape(-1)[nearest]),
+    )
     volume = jnp.abs(jnp.linalg.det(cell)).reshape(1)
     graph = Graph(
-        species, slot_vectors.astype(dtype), neighbors, reverse, mask, jnp.zeros(n, jnp.int32), jnp.ones(n, bool),
+        species,
+        slot_vectors.astype(dtype),
+        neighbors,
+        reverse,
+        mask,
+        jnp.zeros(n, jnp.int32),
+        jnp.ones(n, bool),
         volume.astype(dtype),
-    )  # fmt: skip
+    )
     return graph, crowd

@@ -19,126 +19,52 @@ Units: fs, Å, eV, K, GPa.
 """
 
 import os
-from typing import NamedTuple
 
 import ase
 import jax
 import numpy as np
 from ase import units
-from ase.calculators.singlepoint import SinglePointCalculator
 from ase.data import covalent_radii
 from ase.geometry import complete_cell
-from ase.stress import full_3x3_to_voigt_6_stress
 
-from . import datasets, graph as graphs, integrate, neighbors, trajectory as files
-from .elements import element as element_row
-from .potential import Potential, PotentialCalculator
+from .. import graph as graphs
+from ..calculator import PotentialCalculator
+from ..elements import element as element_row
+from ..potential import Potential
+from ..stillinger_weber import StillingerWeber
+from . import neighbors, steps as integrate, trajectory as files
+from .snapshot import SimulationError, Snapshot
 
 SKIN = 0.4  # Å; more means fewer searches but longer lists
 VACUUM = 10.0  # Å more than needed beside a slab or around a cluster, so that it may move; doubled whenever too little
-NEAREST = 0.64  # of the sum of two covalent radii: no closer than this at any temperature that we look at
+NEAREST = (
+    0.64  # of the sum of two covalent radii: no closer than this at any temperature that we look at
+)
 CORE_NEAREST = 0.8  # the same for potentials that repel below a `core`: four fifths of it
 DRIFT = 0.1  # of 3 kT per atom: what the total energy of NVE may be off
-
-
-class SimulationError(RuntimeError):
-    """A simulation broke down. `snapshot` is the last good one, with the reason in its `health`."""
-
-    def __init__(self, snapshot):
-        super().__init__(snapshot.health)
-        self.snapshot = snapshot
-
-
-class Snapshot(NamedTuple):
-    """One moment of a simulation; frozen, everything in it is a copy."""
-
-    step: int
-    time_fs: float
-    positions: np.ndarray  # [N, 3] Å, not wrapped back into the cell
-    velocities: np.ndarray  # [N, 3] Å/fs
-    potential_energy: float  # eV
-    kinetic_energy: float  # eV
-    temperature_K: float  # of 3 N - 3 degrees of freedom: the centre of mass rests
-    health: str  # "ok", or what went wrong
-    forces: np.ndarray  # [N, 3] eV/Å
-    cell: np.ndarray  # [3, 3] Å
-    pressure_GPa: float  # of atoms and their motion; nan where not periodic in three directions
-    conserved_energy: float  # eV, what exact dynamics would keep; nan for Langevin
-    target_K: float  # of the thermostat; nan for NVE
-    searches: int  # how often neighbours were searched since the run (or its resumption) began
-    virial: np.ndarray  # [3, 3] eV, ∂E/∂strain
-    thermostat: tuple  # numbers that a resumed run needs beside positions and velocities
-    start: ase.Atoms  # what the run was given
-
-    @property
-    def atoms(self):
-        """ase.Atoms of this moment, with energy, forces and (if periodic) stress; `info` has step, time and target."""
-        out = self.start.copy()
-        out.set_cell(self.cell)
-        out.positions = self.positions
-        out.set_velocities(self.velocities / units.fs)
-        results = dict(energy=self.potential_energy, forces=self.forces)
-        if out.pbc.all():
-            results["stress"] = full_3x3_to_voigt_6_stress(self.virial) / out.get_volume()
-        out.calc = SinglePointCalculator(out, **results)
-        out.info |= {"step": self.step, "time_fs": self.time_fs, "target_K": self.target_K}
-        if self.thermostat:
-            out.info["thermostat"] = np.array(self.thermostat)
-        return out
-
-
-def nve(potential, atoms, temperature_K=None, **options):
-    """Constant energy: velocity Verlet. Yields Snapshot.
-
-    temperature_K: of the initial velocities, where `atoms` has none. Everything else as in `nvt`.
-    """
-    return _start("nve", potential, atoms, temperature_K, 0.0, 100.0, 1000.0, **options)
-
-
-def nvt(potential, atoms, temperature_K, thermostat="langevin", damping_fs=100.0, **options):
-    """Constant temperature. Yields Snapshot: the first at step 0, then one every `every` steps.
-
-    potential: a Potential, the name or file of one, or a Stillinger-Weber calculator (tlmlp.datasets)
-    atoms: ase.Atoms; their velocities are kept, but for that of the centre of mass; where they have none, they are drawn
-        from the Maxwell-Boltzmann distribution. In directions that are not periodic there is vacuum.
-    temperature_K: K, or a function of the time in fs, asked before every chunk: a ramp, or what a slider says
-    thermostat: "langevin" (BAOAB) or "nose-hoover" (a chain of three)
-    damping_fs: time after which velocities are forgotten (Langevin), or of the chain
-
-    Options of all ensembles:
-    steps: to do in all; None: for ever. every: steps between two snapshots, a chunk; a number, or a function that gives one.
-    timestep_fs: 2 fs is right for silicon and heavier; seed: of initial velocities and of the thermostat's noise.
-    trajectory: a file to which every good snapshot is written at once, .extxyz or .traj; an interrupted run leaves a file that
-        can be read. It must not exist yet, unless resume=True: then the run goes on from its last frame, with its step, and
-        ends at the same `steps`. With .traj that is the same run to rounding, thermostat included; .extxyz keeps eight
-        decimals.
-    dtype: of the network, "float32" or "float64" (Stillinger-Weber is always computed in float64); skin: Å, by how much lists of neighbours reach farther than the cutoff
-        (None: 0.4, or what the cell has room for).
-
-    Raises ValueError in one sentence for what cannot be simulated, before anything is compiled, such as a cell in which an
-    atom would see two images of another; and SimulationError after a Snapshot whose `health` is not "ok".
-    """
-    if thermostat not in ("langevin", "nose-hoover"):
-        raise ValueError(f"thermostat must be 'langevin' or 'nose-hoover', not {thermostat!r}")
-    return _start(thermostat, potential, atoms, temperature_K, 0.0, damping_fs, 1000.0, **options)
-
-
-def npt(potential, atoms, temperature_K, pressure_GPa=0.0, damping_fs=100.0, pressure_damping_fs=1000.0, **options):
-    """Constant temperature and pressure: the cell keeps its shape and changes its volume. Nosé-Hoover chains. Yields Snapshot.
-
-    pressure_GPa: GPa, or a function of the time in fs; pressure_damping_fs: of the barostat. `atoms` must be periodic in three
-    directions. Everything else as in `nvt`.
-    """
-    return _start("npt", potential, atoms, temperature_K, pressure_GPa, damping_fs, pressure_damping_fs, **options)
 
 
 # -- before anything runs ---------------------------------------------------------------------------------------------
 
 
-def _start(
-    ensemble, potential, atoms, temperature_K, pressure_GPa, damping_fs, barostat_damping_fs, *, steps=None, every=50,
-    timestep_fs=2.0, seed=0, trajectory=None, resume=False, dtype="float32", skin=None,
-):  # fmt: skip
+def start(
+    ensemble,
+    potential,
+    atoms,
+    temperature_K,
+    pressure_GPa,
+    damping_fs,
+    barostat_damping_fs,
+    *,
+    steps=None,
+    every=50,
+    timestep_fs=2.0,
+    seed=0,
+    trajectory=None,
+    resume=False,
+    dtype="float32",
+    skin=None,
+):
     """Checks everything, then returns the generator."""
     whole = lambda x: isinstance(x, (int, np.integer)) and not isinstance(x, bool)
     if not isinstance(atoms, ase.Atoms):
@@ -146,18 +72,30 @@ def _start(
     if len(atoms) < 2:
         raise ValueError(f"molecular dynamics needs at least two atoms, not {len(atoms)}")
     if not np.isfinite(atoms.positions).all() or not np.isfinite(atoms.get_momenta()).all():
-        raise ValueError("positions and velocities must be finite; at least one of them is nan or infinity")
+        raise ValueError(
+            "positions and velocities must be finite; at least one of them is nan or infinity"
+        )
     if atoms.constraints:
-        raise ValueError("atoms with constraints cannot be simulated here; remove them with atoms.set_constraint()")
+        raise ValueError(
+            "atoms with constraints cannot be simulated here; remove them with atoms.set_constraint()"
+        )
     if ensemble == "npt" and not atoms.pbc.all():
-        raise ValueError("constant pressure needs atoms that are periodic in three directions; set atoms.pbc = True")
+        raise ValueError(
+            "constant pressure needs atoms that are periodic in three directions; set atoms.pbc = True"
+        )
     if np.linalg.matrix_rank(atoms.cell.array[atoms.pbc], tol=1e-6) < atoms.pbc.sum():
-        raise ValueError("a periodic direction has no cell vector of its own: set the cell, or pbc to False there")
+        raise ValueError(
+            "a periodic direction has no cell vector of its own: set the cell, or pbc to False there"
+        )
     if steps is not None and (not whole(steps) or steps < 1):
-        raise ValueError(f"steps must be a whole number of at least 1, or None for ever, not {steps!r}")
+        raise ValueError(
+            f"steps must be a whole number of at least 1, or None for ever, not {steps!r}"
+        )
     if not callable(every) and (not whole(every) or every < 1):
         raise ValueError(f"every must be a whole number of at least 1, not {every!r}")
-    for name, value in dict(timestep_fs=timestep_fs, damping_fs=damping_fs, pressure_damping_fs=barostat_damping_fs).items():
+    for name, value in dict(
+        timestep_fs=timestep_fs, damping_fs=damping_fs, pressure_damping_fs=barostat_damping_fs
+    ).items():
         if not (np.isscalar(value) and np.isfinite(value) and value > 0):
             raise ValueError(f"{name} must be a positive number of femtoseconds, not {value!r}")
     if dtype not in ("float32", "float64"):
@@ -172,13 +110,17 @@ def _start(
         start, first = resumed, int(resumed.info["step"])
     else:
         start = atoms
-    temperature = _asked("temperature_K", temperature_K, lowest=0 if ensemble == "langevin" else 1e-3)
+    temperature = _asked(
+        "temperature_K", temperature_K, lowest=0 if ensemble == "langevin" else 1e-3
+    )
     pressure = _asked("pressure_GPa", pressure_GPa)
     moving = bool(start.get_momenta().any())
     if ensemble != "nve":
         temperature(0.0), pressure(0.0)
     elif not moving and (temperature_K is None or callable(temperature_K)):
-        raise ValueError("atoms at rest need a temperature_K, one number, from which to draw their velocities")
+        raise ValueError(
+            "atoms at rest need a temperature_K, one number, from which to draw their velocities"
+        )
 
     cutoff = spec.cutoff
     box = _box(start.cell.array, start.pbc, start.positions, cutoff + SKIN)
@@ -194,7 +136,9 @@ def _start(
     else:
         radii = NEAREST * covalent_radii[start.numbers]
 
-    job = integrate.Job(ensemble, kind, spec, dtype, neighbors.plan(start.positions, box, cutoff, reach))
+    job = integrate.Job(
+        ensemble, kind, spec, dtype, neighbors.plan(start.positions, box, cutoff, reach)
+    )
     system = integrate.System(weights, core, species.astype(np.int32), radii, box, start.pbc, seed)
     time = float(resumed.info["time_fs"]) if resumed is not None else 0.0
     thermostat = resumed.info.get("thermostat") if resumed is not None else None
@@ -216,11 +160,20 @@ def _model(potential, atoms, dtype):
         cast = lambda tree: jax.tree.map(lambda x: np.asarray(x, dtype), tree)
         species = graphs.species_of(atoms, potential.elements)
         reference = float(potential.reference_energies(atoms).sum())
-        return "network", potential.config, cast(potential.params), cast(potential.repulsion()), species, reference
-    if isinstance(potential, datasets.StillingerWeber):
+        return (
+            "network",
+            potential.config,
+            cast(potential.params),
+            cast(potential.repulsion()),
+            species,
+            reference,
+        )
+    if isinstance(potential, StillingerWeber):
         row = element_row(potential.row.symbol)
         if others := set(atoms.symbols) - {row.symbol}:
-            raise ValueError(f"this potential knows {row.symbol} alone, not {', '.join(sorted(others))}")
+            raise ValueError(
+                f"this potential knows {row.symbol} alone, not {', '.join(sorted(others))}"
+            )
         return "stillinger-weber", row, None, None, np.zeros(len(atoms), np.int32), 0.0
     raise TypeError(
         "potential must be a tlmlp.Potential, the name or file of one, or datasets.stillinger_weber_calculator(element), "
@@ -233,9 +186,13 @@ def _asked(name, value, lowest=-np.inf):
 
     def ask(time):
         answer = value(time) if callable(value) else value
-        if not (np.isscalar(answer) and np.isreal(answer) and np.isfinite(answer) and answer >= lowest):
+        if not (
+            np.isscalar(answer) and np.isreal(answer) and np.isfinite(answer) and answer >= lowest
+        ):
             bound = "" if lowest == -np.inf else " of at least 0" if lowest == 0 else " above 0"
-            raise ValueError(f"{name} must be a number{bound}, or a function of the time that gives one, not {answer!r}")
+            raise ValueError(
+                f"{name} must be a number{bound}, or a function of the time that gives one, not {answer!r}"
+            )
         return float(answer)
 
     return ask
@@ -270,7 +227,10 @@ def _room(box, cutoff):
 
 def _maxwell_boltzmann(mass, temperature, seed):
     """Momenta [N, 3] of a temperature in K."""
-    return np.random.default_rng(seed).normal(size=(len(mass), 3)) * np.sqrt(mass * units.kB * temperature)[:, None]
+    return (
+        np.random.default_rng(seed).normal(size=(len(mass), 3))
+        * np.sqrt(mass * units.kB * temperature)[:, None]
+    )
 
 
 # -- a run ------------------------------------------------------------------------------------------------------------
@@ -280,20 +240,43 @@ class _Run:
     """A simulation under way. `timestep`, `damping`, ... are set by `_start`."""
 
     def __init__(self, job, system, start, momentum, thermostat, reference, step, time, reach):
-        self.job, self.start, self.reference, self.step, self.time = job, start.copy(), reference, step, time
+        self.job, self.start, self.reference, self.step, self.time = (
+            job,
+            start.copy(),
+            reference,
+            step,
+            time,
+        )
         self.start.calc, self.reach, self.vacuum = None, reach, VACUUM
         self.mass, self.freedom = start.get_masses(), 3 * len(start) - 3
         chain = 4 * integrate.CHAIN
-        memory = np.zeros(chain + 1) if thermostat is None or np.size(thermostat) != chain + 1 else np.ravel(thermostat)
+        memory = (
+            np.zeros(chain + 1)
+            if thermostat is None or np.size(thermostat) != chain + 1
+            else np.ravel(thermostat)
+        )
         n = len(start)
         with jax.enable_x64(True):
             self.system = jax.device_put(system._replace(seed=jax.random.key(system.seed)))
             zero = np.zeros(())
             self.state = integrate.State(
-                start.positions, momentum, self.mass[:, None], np.zeros((n, 3)), zero, np.zeros((3, 3)), self.system.seed,
-                memory[:chain].reshape(2, 2, -1), zero, memory[chain], None, np.zeros((), np.int32), np.zeros((), np.int32),
-                np.array(np.inf), np.array(np.inf), np.zeros((), np.int32),
-            )  # fmt: skip
+                start.positions,
+                momentum,
+                self.mass[:, None],
+                np.zeros((n, 3)),
+                zero,
+                np.zeros((3, 3)),
+                self.system.seed,
+                memory[:chain].reshape(2, 2, -1),
+                zero,
+                memory[chain],
+                None,
+                np.zeros((), np.int32),
+                np.zeros((), np.int32),
+                np.array(np.inf),
+                np.array(np.inf),
+                np.zeros((), np.int32),
+            )
             self._forget_listing()
         self.hottest, self.energy, self.warmth = 0.0, None, []
 
@@ -323,15 +306,23 @@ class _Run:
         target = np.nan if nve else self.temperature(self.time)
         pressure = 0.0 if nve else self.pressure(self.time)
         now = 2 * self._kinetic(self.state) / (self.freedom * units.kB)
-        self.hottest = max(self.hottest, 0.0 if nve else target, now if self.energy is None else 0.0)
+        self.hottest = max(
+            self.hottest, 0.0 if nve else target, now if self.energy is None else 0.0
+        )
         limit = np.inf if nve else 2 * self.hottest + 1000
         drive = integrate.Drive(
-            self.timestep * units.fs * (steps > 0), units.kB * (1.0 if nve else target), pressure * units.GPa,
-            self.damping * units.fs, self.barostat_damping * units.fs, 0.5 * self.freedom * units.kB * limit,
-        )  # fmt: skip
+            self.timestep * units.fs * (steps > 0),
+            units.kB * (1.0 if nve else target),
+            pressure * units.GPa,
+            self.damping * units.fs,
+            self.barostat_damping * units.fs,
+            0.5 * self.freedom * units.kB * limit,
+        )
         with jax.enable_x64(True):
             state, conserved = self._repeat(drive, max(steps, 1))
-            snapshot = self._snapshot(state, float(conserved) + self.reference, target, self.step + steps)
+            snapshot = self._snapshot(
+                state, float(conserved) + self.reference, target, self.step + steps
+            )
             health = self._health(state, snapshot, limit)
         if health == "ok":
             self.state, self.step, self.time = state, snapshot.step, snapshot.time_fs
@@ -342,25 +333,40 @@ class _Run:
         """A chunk from the state we are in, with longer lists until none of its steps found them full."""
         while True:
             start = self.state.set(problem=np.zeros((), np.int32), closest=np.array(np.inf))
-            _, state, conserved = integrate.chunk(self.job, self.system, start, drive, self.step, steps)
+            _, state, conserved = integrate.chunk(
+                self.job, self.system, start, drive, self.step, steps
+            )
             problem = int(state.problem)
             if not problem or float(state.closest) < 1 or not np.isfinite(float(state.energy)):
                 return state, conserved
             plan, cell = self.job.plan, np.asarray(integrate.cell_of(self.system, self.state))
             if problem & neighbors.VACUUM_SMALL:  # atoms would meet images of others
                 self.vacuum *= 2
-                cell = _box(self.start.cell.array, self.start.pbc, np.asarray(self.state.position), self.reach, self.vacuum)
+                cell = _box(
+                    self.start.cell.array,
+                    self.start.pbc,
+                    np.asarray(self.state.position),
+                    self.reach,
+                    self.vacuum,
+                )
                 self.system = self.system._replace(cell=jax.numpy.asarray(cell))
                 self._forget_listing()
                 continue
             if problem & neighbors.CELL_SMALL:
-                room = neighbors.heights(np.asarray(integrate.cell_of(self.system, state))).min() / 2 - plan.cutoff
+                room = (
+                    neighbors.heights(np.asarray(integrate.cell_of(self.system, state))).min() / 2
+                    - plan.cutoff
+                )
                 if room < 0.02:
                     return state, conserved
-                self.reach = plan.cutoff + _skin(room, "npt")  # shorter: what has room in the plan still has
+                self.reach = plan.cutoff + _skin(
+                    room, "npt"
+                )  # shorter: what has room in the plan still has
             if problem & ~neighbors.CELL_SMALL:
                 grown = (plan, problem, int(state.most))
-                plan = neighbors.plan(np.asarray(self.state.position), cell, plan.cutoff, self.reach, grown)
+                plan = neighbors.plan(
+                    np.asarray(self.state.position), cell, plan.cutoff, self.reach, grown
+                )
             self.job = self.job._replace(plan=plan)
             self._forget_listing()
 
@@ -368,9 +374,13 @@ class _Run:
         """An empty list, in the size that the plan wants, which is stale."""
         n, M = len(self.mass), self.job.plan.places
         listing = neighbors.Listing(
-            np.full((n, M), n, np.int32), np.zeros((n, M, 3)), np.zeros((n, M), np.int32), np.full((n, 3), np.inf),
-            np.asarray(self.system.cell), np.array(self.reach),
-        )  # fmt: skip
+            np.full((n, M), n, np.int32),
+            np.zeros((n, M, 3)),
+            np.zeros((n, M), np.int32),
+            np.full((n, 3), np.inf),
+            np.asarray(self.system.cell),
+            np.array(self.reach),
+        )
         self.state = self.state.set(listing=listing)
 
     def _kinetic(self, state):
@@ -390,11 +400,24 @@ class _Run:
         if self.job.ensemble in ("nose-hoover", "npt"):
             memory = (*np.asarray(state.chains).ravel().tolist(), float(state.strain_momentum))
         return Snapshot(
-            step, self.time + (step - self.step) * self.timestep, positions,
-            np.asarray(state.momentum) / self.mass[:, None] * units.fs, float(state.energy) + self.reference, kinetic,
-            temperature, "ok", np.array(state.force), cell, float(pressure), conserved, target, int(state.searches), virial,
-            memory, self.start,
-        )  # fmt: skip
+            step,
+            self.time + (step - self.step) * self.timestep,
+            positions,
+            np.asarray(state.momentum) / self.mass[:, None] * units.fs,
+            float(state.energy) + self.reference,
+            kinetic,
+            temperature,
+            "ok",
+            np.array(state.force),
+            cell,
+            float(pressure),
+            conserved,
+            target,
+            int(state.searches),
+            virial,
+            memory,
+            self.start,
+        )
 
     def _health(self, state, s, limit):
         """ "ok", or one sentence on what went wrong in the chunk that ended in this state."""

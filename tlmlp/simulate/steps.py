@@ -26,7 +26,8 @@ import jax
 import jax.numpy as jnp
 from jax_md import dataclasses, simulate
 
-from . import neighbors, potential as potentials, stillinger_weber
+from .. import forces as potentials, stillinger_weber
+from . import neighbors
 
 CHAIN = 3  # thermostats in a chain
 
@@ -104,19 +105,28 @@ def evaluate(job, system, state):
         lambda: (state.listing, jnp.zeros_like(state.problem)),
     )
     dtype = jnp.dtype(job.dtype)
-    graph, crowd = neighbors.graph_of(plan, listing, state.position, cell, system.species, system.radii, dtype)
+    graph, crowd = neighbors.graph_of(
+        plan, listing, state.position, cell, system.species, system.radii, dtype
+    )
     if job.kind == "network":
-        energies, forces, virial = potentials.energy_forces(job.spec, system.weights, graph, system.core)
+        energies, forces, virial = potentials.energy_forces(
+            job.spec, system.weights, graph, system.core
+        )
     else:
         energies, forces, virial = stillinger_weber.energy_forces(job.spec, graph)
     wide = lambda x: x.astype(state.position.dtype)
     nearer = crowd.closest < state.closest
     return state.set(
-        force=wide(forces), energy=wide(energies).sum(), virial=wide(virial)[0], listing=listing,
+        force=wide(forces),
+        energy=wide(energies).sum(),
+        virial=wide(virial)[0],
+        listing=listing,
         problem=state.problem | bits | jnp.where(crowd.most > plan.slots, neighbors.SLOTS_FULL, 0),
-        most=jnp.maximum(state.most, crowd.most), closest=jnp.minimum(state.closest, crowd.closest),
-        distance=jnp.where(nearer, crowd.distance, state.distance), searches=state.searches + anew,
-    )  # fmt: skip
+        most=jnp.maximum(state.most, crowd.most),
+        closest=jnp.minimum(state.closest, crowd.closest),
+        distance=jnp.where(nearer, crowd.distance, state.distance),
+        searches=state.searches + anew,
+    )
 
 
 def _move(position, distance):
@@ -169,7 +179,11 @@ def _npt(job, system, state, drive):
 
     def push(state):  # p_ε and p by half a step; the two orders are each other's mirror image
         volume = jnp.abs(jnp.linalg.det(cell_of(system, state)))
-        return alpha * 2 * kinetic_energy(state) - jnp.trace(state.virial) - 3 * drive.pressure * volume
+        return (
+            alpha * 2 * kinetic_energy(state)
+            - jnp.trace(state.virial)
+            - 3 * drive.pressure * volume
+        )
 
     def kick(state):
         x = alpha * state.strain_momentum / W * dt / 4
@@ -182,7 +196,8 @@ def _npt(job, system, state, drive):
     state = kick(state.set(strain_momentum=state.strain_momentum + dt / 2 * push(state)))
     x = state.strain_momentum / W * dt
     state = state.set(
-        position=state.position * jnp.exp(x) + dt * state.momentum / state.mass * jnp.exp(x / 2) * sinhc(x / 2),
+        position=state.position * jnp.exp(x)
+        + dt * state.momentum / state.mass * jnp.exp(x / 2) * sinhc(x / 2),
         strain=state.strain + x,
     )
     state = kick(evaluate(job, system, state))
@@ -206,7 +221,9 @@ def conserved(job, system, state, drive):
 
     def chain(chain, damping, freedom):
         masses = drive.kT * damping**2 * jnp.array([freedom] + [1] * (CHAIN - 1))
-        return jnp.sum(chain[1] ** 2 / (2 * masses)) + drive.kT * (freedom * chain[0, 0] + chain[0, 1:].sum())
+        return jnp.sum(chain[1] ** 2 / (2 * masses)) + drive.kT * (
+            freedom * chain[0, 0] + chain[0, 1:].sum()
+        )
 
     if job.ensemble == "langevin":
         return energy * jnp.nan

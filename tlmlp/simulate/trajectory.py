@@ -38,23 +38,31 @@ def last_frame(path, atoms, resume):
     """
     path = Path(path)
     if path.suffix not in FORMATS:
-        raise ValueError(f"a trajectory is written as {' or '.join(FORMATS)}, not as {path.suffix or path.name!r}")
+        raise ValueError(
+            f"a trajectory is written as {' or '.join(FORMATS)}, not as {path.suffix or path.name!r}"
+        )
     if not path.parent.is_dir():
         raise ValueError(f"there is no folder {str(path.parent)!r} to write a trajectory to")
     if not path.exists() or path.stat().st_size == 0:
         return None
     if not resume:
-        raise FileExistsError(f"{path} exists: resume=True goes on from its last frame; or give another name")
+        raise FileExistsError(
+            f"{path} exists: resume=True goes on from its last frame; or give another name"
+        )
     if path.suffix != ".traj":
         _cut_to_whole_frames(path)
     try:
         frame = ase.io.read(path, -1)
     except Exception as error:  # each format of ASE raises errors of its own
-        raise ValueError(f"{path} holds no frame that can be resumed ({type(error).__name__}: {error})") from error
+        raise ValueError(
+            f"{path} holds no frame that can be resumed ({type(error).__name__}: {error})"
+        ) from error
     if not np.array_equal(frame.numbers, atoms.numbers):
         raise ValueError(f"{path} is a trajectory of {frame.symbols}, not of {atoms.symbols}")
     if not {"step", "time_fs"} <= set(frame.info):
-        raise ValueError(f"{path} was not written by tlmlp.simulate: its last frame has no 'step' and 'time_fs'")
+        raise ValueError(
+            f"{path} was not written by tlmlp.simulate: its last frame has no 'step' and 'time_fs'"
+        )
     frame.set_masses(atoms.get_masses())
     frame.pbc = atoms.pbc
     return frame
@@ -69,7 +77,9 @@ def _cut_to_whole_frames(path):
                 lines = int(head) + 1
             except ValueError:
                 if head.endswith(b"\n"):
-                    raise ValueError(f"{path} is not an xyz file: a frame begins with {head[:20]!r}") from None
+                    raise ValueError(
+                        f"{path} is not an xyz file: a frame begins with {head[:20]!r}"
+                    ) from None
                 break
             last = head
             for _ in range(lines):

@@ -5,12 +5,10 @@
 
 import numpy as np
 
-from ..sources import SOURCES
-from .figures import BLACK, BLUE, GREEN, GREY, MARKERS, ORANGE, PALETTE, PURPLE, RED, SKY, Picture, _quiet, nothing
+from .cards import card_dots
+from .picture import Picture, quiet
+from .style import BLUE, GREEN, GREY, KNOWN, MARKERS, ORANGE, PALETTE, PURPLE, RED, SKY
 
-KNOWN = {  # colours of what the course compares
-    "reference": BLACK, "scratch": ORANGE, "transfer": BLUE, "transfer, reduced units": GREEN, "silicon unchanged": GREY,
-}  # fmt: skip
 SMALL = dict(frameon=False, fontsize=9)
 
 
@@ -18,7 +16,9 @@ def draw(results, **options):
     """Figure of a dict from a name to a result, all of one kind. ValueError where they are not."""
     kinds = {type(result) for result in results.values()}
     if len(kinds) != 1:
-        raise ValueError(f"a figure shows results of one kind, not {', '.join(sorted(k.__name__ for k in kinds)) or 'nothing'}")
+        raise ValueError(
+            f"a figure shows results of one kind, not {', '.join(sorted(k.__name__ for k in kinds)) or 'nothing'}"
+        )
     return FIGURES[kinds.pop().__name__](results, **options)
 
 
@@ -26,13 +26,18 @@ def _styled(results):
     """(name, result, colour, marker) of each; names that the course knows have their own colours."""
     free = [c for c in PALETTE if c not in [KNOWN.get(name) for name in results]]
     for k, (name, result) in enumerate(results.items()):
-        yield name or None, result, KNOWN.get(name) or free[k % len(free)], MARKERS[k % len(MARKERS)]
+        yield (
+            name or None,
+            result,
+            KNOWN.get(name) or free[k % len(free)],
+            MARKERS[k % len(MARKERS)],
+        )
 
 
 def _axes(x, y, size=(5.6, 3.6)):
     figure = Picture(*size)
     ax = figure.subplots()
-    _quiet(ax)
+    quiet(ax)
     ax.set_xlabel(x)
     ax.set_ylabel(y)
     return figure, ax
@@ -55,12 +60,27 @@ def _bars(ax, results, names, values, errors=None):
     width = 0.8 / n
     for k, (name, _, colour, _) in enumerate(_styled(results)):
         at = np.arange(len(names)) + (k - (n - 1) / 2) * width
-        ax.bar(at, values[k], 0.92 * width, color=colour, label=name, yerr=None if errors is None else errors[k], capsize=2)
+        ax.bar(
+            at,
+            values[k],
+            0.92 * width,
+            color=colour,
+            label=name,
+            yerr=None if errors is None else errors[k],
+            capsize=2,
+        )
         for x, y in zip(at, values[k]):
             if np.isfinite(y):
                 text = f"{y:.0f}" if abs(y) >= 10 else f"{y:.2f}"
                 offset = (0, 2) if y >= 0 else (0, -9)
-                ax.annotate(text, (x, y), offset, textcoords="offset points", ha="center", fontsize=8 if n < 4 else 6.5)
+                ax.annotate(
+                    text,
+                    (x, y),
+                    offset,
+                    textcoords="offset points",
+                    ha="center",
+                    fontsize=8 if n < 4 else 6.5,
+                )
     ax.set_xticks(range(len(names)), names)
     ax.grid(False, axis="x")
     ax.margins(y=0.12)
@@ -74,8 +94,18 @@ def equations_of_state(results):
     figure, ax = _axes("volume per atom (Å$^3$)", "energy above the minimum (meV/atom)")
     for name, eos, colour, marker in _styled(results):
         v = np.linspace(eos.volumes.min(), eos.volumes.max(), 200)
-        words = f"{eos.lattice_constant:.3f} Å, {eos.bulk_modulus:.0f} GPa" if np.isfinite(eos.lattice_constant) else f"{eos.bulk_modulus:.0f} GPa"
-        ax.plot(v, 1e3 * (eos.at(v) - eos.energy), color=colour, lw=1.6, label=f"{name}: {words}" if name else words)
+        words = (
+            f"{eos.lattice_constant:.3f} Å, {eos.bulk_modulus:.0f} GPa"
+            if np.isfinite(eos.lattice_constant)
+            else f"{eos.bulk_modulus:.0f} GPa"
+        )
+        ax.plot(
+            v,
+            1e3 * (eos.at(v) - eos.energy),
+            color=colour,
+            lw=1.6,
+            label=f"{name}: {words}" if name else words,
+        )
         ax.plot(eos.volumes, 1e3 * (eos.energies - eos.energy), marker, color=colour, ms=4.5)
     ax.legend(**SMALL)
     return figure
@@ -85,7 +115,10 @@ def elastic_constants(results):
     """Bars of C11, C12, C44, bulk and shear modulus."""
     figure, ax = _axes("", "elastic constant (GPa)", (6.4, 3.6))
     names = ("$C_{11}$", "$C_{12}$", "$C_{44}$", "$C_{44}$ clamped", "bulk", "shear")
-    values = [[r.c11, r.c12, r.c44, r.c44_clamped, r.bulk_modulus, r.shear_modulus] for r in results.values()]
+    values = [
+        [r.c11, r.c12, r.c44, r.c44_clamped, r.bulk_modulus, r.shear_modulus]
+        for r in results.values()
+    ]
     _bars(ax, results, names, values)
     _legend(ax, results)
     return figure
@@ -96,10 +129,22 @@ def expansions(results):
     figure, ax = _axes("temperature (K)", "(volume per atom)$^{1/3}$ (Å)")
     for name, r, colour, marker in _styled(results):
         words = f"{1e6 * r.coefficient:.1f} ± {1e6 * r.error:.1f} per million and K"
-        ax.errorbar(r.temperatures, r.lengths, r.errors, color=colour, marker=marker, ms=5, lw=0, elinewidth=1.4, capsize=3,
-                    label=f"{name}: {words}" if name else words)  # fmt: skip
+        ax.errorbar(
+            r.temperatures,
+            r.lengths,
+            r.errors,
+            color=colour,
+            marker=marker,
+            ms=5,
+            lw=0,
+            elinewidth=1.4,
+            capsize=3,
+            label=f"{name}: {words}" if name else words,
+        )
         weight = 1 / r.errors**2
-        middle, height = ((weight * x).sum() / weight.sum() for x in (r.temperatures, np.log(r.lengths)))
+        middle, height = (
+            (weight * x).sum() / weight.sum() for x in (r.temperatures, np.log(r.lengths))
+        )
         t = np.linspace(r.temperatures.min(), r.temperatures.max(), 50)
         ax.plot(t, np.exp(height + r.coefficient * (t - middle)), color=colour, lw=1.2)
     ax.legend(**SMALL)
@@ -115,8 +160,16 @@ def radial(results):
         _band(ax, r.r, r.g, r.error, colour, name)
         if r.half_height < r.r[-1]:
             ax.axvline(r.half_height, color=colour if len(results) > 1 else GREY, lw=1, ls=":")
-            ax.annotate("half the cell", (r.half_height, 0.98), (3, 0), xycoords=("data", "axes fraction"), textcoords="offset points",
-                        fontsize=8, color="#56606b", va="top")  # fmt: skip
+            ax.annotate(
+                "half the cell",
+                (r.half_height, 0.98),
+                (3, 0),
+                xycoords=("data", "axes fraction"),
+                textcoords="offset points",
+                fontsize=8,
+                color="#56606b",
+                va="top",
+            )
     ax.axhline(1, color=GREY, lw=0.8)
     ax.set_ylim(0)
     ax.set_xlim(0, max(r.r[-1] for r in results.values()))
@@ -129,7 +182,14 @@ def angular(results):
     for name, r, colour, _ in _styled(results):
         _band(ax, r.angle, r.density, r.error, colour, name)
     random = np.linspace(0, 180, 181)
-    ax.plot(random, np.sin(np.radians(random)) * np.pi / 360, color=GREY, lw=1, ls="--", label="at random")
+    ax.plot(
+        random,
+        np.sin(np.radians(random)) * np.pi / 360,
+        color=GREY,
+        lw=1,
+        ls="--",
+        label="at random",
+    )
     ax.set(xlim=(0, 180), xticks=range(0, 181, 30))
     ax.set_ylim(0)
     ax.legend(**SMALL)
@@ -143,10 +203,21 @@ def coordinations(results):
     pad = lambda x: 100 * np.pad(x, (0, most - len(x)))[first:]
     n, width = len(results), 0.8 / len(results)
     for k, (name, r, colour, _) in enumerate(_styled(results)):
-        mean = f"mean {r.mean:.2f}" + (f" ± {r.error:.2f}" if np.isfinite(r.error) else "") + f", within {r.cutoff:.2f} Å"
+        mean = (
+            f"mean {r.mean:.2f}"
+            + (f" ± {r.error:.2f}" if np.isfinite(r.error) else "")
+            + f", within {r.cutoff:.2f} Å"
+        )
         error = pad(r.share_error) if np.isfinite(r.share_error).all() else None
-        ax.bar(np.arange(first, most) + (k - (n - 1) / 2) * width, pad(r.share), 0.92 * width, color=colour, yerr=error, capsize=2,
-               label=f"{name}: {mean}" if name else mean)  # fmt: skip
+        ax.bar(
+            np.arange(first, most) + (k - (n - 1) / 2) * width,
+            pad(r.share),
+            0.92 * width,
+            color=colour,
+            yerr=error,
+            capsize=2,
+            label=f"{name}: {mean}" if name else mean,
+        )
     ax.set_xticks(range(first, most))
     ax.grid(False, axis="x")
     ax.margins(y=0.15)
@@ -172,13 +243,19 @@ def bands(results):
     figure = Picture(9.6, 3.8)
     band, dos, heat = figure.subplots(1, 3, width_ratios=(2.2, 0.8, 1.1))
     for ax in (band, dos, heat):
-        _quiet(ax)
+        quiet(ax)
     first = next(iter(results.values()))
     scale = first.q[-1]
     for name, r, colour, _ in _styled(results):
         x = r.q / r.q[-1] * scale  # of other lattice constants: their paths are of other lengths
         for part in r.parts:
-            band.plot(x[part], r.frequencies[part], color=colour, lw=1.4, zorder=3 if name == "reference" else 2)
+            band.plot(
+                x[part],
+                r.frequencies[part],
+                color=colour,
+                lw=1.4,
+                zorder=3 if name == "reference" else 2,
+            )
         dos.plot(r.density, r.nu, color=colour, lw=1.3)
         heat.plot(r.temperatures, r.heat_capacity, color=colour, lw=1.4, label=name)
     for tick in first.ticks:
@@ -189,7 +266,15 @@ def bands(results):
     for ax in (band, dos):
         ax.set_ylim(low, top)
     if low:
-        band.annotate("imaginary", (0.01, 0), (0, -10), xycoords=("axes fraction", "data"), textcoords="offset points", fontsize=8, color=RED)
+        band.annotate(
+            "imaginary",
+            (0.01, 0),
+            (0, -10),
+            xycoords=("axes fraction", "data"),
+            textcoords="offset points",
+            fontsize=8,
+            color=RED,
+        )
         band.axhline(0, color=RED, lw=0.8)
         dos.axhline(0, color=RED, lw=0.8)
     band.set_xlim(0, scale)
@@ -201,7 +286,15 @@ def bands(results):
     dos.set_xlabel("states (1/THz)")
     dos.tick_params(labelleft=False)
     heat.axhline(3, color=GREY, lw=1, ls="--")
-    heat.annotate("3 $k_B$", (0.02, 3), (0, 2), xycoords=("axes fraction", "data"), textcoords="offset points", fontsize=8, color="#56606b")
+    heat.annotate(
+        "3 $k_B$",
+        (0.02, 3),
+        (0, 2),
+        xycoords=("axes fraction", "data"),
+        textcoords="offset points",
+        fontsize=8,
+        color="#56606b",
+    )
     heat.set(xlabel="temperature (K)", ylabel="heat capacity ($k_B$/atom)", ylim=(0, 3.3))
     _legend(heat, results, loc="lower right")
     return figure
@@ -214,12 +307,18 @@ def spectra(results):
         _band(time, r.times, r.correlation, r.correlation_error, colour, name)
         _band(nu, r.nu, r.density, r.error, colour, name)
     time.axhline(0, color=GREY, lw=0.8)
-    time.set(xlabel="time (fs)", ylabel="velocity autocorrelation", xlim=(0, min(r.times[-1] for r in results.values())))
-    occupied = max(r.nu[np.flatnonzero(r.density > 0.01 * r.density.max())[-1]] for r in results.values())
+    time.set(
+        xlabel="time (fs)",
+        ylabel="velocity autocorrelation",
+        xlim=(0, min(r.times[-1] for r in results.values())),
+    )
+    occupied = max(
+        r.nu[np.flatnonzero(r.density > 0.01 * r.density.max())[-1]] for r in results.values()
+    )
     nu.set(xlabel="frequency (THz)", ylabel="density (1/THz)", xlim=(0, 1.2 * occupied))
     nu.set_ylim(0)
     for ax in (time, nu):
-        _quiet(ax)
+        quiet(ax)
     _legend(nu, results)
     return figure
 
@@ -233,13 +332,17 @@ def _before_and_after(ax, results):
         ax.bar(k - 0.2, r.unrelaxed, 0.36, color=colour, alpha=0.35)
         ax.bar(k + 0.2, r.energy, 0.36, color=colour, hatch=None if r.converged else "//")
         for x, y in ((k - 0.2, r.unrelaxed), (k + 0.2, r.energy)):
-            ax.annotate(f"{y:.2f}", (x, y), (0, 2), textcoords="offset points", ha="center", fontsize=8.5)
+            ax.annotate(
+                f"{y:.2f}", (x, y), (0, 2), textcoords="offset points", ha="center", fontsize=8.5
+            )
 
 
 def defects(results):
     figure, ax = _axes("", "formation energy (eV)", (1.8 + 1.3 * max(2, len(results)), 3.4))
     _before_and_after(ax, results)
-    ax.set_xticks(range(len(results)), [f"{name or ''}\n{r.sites} sites" for name, r in results.items()])
+    ax.set_xticks(
+        range(len(results)), [f"{name or ''}\n{r.sites} sites" for name, r in results.items()]
+    )
     ax.grid(False, axis="x")
     ax.margins(y=0.12)
     ax.set_title("pale: nothing moved, full: relaxed", fontsize=9.5, loc="left")
@@ -264,7 +367,9 @@ def surfaces(results):
     figure, ax = _axes("", "surface energy (J/m$^2$)", (1.8 + 1.4 * max(2, len(results)), 3.4))
     _before_and_after(ax, results)
     words = lambda r: f"\ndimers {r.dimer:.2f} Å" if np.isfinite(r.dimer) else ""
-    ax.set_xticks(range(len(results)), [f"{name or '(100)'}{words(r)}" for name, r in results.items()])
+    ax.set_xticks(
+        range(len(results)), [f"{name or '(100)'}{words(r)}" for name, r in results.items()]
+    )
     ax.grid(False, axis="x")
     ax.margins(y=0.12)
     ax.set_title("pale: as cut, full: relaxed", fontsize=9.5, loc="left")
@@ -275,7 +380,11 @@ def surfaces(results):
 
 
 def _coefficient(diffusion):
-    return f"D = {diffusion.coefficient:.2f}" + (f" ± {diffusion.error:.2f}" if np.isfinite(diffusion.error) else "") + " Å$^2$/ps"
+    return (
+        f"D = {diffusion.coefficient:.2f}"
+        + (f" ± {diffusion.error:.2f}" if np.isfinite(diffusion.error) else "")
+        + " Å$^2$/ps"
+    )
 
 
 def diffusions(results):
@@ -298,16 +407,34 @@ def liquids(results):
     figure = Picture(9.2, 3.6)
     near, far = figure.subplots(1, 2)
     for name, r, colour, _ in _styled(results):
-        _band(near, r.structure.r, r.structure.g, r.structure.error, colour, f"{name or ''}  {r.coordination.mean:.2f} neighbours".strip())
+        _band(
+            near,
+            r.structure.r,
+            r.structure.g,
+            r.structure.error,
+            colour,
+            f"{name or ''}  {r.coordination.mean:.2f} neighbours".strip(),
+        )
         pressure = f", {r.pressure:.1f} GPa" if np.isfinite(r.pressure) else ""
-        _band(far, r.diffusion.times / 1e3, r.diffusion.msd, r.diffusion.msd_error, colour, _coefficient(r.diffusion) + pressure)
+        _band(
+            far,
+            r.diffusion.times / 1e3,
+            r.diffusion.msd,
+            r.diffusion.msd_error,
+            colour,
+            _coefficient(r.diffusion) + pressure,
+        )
     for ax in (near, far):
-        _quiet(ax)
+        quiet(ax)
         ax.set_xlim(0)
         ax.set_ylim(0)
         ax.legend(**SMALL)
     near.axhline(1, color=GREY, lw=0.8)
-    near.set(xlabel="distance r (Å)", ylabel="g(r)", xlim=(1.5, min(r.structure.half_height for r in results.values())))
+    near.set(
+        xlabel="distance r (Å)",
+        ylabel="g(r)",
+        xlim=(1.5, min(r.structure.half_height for r in results.values())),
+    )
     far.set(xlabel="time (ps)", ylabel="mean squared displacement (Å$^2$)")
     return figure
 
@@ -323,18 +450,37 @@ def phase_curves(results):
     axes = np.atleast_1d(figure.subplots(rows, columns, sharey=True, squeeze=False)).ravel()
     seen = {}
     for ax, (name, result) in zip(axes, results.items()):
-        _quiet(ax)
-        zero = result.curves["diamond"].energy if "diamond" in result.curves else min(e.energy for e in result.curves.values())
+        quiet(ax)
+        zero = (
+            result.curves["diamond"].energy
+            if "diamond" in result.curves
+            else min(e.energy for e in result.curves.values())
+        )
         for phase, eos in result.curves.items():
             v = np.linspace(0.93 * eos.volume, 1.07 * eos.volume, 200)
             colour = PHASE_COLOURS.get(phase, SKY)
             seen[phase], *_ = ax.plot(v, eos.at(v) - zero, color=colour, lw=1.6)
             ax.plot(eos.volumes, eos.energies - zero, "o", color=colour, ms=3)
             if phase != "diamond":
-                ax.annotate(f"{eos.energy - zero:.2f}", (eos.volume, eos.energy - zero), (0, -10), textcoords="offset points", ha="center",
-                            fontsize=8, color=colour)  # fmt: skip
+                ax.annotate(
+                    f"{eos.energy - zero:.2f}",
+                    (eos.volume, eos.energy - zero),
+                    (0, -10),
+                    textcoords="offset points",
+                    ha="center",
+                    fontsize=8,
+                    color=colour,
+                )
         lost = f"no minimum: {', '.join(result.missing)}" if result.missing else ""
-        ax.annotate(lost, (0.98, 0.97), xycoords="axes fraction", ha="right", va="top", fontsize=8, color=RED)
+        ax.annotate(
+            lost,
+            (0.98, 0.97),
+            xycoords="axes fraction",
+            ha="right",
+            va="top",
+            fontsize=8,
+            color=RED,
+        )
         ax.set_title(name, fontsize=10)
     for ax in axes[n:]:
         ax.set_axis_off()
@@ -356,24 +502,37 @@ def force_slopes(results):
     axes = np.atleast_1d(figure.subplots(1, n, sharex=True, sharey=True))
     end = max(np.abs(r.true).max() for r in results.values()) * 1.05
     for ax, (name, r, colour, _) in zip(axes, _styled(results)):
-        _quiet(ax)
+        quiet(ax)
         ax.plot(r.true, r.predicted, ".", ms=2, color=colour, alpha=0.35, rasterized=True)
         line = np.array([-end, end])
         ax.plot(line, line, color=GREY, lw=1)
         s = r.overall
         ax.plot(line, s.slope * line, color=RED, lw=1.4)
-        ax.set_title(f"{name or ''}\ns = {s.slope:.3f} ± {s.error:.3f}\nR² = {s.r2:.3f}, s' = {s.reverse:.3f}", fontsize=9.5)
+        ax.set_title(
+            f"{name or ''}\ns = {s.slope:.3f} ± {s.error:.3f}\nR² = {s.r2:.3f}, s' = {s.reverse:.3f}",
+            fontsize=9.5,
+        )
         ax.set(xlim=line, ylim=line, xlabel="true force (eV/Å)", aspect="equal")
     axes[0].set_ylabel("predicted force (eV/Å)")
     return figure
 
 
 def curvature_pairs(results):
-    figure, ax = _axes("curvature, reference (eV/Å$^2$)", "curvature, predicted (eV/Å$^2$)", (4.6, 4.2))
+    figure, ax = _axes(
+        "curvature, reference (eV/Å$^2$)", "curvature, predicted (eV/Å$^2$)", (4.6, 4.2)
+    )
     end = 1.08 * max(max(r.reference.max(), r.predicted.max()) for r in results.values())
     for name, r, colour, marker in _styled(results):
         words = f"slope {r.slope:.3f}, spread {r.spread:.3f}"
-        ax.plot(r.reference, r.predicted, marker, color=colour, ms=4.5, alpha=0.8, label=f"{name}: {words}" if name else words)
+        ax.plot(
+            r.reference,
+            r.predicted,
+            marker,
+            color=colour,
+            ms=4.5,
+            alpha=0.8,
+            label=f"{name}: {words}" if name else words,
+        )
         ax.plot([0, end], [0, r.slope * end], color=colour, lw=1)
     ax.plot([0, end], [0, end], color=GREY, lw=1)
     ax.set(xlim=(0, end))
@@ -381,127 +540,25 @@ def curvature_pairs(results):
     return figure
 
 
-def repair(rows, source="stillinger-weber"):
-    """Slopes of forces on germanium's test structures, trained on 10 crystals (hollow), or on 9 and one structure of the highest energy (full).
-
-    rows: of tlmlp.sweep.rows("softening"). Points and solid lines: slope s, mean and standard deviation over seeds; dotted lines, or
-    dashes where structures come in groups and not in temperatures: R².
-    """
-    rows = [row for row in rows if row["source"] == source]
-    if not rows:
-        return nothing()
-    methods = [m for m in CARD if any(row["method"] == m for row in rows)]
-    figure = Picture(1.0 + 3.0 * len(methods), 3.8)
-    axes = np.atleast_1d(figure.subplots(1, len(methods), sharey=True))
-    kinds = sorted(rows[0]["softening"], key=lambda kind: (kind != "all", kind in ("Liquid", "High energy")))  # calm ones first
-    along = all(kind.endswith(" K") for kind in kinds[1:])
-    from ..properties.card import METHODS
-
-    for ax, method in zip(axes, methods):
-        _quiet(ax)
-        colour, marker = CARD[method]
-        for hot, fill, words in ((0, "white", "10 crystals"), (1, colour, "9 crystals and 1 of the hottest")):
-            own = [row for row in rows if (row["method"], row.get("hot", 0)) == (method, hot)]
-            if not own:
-                continue
-            s, r2 = (np.array([[row["softening"][kind][k] for kind in kinds] for row in own]) for k in (0, 1))
-            spread = s.std(0, ddof=1) if len(own) > 1 else np.zeros(len(kinds))
-            at = np.arange(len(kinds)) + 0.12 * (hot - 0.5)
-            look = dict(color=colour, marker=marker, mfc=fill, ms=6, capsize=2)
-            ax.errorbar(at[:1], s.mean(0)[:1], spread[:1], lw=0, elinewidth=1.5, **look)  # of all, so no point of the line
-            ax.errorbar(at[1:], s.mean(0)[1:], spread[1:], lw=1.5 * along, elinewidth=1.5, label=f"s, {words}", **look)
-            line = dict(ls=":", lw=1.8 if hot else 0.9) if along else dict(ls="", marker="_", ms=13, mew=1.8 if hot else 0.9)
-            ax.plot(at[1:], r2.mean(0)[1:], color=colour, label=f"R², {words}", **line)
-        ax.axhline(1, color=BLACK, lw=1)
-        ax.set_title(f"{METHODS[method]}, {len({row['seed'] for row in rows if row['method'] == method})} seeds", fontsize=10)
-        ax.set_xticks(range(len(kinds)), [kind.replace(" ", "\n") for kind in kinds], fontsize=8.5 if along else 7.5)
-    figure.legend(*axes[-1].get_legend_handles_labels(), loc="outside lower center", ncol=4, **SMALL)
-    axes[0].set_ylabel("slope s and R² of test forces")
-    return figure
-
-
 # -- cards -------------------------------------------------------------------------------------------------------------
 
-CARD = {  # of a method: colour, marker
-    "scratch": (ORANGE, "s"), "copied": (BLUE, "o"), "reduced": (GREEN, "^"),
-}  # fmt: skip
-SIGNS = {"helped": ("+", GREEN), "hurt": ("–", RED), "no difference": ("=", GREY), "": ("", GREY)}
-ENDS = 60  # % of the reference; what is farther out is drawn at the edge
-
-
-def card_dots(results, sizes=None, methods=("scratch", "copied", "reduced")):
-    """Deviation from the reference in %, property by property, one panel a number of structures: mean and spread over seeds.
-
-    Grey: silicon's own potential, unchanged. Signs at the right: what transfer (weights copied) did against scratch.
-    """
-    (card,) = results.values()
-    from ..properties.card import METHODS, NULLS, PROPERTIES
-
-    known = [name for name in PROPERTIES if card.reference.get(name) and any(x.property == name and x.values for x in card.lines)]
-    if not known:
-        return nothing()
-    if sizes is None:
-        sizes = sorted({x.n for x in card.lines if x.n is not None}, key=lambda n: n or np.inf)
-    sizes = list(sizes)
-    figure = Picture(2.2 + 3.1 * len(sizes), 1.5 + 0.29 * len(known))
-    axes = np.atleast_1d(figure.subplots(1, len(sizes), sharey=True))
-    y = np.arange(len(known))
-    percent = lambda value, name: 100 * (value / card.reference[name] - 1)
-    hollow = False  # whether a point stands for some of its seeds only
-    for ax, n in zip(axes, sizes):
-        _quiet(ax)
-        ax.grid(False, axis="y")
-        for row in y[::2]:
-            ax.axhspan(row - 0.5, row + 0.5, color="#f4f6f8", zorder=0)
-        ax.axvline(0, color=BLACK, lw=1)
-        drawn = [("copied", None, GREY, "D", NULLS[card.element]["copied"], 0.0)]
-        drawn += [(m, n, *CARD[m], METHODS[m], 0.22 * (methods.index(m) - (len(methods) - 1) / 2)) for m in methods]
-        for method, size, colour, marker, words, shift in drawn:
-            lines = [card.line(name, method, size) for name in known]
-            if not any(x is not None and len(x.values) for x in lines):
-                continue
-            mean = np.array([percent(x.mean, name) if x is not None else np.nan for x, name in zip(lines, known)])
-            spread = np.array([100 * x.spread / abs(card.reference[name]) if x is not None else np.nan for x, name in zip(lines, known)])
-            seen, whole = np.abs(mean) <= ENDS, np.array([x is None or not x.failed for x in lines])
-            look = dict(color=colour, marker=marker, lw=0, elinewidth=1.5)
-            look |= dict(ms=5, zorder=3) if size is not None else dict(ms=4, zorder=2, alpha=0.7)
-            for some, fill in ((seen & whole, colour), (seen & ~whole, "white")):
-                label = words if fill == colour else None
-                ax.errorbar(mean[some], (y + shift)[some], xerr=np.nan_to_num(spread)[some], mfc=fill, label=label, **look)
-                hollow |= fill == "white" and some.any()
-            for at, value in zip((y + shift)[~seen & np.isfinite(mean)], mean[~seen & np.isfinite(mean)]):
-                ax.plot(np.sign(value) * 0.985 * ENDS, at, ">" if value > 0 else "<", color=colour, ms=5, clip_on=False, zorder=3)
-        for k, (name, values) in enumerate(card.mine.items()):
-            own = [(percent(values[p], p), row) for p, row in zip(known, y) if values.get(p) is not None]
-            x, at = np.array(own).T if own else (np.zeros(0), np.zeros(0))
-            ax.plot(np.clip(x, -0.985 * ENDS, 0.985 * ENDS), at, "*", color=(PURPLE, RED, SKY)[k % 3], ms=9, label=name, zorder=4)
-        for name, row in zip(known, y):
-            line = card.line(name, "copied", n)
-            sign, colour = SIGNS[line.verdict if line is not None else ""]
-            ax.annotate(sign, (1.02, row), xycoords=("axes fraction", "data"), va="center", ha="left", fontsize=12, color=colour, weight="bold",
-                        annotation_clip=False)  # fmt: skip
-        ax.set_xlim(-ENDS, ENDS)
-        ax.set_ylim(len(known) - 0.5, -0.5)
-        ax.set_title(f"{'all' if n == 0 else n} structures", fontsize=10.5)
-        ax.set_xlabel("deviation from the reference (%)")
-    digits = lambda x: f"{x:.0f}" if abs(x) >= 100 else f"{x:.1f}" if abs(x) >= 10 else f"{x:.2f}"
-    words = lambda name: f"{PROPERTIES[name][0]}  {digits(card.reference[name])}" + (f" {PROPERTIES[name][1]}" if PROPERTIES[name][1] else "")
-    axes[0].set_yticks(y, [words(name) for name in known], fontsize=9)
-    named = {label: handle for ax in axes for handle, label in zip(*ax.get_legend_handles_labels())}
-    figure.legend(named.values(), named, loc="outside lower center", ncol=max(1, len(named)), **SMALL)
-    verdicts = any(x.verdict for x in card.lines)
-    figure.suptitle(
-        f"{card.element}, {SOURCES[card.source].words}, precomputed."
-        + ("  Transfer helped +, hurt –, made no difference =." if verdicts else "")
-        + ("  Hollow: some seeds have no value." if hollow else ""),
-        fontsize=10.5,
-    )
-    return figure
-
-
 FIGURES = {
-    "EquationOfState": equations_of_state, "Elastic": elastic_constants, "Expansion": expansions, "RadialDistribution": radial,
-    "AngularDistribution": angular, "Coordination": coordinations, "StructureFactor": structure_factors, "Phonons": bands,
-    "Spectrum": spectra, "Defect": defects, "Barrier": barriers, "Surface": surfaces, "Diffusion": diffusions,
-    "Liquid": liquids, "Card": card_dots, "Phases": phase_curves, "Softening": force_slopes, "Curvatures": curvature_pairs,
-}  # fmt: skip
+    "EquationOfState": equations_of_state,
+    "Elastic": elastic_constants,
+    "Expansion": expansions,
+    "RadialDistribution": radial,
+    "AngularDistribution": angular,
+    "Coordination": coordinations,
+    "StructureFactor": structure_factors,
+    "Phonons": bands,
+    "Spectrum": spectra,
+    "Defect": defects,
+    "Barrier": barriers,
+    "Surface": surfaces,
+    "Diffusion": diffusions,
+    "Liquid": liquids,
+    "Card": card_dots,
+    "Phases": phase_curves,
+    "Softening": force_slopes,
+    "Curvatures": curvature_pairs,
+}

@@ -5,13 +5,15 @@ import time
 import ipywidgets as widgets
 import numpy as np
 
-from .. import stability
-from ..potential import Potential, shipped
-from ..sources import SOURCES
-from .figures import BLUE, GREY, ORANGE, Picture, _quiet
-from .live import Player, duration, sentence
-from .md import POINTS, SW, _header
-from .viewers import KINDS, check_kind, viewer as make_viewer
+from ...course import stability
+from ...course.sources import SOURCES
+from ...potential import Potential, header, shipped
+from ..figures.picture import Picture, quiet
+from ..figures.style import BLUE, GREY, ORANGE
+from .live import duration, sentence
+from .md import POINTS, SW, header
+from .player import Player
+from .viewer import KINDS, check_kind, viewer as make_viewer
 
 RATES = (100, 200, 400, 800)  # K/ps
 EVERY = 5  # steps at a time, always the same, so that a seed gives the same duel on a slow computer
@@ -23,7 +25,9 @@ class Side:
 
     def __init__(self, colour):
         self.colour, self.run, self.look, self.curve, self.sent = colour, None, None, [], None
-        self.title, self.clock, self.view = (widgets.HTML(), widgets.HTML(), None) if colour else (None,) * 3
+        self.title, self.clock, self.view = (
+            (widgets.HTML(), widgets.HTML(), None) if colour else (None,) * 3
+        )
 
     def forget(self):
         self.run, self.look, self.curve, self.sent = None, None, [], None
@@ -38,7 +42,9 @@ class Side:
             return
         self.look = look = next(self.run)
         s = look.snapshot
-        self.curve.append((s.time_fs / 1000, s.temperature_K, s.target_K, look.liquid, look.nearest))
+        self.curve.append(
+            (s.time_fs / 1000, s.temperature_K, s.target_K, look.liquid, look.nearest)
+        )
         if len(self.curve) > POINTS:
             self.curve = self.curve[::2]
 
@@ -64,8 +70,16 @@ class Duel(Player):
     plot_size = (800, 215)
 
     def __init__(
-        self, left=None, right=None, source="stillinger-weber", n=10, rate=400, seed=0, viewer="nglview", pause_after=600,
-    ):  # fmt: skip
+        self,
+        left=None,
+        right=None,
+        source="stillinger-weber",
+        n=10,
+        rate=400,
+        seed=0,
+        viewer="nglview",
+        pause_after=600,
+    ):
         if rate not in RATES:
             raise ValueError(f"rate must be one of {', '.join(map(str, RATES))} K/ps, not {rate!r}")
         check_kind(viewer)
@@ -73,7 +87,9 @@ class Duel(Player):
         known = stability.references(source)
         self._crystal = [r for r in known.values() if r.phase == "crystal"][-1].start
         self._potentials = {
-            name: name for name in shipped() if "Ge" in _header(name)["trained"] and f"-{SOURCES[source].short}-" in f"-{name}-"
+            name: name
+            for name in shipped()
+            if "Ge" in header(name)["trained"] and f"-{SOURCES[source].short}-" in f"-{name}-"
         }
         if source == "stillinger-weber":
             self._potentials[SW] = stability.truth(source)
@@ -84,7 +100,9 @@ class Duel(Player):
             else:
                 name = own or f"ge-{SOURCES[source].short}-course-{method}-{n}"
             if name not in self._potentials:
-                raise ValueError(f"there is no potential {name!r} for this duel; use one of {', '.join(map(repr, self._potentials))}")
+                raise ValueError(
+                    f"there is no potential {name!r} for this duel; use one of {', '.join(map(repr, self._potentials))}"
+                )
             chosen.append(name)
 
         self._sides = [Side(colour) for colour, _ in SIDES]
@@ -92,35 +110,62 @@ class Duel(Player):
         self._plotted, self._plot_after, self._newest = None, 0.0, 0.0
         self._stage_words = ""
         button = lambda text, icon, tip: widgets.Button(
-            description=text, icon=icon, tooltip=tip, layout=widgets.Layout(width="92px", min_width="92px")
+            description=text,
+            icon=icon,
+            tooltip=tip,
+            layout=widgets.Layout(width="92px", min_width="92px"),
         )
         self._play = button("Play", "play", "go on, or begin")
         self._stop = button("Stop", "stop", "end, and go back to the start")
         choose = lambda options, value, width, text="": widgets.Dropdown(
-            description=text, options=options, value=value, style={"description_width": "initial"}, layout=widgets.Layout(width=width)
+            description=text,
+            options=options,
+            value=value,
+            style={"description_width": "initial"},
+            layout=widgets.Layout(width=width),
         )
         self._choices = [choose(list(self._potentials), name, "300px") for name in chosen]
         self._rate = choose([(f"{r} K/ps", r) for r in RATES], rate, "170px", "heat by")
         self._seed = widgets.BoundedIntText(
-            seed, 0, 10**6, description="seed", style={"description_width": "initial"}, layout=widgets.Layout(width="120px")
+            seed,
+            0,
+            10**6,
+            description="seed",
+            style={"description_width": "initial"},
+            layout=widgets.Layout(width="120px"),
         )
         self._viewer = choose(list(KINDS), viewer, "140px", "viewer")
         width, height = self.plot_size
         self._plot = widgets.Image(
-            value=self._picture(), format="png", width=width, height=height,
+            value=self._picture(),
+            format="png",
+            width=width,
+            height=height,
             layout=widgets.Layout(width=f"{width}px", height=f"{height}px", object_fit="fill"),
-        )  # fmt: skip
-        half = lambda *children: widgets.HBox(
-            children, layout=widgets.Layout(width=f"{self.size[0] + 6}px", overflow="hidden", align_items="center")
         )
-        self._stage = widgets.HBox()  # of the viewers alone: in a column nglview puts its camera nowhere
-        super().__init__([
-            widgets.HBox([half(side.title, choice) for side, choice in zip(self._sides, self._choices)]),
-            self._stage,
-            widgets.HBox([half(side.clock) for side in self._sides]),
-            widgets.HBox([self._play, self._stop, self._rate, self._seed, self._viewer], layout=widgets.Layout(align_items="center")),
-            self._plot,
-        ])  # fmt: skip
+        half = lambda *children: widgets.HBox(
+            children,
+            layout=widgets.Layout(
+                width=f"{self.size[0] + 6}px", overflow="hidden", align_items="center"
+            ),
+        )
+        self._stage = (
+            widgets.HBox()
+        )  # of the viewers alone: in a column nglview puts its camera nowhere
+        super().__init__(
+            [
+                widgets.HBox(
+                    [half(side.title, choice) for side, choice in zip(self._sides, self._choices)]
+                ),
+                self._stage,
+                widgets.HBox([half(side.clock) for side in self._sides]),
+                widgets.HBox(
+                    [self._play, self._stop, self._rate, self._seed, self._viewer],
+                    layout=widgets.Layout(align_items="center"),
+                ),
+                self._plot,
+            ]
+        )
         self.layout.overflow = "hidden"
         self._show()
         self._back()
@@ -164,12 +209,16 @@ class Duel(Player):
 
     def _heated(self, potential):
         potential = Potential.load(potential) if isinstance(potential, str) else potential
-        return stability.heat(potential, self.source, self._rate.value, every=EVERY, seed=self._seed.value)
+        return stability.heat(
+            potential, self.source, self._rate.value, every=EVERY, seed=self._seed.value
+        )
 
     def paint(self, run):
         running = not run.stop.is_set()
         last = not run.worker.is_alive()
-        self._play.description, self._play.icon = ("Pause", "pause") if running else ("Play", "play")
+        self._play.description, self._play.icon = (
+            ("Pause", "pause") if running else ("Play", "play")
+        )
         if self._went_back(run):
             return
         for side in self._sides:
@@ -181,7 +230,9 @@ class Duel(Player):
         now, looks = time.monotonic(), self.looks
         if looks[0] is not None and looks != self._plotted and (now > self._plot_after or last):
             self._plot.value = self._picture()
-            self._plot_after = time.monotonic() + max(0.9, 6 * (time.monotonic() - now))  # drawing never takes over
+            self._plot_after = time.monotonic() + max(
+                0.9, 6 * (time.monotonic() - now)
+            )  # drawing never takes over
             self._plotted = looks
         if running and self.pause_after and run.seconds > self.pause_after:
             self.stop("rested")
@@ -192,10 +243,12 @@ class Duel(Player):
             return self.verdict
         if run.stop.is_set():
             return {
-                "paused": "Paused.", "stopped": "Stopping.", "failed": "",
+                "paused": "Paused.",
+                "stopped": "Stopping.",
+                "failed": "",
                 "rested": f"Paused after {duration(self.pause_after or 0)}, to spare the processor. Play goes on.",
                 "superseded": "Paused, because another duel plays. Play goes on here.",
-            }.get(run.how, "Stopped.")  # fmt: skip
+            }.get(run.how, "Stopped.")
         if self.looks[1] is None:
             return f"{self._stage_words or 'Beginning'}, {duration(run.seconds)}."
         broken = [side for side in self._sides if side.broken]
@@ -217,11 +270,18 @@ class Duel(Player):
         melting = SOURCES[self.source].melting["Ge"]
         above = sum(T > melting for T in hot)
         out += f" {'This' if self.source == 'stillinger-weber' else 'In nature'} germanium melts at {melting:.0f} K"
-        out += {0: ": both broke below, which a crystal should not.", 1: ": one broke below, which a crystal should not.",
-                2: "; a small crystal without a surface can be superheated."}[above]  # fmt: skip
+        out += {
+            0: ": both broke below, which a crystal should not.",
+            1: ": one broke below, which a crystal should not.",
+            2: "; a small crystal without a surface can be superheated.",
+        }[above]
         if self._truth.look is not None:
             T = self._truth.look.snapshot.target_K
-            out += f" The truth lost its crystal at {T:.0f} K." if self._truth.broken else f" The truth still held at {T:.0f} K."
+            out += (
+                f" The truth lost its crystal at {T:.0f} K."
+                if self._truth.broken
+                else f" The truth still held at {T:.0f} K."
+            )
         return out + " Another seed is another duel."
 
     # -- what there is to see ------------------------------------------------------------------------------------------
@@ -229,7 +289,9 @@ class Duel(Player):
     def _back(self):
         """Atoms at rest, from which the next duel starts."""
         for side in self._sides:
-            if side.look is not None:  # a viewer that nobody has seen yet loses its camera when it is told to draw
+            if (
+                side.look is not None
+            ):  # a viewer that nobody has seen yet loses its camera when it is told to draw
                 side.view.draw(self._crystal.positions)
         for side in (*self._sides, self._truth):
             side.forget()
@@ -273,18 +335,29 @@ class Duel(Player):
         figure = Picture(self.plot_size[0] / 100, self.plot_size[1] / 100)
         axes = heat, liquid, near = figure.subplots(1, 3)
         melting, end = SOURCES[self.source].melting["Ge"], 0.5
-        everyone = [("truth", GREY, self._truth), ("left", ORANGE, self._sides[0]), ("right", BLUE, self._sides[1])]
+        everyone = [
+            ("truth", GREY, self._truth),
+            ("left", ORANGE, self._sides[0]),
+            ("right", BLUE, self._sides[1]),
+        ]
         for name, colour, side in everyone:
             if not side.curve:
                 continue
             t, T, target, share, nearest = np.array(side.curve).T
             end = max(end, t[-1])
             for ax, y in ((heat, T), (liquid, share), (near, nearest)):
-                ax.plot(t, y, color=colour, lw=1 if name == "truth" else 1.3, zorder=2 if name == "truth" else 3, label=name)
+                ax.plot(
+                    t,
+                    y,
+                    color=colour,
+                    lw=1 if name == "truth" else 1.3,
+                    zorder=2 if name == "truth" else 3,
+                    label=name,
+                )
                 if side.broken:
                     ax.plot(t[-1], y[-1], "X", color=colour, ms=8, mec="white", zorder=4)
         for ax in axes:
-            _quiet(ax)
+            quiet(ax)
             ax.tick_params(labelsize=8)
             ax.locator_params(nbins=4)
             ax.set_xlim(0, 1.02 * end)
@@ -296,14 +369,34 @@ class Duel(Player):
             heat.set_ylim(0, 1.5 * max(target[-1], 600))
             if melting < heat.get_ylim()[1]:
                 heat.axhline(melting, color=GREY, ls=":", lw=1.2)
-                heat.text(0.99 * end, melting, "melting", fontsize=7.5, color="#56606b", ha="right", va="bottom")
+                heat.text(
+                    0.99 * end,
+                    melting,
+                    "melting",
+                    fontsize=7.5,
+                    color="#56606b",
+                    ha="right",
+                    va="bottom",
+                )
             handles, labels = heat.get_legend_handles_labels()
-            heat.legend(handles, labels, fontsize=7, frameon=False, loc="upper left", ncol=2, borderpad=0, handlelength=1.2, columnspacing=0.8)
+            heat.legend(
+                handles,
+                labels,
+                fontsize=7,
+                frameon=False,
+                loc="upper left",
+                ncol=2,
+                borderpad=0,
+                handlelength=1.2,
+                columnspacing=0.8,
+            )
         liquid.axhline(0.5, color=GREY, ls=":", lw=1.2)
         liquid.set(ylim=(0, 1), yticks=(0, 0.5, 1))
         liquid.set_yticklabels(("crystal 0", "0.5", "liquid 1"))
         if not longest:
             heat.set_yticks([]), near.set_yticks([])  # no numbers that nothing was measured in
-        for ax, title in zip(axes, ("temperature (K)", "g(r) between crystal and liquid", "nearest two atoms (Å)")):
+        for ax, title in zip(
+            axes, ("temperature (K)", "g(r) between crystal and liquid", "nearest two atoms (Å)")
+        ):
             ax.set_title(title, fontsize=8.5, loc="left")
         return figure.png(130)

@@ -1,6 +1,5 @@
 """TransferExplorer: germanium from silicon, with what you freeze and as much data as you give it."""
 
-import html
 import json
 import threading
 import time
@@ -10,37 +9,29 @@ import ipywidgets as widgets
 import pooch
 import psutil
 
-from .. import race, sweep, transfer
-from ..course import memory_limit
-from ..potential import Potential, write_whole
-from ..sources import COURSE, SOURCES
-from . import curves
+from ... import transfer
+from ...course import race, results, runs as sweep
+from ...course.machine import memory_limit
+from ...course.sources import COURSE, SOURCES
+from ...potential import Potential, write_whole
+from ..figures import learning as curves
+from .explorer_table import STARTS, count, small, summary, table, thousands
 from .live import Live, duration, plain, sentence
 
 RATES = (5e-4, 1e-3, 2e-3, 4e-3)
 STEPS = (100, 200, 400, 800, 1600)
-DEFAULT = dict(source="dft", n=10, start="copied", frozen=(), learning_rate=2e-3, steps=400, seeds=1)
+DEFAULT = dict(
+    source="dft", n=10, start="transfer", frozen=(), learning_rate=2e-3, steps=400, seeds=1
+)
 FULL = 0.6  # share of the memory there is; beyond it compiled programs are given up, or Binder would end the kernel
-STARTS = {"copied": "copied", "reduced": "reduced units"}
+
+
 TOOLTIPS = {
     "embedding": "one row of numbers for each element, the frequencies of the radial functions, and the first message of a bond",
     "interaction": "messages meet those that arrive where they start: distances and angles, one cutoff farther",
     "output": "reads a share of each atom's energy from the messages",
 }
-CSS = """<style>
-.tlmlp-block { white-space: pre; line-height: 1.3; font-size: 12px; height: 58px; flex: 1 1 0; min-width: 0; margin: 1px;
-  padding: 2px 0; background: #eaf3fa; border: 1.5px solid #0072B2; border-radius: 6px; color: #1b1f23; box-shadow: none; }
-.tlmlp-block.mod-active { background: repeating-linear-gradient(45deg, #d5d9dd 0 6px, #e6e9ec 6px 12px); border-color: #6b747d;
-  color: #1b1f23; box-shadow: none; }
-.tlmlp-arrow { flex: 0 0 15px; margin: 0; text-align: center; font-size: 15px; color: #404850; white-space: nowrap; }
-.tlmlp-sum { flex: 0 0 28px; }
-.tlmlp-choice button { padding: 0 2px; }
-.tlmlp-runs { overflow-y: auto; max-height: 132px; }
-.tlmlp-runs table { width: 100%; border-collapse: collapse; font-size: 12px; line-height: 1.35; }
-.tlmlp-runs th, .tlmlp-runs td { padding: 1px 7px 1px 0; text-align: left; white-space: nowrap; font-variant-numeric: tabular-nums; }
-.tlmlp-runs th { font-weight: 600; border-bottom: 1px solid #c9ced3; position: sticky; top: 0; background: white; }
-.tlmlp-runs tr.other td { color: #8a929b; }
-</style>"""
+CSS = f"<style>{Path(__file__).with_name('explorer.css').read_text()}</style>"
 
 
 class TransferExplorer(Live):
@@ -59,20 +50,40 @@ class TransferExplorer(Live):
         if source not in COURSE:
             raise ValueError(f"source must be one of {', '.join(COURSE)}, not {source!r}")
         self.default = DEFAULT | dict(source=source)
-        self.precomputed = sweep.rows("learning-curve") + sweep.rows("frozen") if precomputed is None else list(precomputed)
+        self.precomputed = (
+            results.rows("learning-curve") + results.rows("frozen")
+            if precomputed is None
+            else list(precomputed)
+        )
         self.runs, self.potentials = [], {}
-        self._settings_of_run, self._drawn, self._quiet, self._drawing = None, None, False, threading.RLock()
+        self._settings_of_run, self._drawn, self._quiet, self._drawing = (
+            None,
+            None,
+            False,
+            threading.RLock(),
+        )
         self._network = Potential.load(sweep.SILICON[source])
         self.groups, self.sizes = transfer.groups(self._network), transfer.sizes(self._network)
         self._build()
-        super().__init__([
-            widgets.HTML(CSS, layout=widgets.Layout(height="0", margin="0", overflow="hidden")),
-            widgets.HBox([self._controls, self._right], layout=widgets.Layout(width="100%", align_items="stretch")),
-            self._table, self._files,
-        ])  # fmt: skip
-        self._controls.children, self.children = (*self._controls.children, self.status), self.children[:-1]
+        super().__init__(
+            [
+                widgets.HTML(CSS, layout=widgets.Layout(height="0", margin="0", overflow="hidden")),
+                widgets.HBox(
+                    [self._controls, self._right],
+                    layout=widgets.Layout(width="100%", align_items="stretch"),
+                ),
+                self._table,
+                self._files,
+            ]
+        )
+        self._controls.children, self.children = (
+            (*self._controls.children, self.status),
+            self.children[:-1],
+        )
         self.layout.width, self.layout.max_width, self.layout.overflow = "100%", "1100px", "hidden"
-        self.status.value = sentence("Choose, then press Train. The first time, the network is compiled: 10 to 30 s.")
+        self.status.value = sentence(
+            "Choose, then press Train. The first time, the network is compiled: 10 to 30 s."
+        )
         self._changed()
 
     # -- what there is to press ----------------------------------------------------------------------------------------
@@ -81,20 +92,31 @@ class TransferExplorer(Live):
         full = widgets.Layout(width="auto")
 
         def choice(options, value, width):
-            out = widgets.ToggleButtons(options=options, value=value, style={"button_width": width}, layout=full)
+            out = widgets.ToggleButtons(
+                options=options, value=value, style={"button_width": width}, layout=full
+            )
             out.add_class("tlmlp-choice")
             return out
 
         pick = lambda label, options, value: (
-            box := widgets.Dropdown(options=options, value=value, layout=widgets.Layout(width="88px")),
+            box := widgets.Dropdown(
+                options=options, value=value, layout=widgets.Layout(width="88px")
+            ),
             widgets.VBox([widgets.HTML(label), box]),
         )
         d = self.default
         self._source = choice([(SOURCES[s].words, s) for s in COURSE], d["source"], "134px")
         self._n = choice([(str(n or "all"), n) for n in sweep.SIZES], d["n"], "41px")
-        self._start = choice([(words, start) for start, words in STARTS.items()], d["start"], "134px")
+        self._start = choice(
+            [(words, start) for start, words in STARTS.items()], d["start"], "134px"
+        )
         self._depth = widgets.IntSlider(
-            0, 0, len(self.groups) - 1, continuous_update=True, readout=True, layout=widgets.Layout(width="286px")
+            0,
+            0,
+            len(self.groups) - 1,
+            continuous_update=True,
+            readout=True,
+            layout=widgets.Layout(width="286px"),
         )
         self._rate, rate = pick("learning rate", [(f"{r:g}", r) for r in RATES], d["learning_rate"])
         self._steps, steps = pick("steps", STEPS, d["steps"])
@@ -102,16 +124,35 @@ class TransferExplorer(Live):
         button = lambda text, icon, **more: widgets.Button(
             description=text, icon=icon, layout=widgets.Layout(width="88px"), **more
         )
-        self._train, self._stop = button("Train", "play", button_style="primary"), button("Stop", "stop", disabled=True)
+        self._train, self._stop = (
+            button("Train", "play", button_style="primary"),
+            button("Stop", "stop", disabled=True),
+        )
         self._reset = button("Reset", "undo", tooltip="forget all runs, and put the controls back")
-        self._bar = widgets.IntProgress(0, 0, 1, layout=widgets.Layout(width="282px", height="18px"))
+        self._bar = widgets.IntProgress(
+            0, 0, 1, layout=widgets.Layout(width="282px", height="18px")
+        )
         self._time = widgets.HTML("", layout=widgets.Layout(width="286px", min_height="20px"))
-        head = lambda words: widgets.HTML(f'<b style="font-size:12px">{words}</b>', layout=widgets.Layout(margin="4px 2px -4px"))
-        self._controls = widgets.VBox([
-            head("Data"), self._source, head("Germanium structures to train on"), self._n,
-            head("Start from silicon's weights"), self._start, head("Freeze the first … groups"), self._depth,
-            widgets.HBox([rate, steps, seeds]), widgets.HBox([self._train, self._stop, self._reset]), self._bar, self._time,
-        ], layout=widgets.Layout(flex="0 0 296px", width="296px", overflow="hidden"))  # fmt: skip
+        head = lambda words: widgets.HTML(
+            f'<b style="font-size:12px">{words}</b>', layout=widgets.Layout(margin="4px 2px -4px")
+        )
+        self._controls = widgets.VBox(
+            [
+                head("Data"),
+                self._source,
+                head("Germanium structures to train on"),
+                self._n,
+                head("Start from silicon's weights"),
+                self._start,
+                head("Freeze the first … groups"),
+                self._depth,
+                widgets.HBox([rate, steps, seeds]),
+                widgets.HBox([self._train, self._stop, self._reset]),
+                self._bar,
+                self._time,
+            ],
+            layout=widgets.Layout(flex="0 0 296px", width="296px", overflow="hidden"),
+        )
 
         self._blocks = {}
         for name in self.groups:
@@ -122,12 +163,19 @@ class TransferExplorer(Live):
         self._picture = widgets.Image(format="png", layout=widgets.Layout(width="100%"))
         self._right = widgets.VBox(
             [self._map_words, *self._network_rows(), self._picture],
-            layout=widgets.Layout(flex="1 1 0", min_width="0", margin="0 0 0 10px", overflow="hidden"),
+            layout=widgets.Layout(
+                flex="1 1 0", min_width="0", margin="0 0 0 10px", overflow="hidden"
+            ),
         )
         self._table = widgets.HTML()
         self._table.add_class("tlmlp-runs")
-        self._file = widgets.Text("germanium_runs.json", layout=widgets.Layout(width="220px"), continuous_update=False)
-        self._save, self._load = button("Save", "save", tooltip="runs to this file"), button("Load", "folder-open", tooltip="runs from it")
+        self._file = widgets.Text(
+            "germanium_runs.json", layout=widgets.Layout(width="220px"), continuous_update=False
+        )
+        self._save, self._load = (
+            button("Save", "save", tooltip="runs to this file"),
+            button("Load", "folder-open", tooltip="runs from it"),
+        )
         self._files = widgets.HBox([widgets.Label("Runs:"), self._file, self._save, self._load])
 
         self._train.on_click(self.start)
@@ -152,7 +200,9 @@ class TransferExplorer(Live):
 
         def row(blocks, sign, last):
             parts = [part for block in blocks for part in (block, arrow(sign))]
-            return widgets.HBox([*parts[:-1], last], layout=widgets.Layout(width="100%", align_items="center"))
+            return widgets.HBox(
+                [*parts[:-1], last], layout=widgets.Layout(width="100%", align_items="center")
+            )
 
         top = [self._blocks[g] for g in self.groups if not g.startswith("output")]
         low = [self._blocks[g] for g in self.groups if g.startswith("output")]
@@ -163,20 +213,38 @@ class TransferExplorer(Live):
         """What the controls say now: source, n, start, frozen, learning_rate, steps, seeds."""
         frozen = [name for name, block in self._blocks.items() if block.value]
         return dict(
-            source=self._source.value, n=self._n.value, start=self._start.value, frozen=frozen,
-            learning_rate=self._rate.value, steps=self._steps.value, seeds=self._seeds.value,
-        )  # fmt: skip
+            source=self._source.value,
+            n=self._n.value,
+            start=self._start.value,
+            frozen=frozen,
+            learning_rate=self._rate.value,
+            steps=self._steps.value,
+            seeds=self._seeds.value,
+        )
 
     def set(self, **settings):
         """Move controls; names as in `settings`. Raises ValueError for a value that a control does not have."""
-        controls = dict(source=self._source, n=self._n, start=self._start, learning_rate=self._rate, steps=self._steps, seeds=self._seeds)
+        controls = dict(
+            source=self._source,
+            n=self._n,
+            start=self._start,
+            learning_rate=self._rate,
+            steps=self._steps,
+            seeds=self._seeds,
+        )
         for name, value in settings.items():
             if name == "frozen":
                 transfer.freeze(self._network, value)  # says what is wrong with it
             elif name not in controls:
-                raise ValueError(f"there is no control {name!r}; there are frozen, {', '.join(controls)}")
-            elif value not in (options := [o[1] if isinstance(o, tuple) else o for o in controls[name].options]):
-                raise ValueError(f"{name} must be one of {', '.join(map(str, options))}, not {value!r}")
+                raise ValueError(
+                    f"there is no control {name!r}; there are frozen, {', '.join(controls)}"
+                )
+            elif value not in (
+                options := [o[1] if isinstance(o, tuple) else o for o in controls[name].options]
+            ):
+                raise ValueError(
+                    f"{name} must be one of {', '.join(map(str, options))}, not {value!r}"
+                )
         frozen = settings.pop("frozen", self.settings["frozen"])
         self._quiet = True  # one picture, when all have moved
         for name, value in settings.items():
@@ -195,7 +263,9 @@ class TransferExplorer(Live):
             return
         if all(block.value for block in self._blocks.values()):
             change["owner"].value = False  # comes back here, and says what there is
-            self.status.value = sentence("One group at least must stay free, or there is nothing to train.", "warn")
+            self.status.value = sentence(
+                "One group at least must stay free, or there is nothing to train.", "warn"
+            )
             return
         self._freeze({name for name, block in self._blocks.items() if block.value})
 
@@ -203,7 +273,9 @@ class TransferExplorer(Live):
         self._quiet = True
         for name, block in self._blocks.items():
             block.value = name in names
-        self._depth.value = next((d for d, name in enumerate(self.groups) if name not in names), len(self.groups) - 1)
+        self._depth.value = next(
+            (d for d, name in enumerate(self.groups) if name not in names), len(self.groups) - 1
+        )
         self._quiet = False
         self._changed()
 
@@ -238,7 +310,7 @@ class TransferExplorer(Live):
         if not runs:
             raise ValueError("there is no run to save yet; press Train first")
         write_whole(path, json.dumps(dict(tlmlp_runs=1, runs=runs)).encode())
-        return f"{_count(len(runs))} saved to {path}."
+        return f"{count(len(runs))} saved to {path}."
 
     def load(self, path=None):
         """Read runs that `save` wrote, and put them before those of today; returns a sentence about it."""
@@ -248,15 +320,24 @@ class TransferExplorer(Live):
         try:
             runs = json.loads(path.read_text(encoding="utf-8"))["runs"]
             for run in runs:
-                sweep.run(**{name: run["rows"][0].get(name, default) for name, default in sweep.RUN.items()})
+                sweep.run(
+                    **{
+                        name: run["rows"][0].get(name, default)
+                        for name, default in sweep.RUN.items()
+                    }
+                )
         except (ValueError, KeyError, TypeError, IndexError):
-            raise ValueError(f"{path} does not hold runs of this explorer; Save writes such a file") from None
+            raise ValueError(
+                f"{path} does not hold runs of this explorer; Save writes such a file"
+            ) from None
         known = {json.dumps(run, sort_keys=True) for run in self.runs}
         new = [run for run in runs if json.dumps(run, sort_keys=True) not in known]
         with self._lock:
             self.runs = new + self.runs
         self._show()
-        return f"{_count(len(new))} read from {path}" + (f", {len(runs) - len(new)} here already." if len(new) < len(runs) else ".")
+        return f"{count(len(new))} read from {path}" + (
+            f", {len(runs) - len(new)} here already." if len(new) < len(runs) else "."
+        )
 
     def _pressed(self, action):
         try:
@@ -275,14 +356,20 @@ class TransferExplorer(Live):
             self._steps.value = steps
             self.start().wait()
             self._steps.value = before
-            print(f"Nobody pressed Train, so this cell trained {steps} steps. Press Train above for {before}.")
+            print(
+                f"Nobody pressed Train, so this cell trained {steps} steps. Press Train above for {before}."
+            )
         while self.alive and not self.potentials:
             time.sleep(0.05)
         if self.running and self.runs:
-            print(f"The training still runs; these are its weights after {self.rows[0]['curve'][-1][0]} steps.")
+            print(
+                f"The training still runs; these are its weights after {self.rows[0]['curve'][-1][0]} steps."
+            )
         if not self.potentials:
             self.wait()
-            raise RuntimeError("nothing is trained yet: press Train, and wait for the first point of the curves")
+            raise RuntimeError(
+                "nothing is trained yet: press Train, and wait for the first point of the curves"
+            )
         return dict(self.potentials)
 
     # -- what Live asks for --------------------------------------------------------------------------------------------
@@ -304,7 +391,9 @@ class TransferExplorer(Live):
         if lap.rows:
             run = self.runs[-1]
             here = {(row["method"], row["seed"]) for row in lap.rows}
-            run["rows"] = [row for row in run["rows"] if (row["method"], row["seed"]) not in here] + list(lap.rows)
+            run["rows"] = [
+                row for row in run["rows"] if (row["method"], row["seed"]) not in here
+            ] + list(lap.rows)
             run["seconds"] = round(self._run.seconds, 1)
             self.potentials = dict(lap.potentials)
         if lap.stage.startswith("training"):
@@ -318,8 +407,10 @@ class TransferExplorer(Live):
             self._bar.bar_style = "" if running else "success" if run.how == "done" else "warning"
         begun = time.monotonic()
         if self._show():
-            self.interval = max(type(self).interval, 5 * (time.monotonic() - begun))  # drawing never takes over
-        self._time.value = _small(self._left(run, lap) if running else "")
+            self.interval = max(
+                type(self).interval, 5 * (time.monotonic() - begun)
+            )  # drawing never takes over
+        self._time.value = small(self._left(run, lap) if running else "")
         self.status.value = sentence(self._words(run, lap))
 
     def _left(self, run, lap):
@@ -336,11 +427,12 @@ class TransferExplorer(Live):
             return "Training runs in the background: move the controls, run other cells."
         head = {
             "done": f"Done in {duration(self.runs[-1]['seconds'])}." if self.runs else "",
-            "failed": "", "superseded": "Stopped, because another explorer was started.",
-        }.get(run.how, "Stopped.")  # fmt: skip
+            "failed": "",
+            "superseded": "Stopped, because another explorer was started.",
+        }.get(run.how, "Stopped.")
         if run.worker.is_alive() and lap is not None and not lap.stage.startswith("training"):
             return f"{head} What had begun ({lap.stage}) ends in the background; Train may be pressed at once."
-        return " ".join(filter(None, [head, _summary(self.rows)]))
+        return " ".join(filter(None, [head, summary(self.rows)]))
 
     # -- what there is to see --------------------------------------------------------------------------------------------
 
@@ -358,18 +450,23 @@ class TransferExplorer(Live):
         with self._lock:
             runs, settings, stale = [dict(run) for run in self.runs], self.settings, self.stale
         self._label_blocks(runs[-1]["rows"] if runs and not stale and self._settings_of_run else [])
-        self._table.value = _table(runs, settings)
+        self._table.value = table(runs, settings)
         precomputed = fitting(self.precomputed, settings)
         own = runs[-1]["rows"] if runs and self._settings_of_run else []
         earlier = [run["rows"] for run in (runs[:-1] if self._settings_of_run else runs)]
-        key = json.dumps([stale, [len(r["curve"]) for r in own], len(earlier), settings], default=str)
+        key = json.dumps(
+            [stale, [len(r["curve"]) for r in own], len(earlier), settings], default=str
+        )
         if key == self._drawn:
             return False
         figure = curves.race(
-            own, [rows for rows in earlier if rows], precomputed, steps=settings["steps"],
+            own,
+            [rows for rows in earlier if rows],
+            precomputed,
+            steps=settings["steps"],
             stale="a control has moved since this run: press Train" if stale and own else "",
             empty="press Train: both curves grow here",
-        )  # fmt: skip
+        )
         self._picture.value, self._drawn = figure.png(150), key
         return True
 
@@ -382,11 +479,9 @@ class TransferExplorer(Live):
             if moved:
                 far = 100 * sum(m[name] for m in moved) / len(moved)
                 words = f"moved {far:.1f} %" if far else "moved 0"
-            block.description = f"{name.replace('_', ' ')}\n{_thousands(self.sizes[name])}\n{words}"
-        of = _thousands(sum(self.sizes.values()))
-        self._map_words.value = (
-            f'<div style="font-size:12px; line-height:1.3"><b>Freeze map</b> (press a block): {_thousands(frozen)} of {of} frozen</div>'
-        )
+            block.description = f"{name.replace('_', ' ')}\n{thousands(self.sizes[name])}\n{words}"
+        of = thousands(sum(self.sizes.values()))
+        self._map_words.value = f'<div style="font-size:12px; line-height:1.3"><b>Freeze map</b> (press a block): {thousands(frozen)} of {of} frozen</div>'
 
 
 def fitting(rows, settings):
@@ -397,93 +492,18 @@ def fitting(rows, settings):
     out = []
     for method, frozen in ((settings["start"], set(settings["frozen"])), ("scratch", set())):
         same = [
-            r for r in rows
+            r
+            for r in rows
             if (r["source"], r["method"], r["n"]) == (settings["source"], method, settings["n"])
-            and set(r.get("frozen", ())) == frozen and not r.get("validation") and not r.get("phase")
-        ]  # fmt: skip
+            and set(r.get("frozen", ())) == frozen
+            and not r.get("validation")
+            and not r.get("phase")
+        ]
         if same:
-            apart = lambda r: (r["learning_rate"] != settings["learning_rate"], abs(r["steps"] - settings["steps"]))
+            apart = lambda r: (
+                r["learning_rate"] != settings["learning_rate"],
+                abs(r["steps"] - settings["steps"]),
+            )
             best = min(map(apart, same))
             out += [r for r in same if apart(r) == best]
     return out
-
-
-def _small(words):
-    return f'<div style="font-size:12px; line-height:1.3; color:#56606b">{html.escape(words)}</div>'
-
-
-def _count(runs):
-    return f"{runs} run{'' if runs == 1 else 's'}"
-
-
-def _thousands(number):
-    return f"{number:,}".replace(",", " ")
-
-
-def _mean(rows, key):
-    values = [row[key] for row in rows if row.get(key) is not None]
-    return sum(values) / len(values) if values else None
-
-
-def _spread(rows):
-    """Force MAE in words: mean ± standard deviation over seeds."""
-    values = [row["force_mae"] for row in rows]
-    if not values:
-        return "–"
-    mean, deviation = sweep.mean_and_spread(values)
-    return f"{mean:.0f} ± {deviation:.0f}" if len(values) > 1 else f"{mean:.0f}"
-
-
-def _sides(rows):
-    """(transfer, scratch) rows of the seeds that are complete; of all, as long as none is."""
-    last = {seed: min(r["curve"][-1][0] for r in rows if r["seed"] == seed) for seed in {r["seed"] for r in rows}}
-    whole = [r for r in rows if last[r["seed"]] >= r["steps"]] or rows
-    return [r for r in whole if r["method"] != "scratch"], [r for r in whole if r["method"] == "scratch"]
-
-
-def _summary(rows):
-    """What the newest run says, in a sentence or two."""
-    if not rows:
-        return ""
-    ours, scratch = _sides(rows)
-    n = rows[0]["n"]
-    steps = min(row["curve"][-1][0] for row in ours + scratch)
-    out = f"After {steps} steps on {n or 'all'} germanium structures, force MAE on held-out ones: transfer {_spread(ours)}, scratch {_spread(scratch)} meV/Å."
-    if _mean(ours, "silicon_force_mae") is not None:
-        before, after = _mean(ours, "silicon_before"), _mean(ours, "silicon_force_mae")
-        out += f" On silicon the transferred network went from {before:.0f} to {after:.0f} meV/Å."
-    return out
-
-
-def _table(runs, settings):
-    """All runs, newest first; grey where the controls say something else."""
-    head = "N,start,frozen,rate,steps,seeds,transfer,scratch,silicon,ms a step,time".split(",")
-    rows = []
-    for run in reversed(runs):
-        if not run["rows"]:
-            continue
-        s, (ours, scratch) = run["settings"], _sides(run["rows"])
-        before, after = _mean(ours, "silicon_before"), _mean(ours, "silicon_force_mae")
-        source = SOURCES[s["source"]].words
-        frozen = ", ".join(_short(name) for name in s["frozen"]) or "nothing"
-        last = min(row["curve"][-1][0] for row in ours + scratch)
-        cells = [
-            f"{s['n'] or 'all'} {'SW' if source.startswith('St') else source}", STARTS[s["start"]], frozen, f"{s['learning_rate']:g}",
-            str(s["steps"]) if last >= s["steps"] else f"{last} of {s['steps']}", str(len(ours)), f"<b>{_spread(ours)}</b>",
-            f"<b>{_spread(scratch)}</b>", "–" if after is None else f"{before:.0f} → {after:.0f}",
-            " / ".join(f"{_mean(side, 'step_ms') or 0:.0f}" for side in (ours, scratch)), duration(run["seconds"]),
-        ]  # fmt: skip
-        kind = "" if s == settings else ' class="other"'
-        rows.append(f"<tr{kind}>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>")
-    if not rows:
-        return '<span style="font-size:12px; color:#8a929b">No runs yet. Each will be a line here: what was chosen, force MAE in meV/Å, what silicon it forgot.</span>'
-    units = (
-        '<div style="font-size:12px; line-height:1.4; color:#56606b">Force MAE in meV/Å; silicon before → after; ms a step: '
-        "transfer / scratch. Grey: not what the controls say.</div>"
-    )
-    return units + "<table><tr>" + "".join(f"<th>{h}</th>" for h in head) + "</tr>" + "".join(rows) + "</table>"
-
-
-def _short(group):
-    kind, _, number = group.partition("_")
-    return {"embedding": "emb", "interaction": "int", "output": "out"}[kind] + (f" {number}" if number else "")

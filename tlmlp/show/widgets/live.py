@@ -79,7 +79,9 @@ class Live(widgets.VBox):
         self.stop("restarted")
         with self._lock:
             before, run = self._run, Run()
-            run.worker = threading.Thread(target=self._work, args=(run, before), name=type(self).__name__, daemon=True)
+            run.worker = threading.Thread(
+                target=self._work, args=(run, before), name=type(self).__name__, daemon=True
+            )
             self._run = run
         run.worker.start()
         threading.Thread(target=self._paint, args=(run,), name="painter", daemon=True).start()
@@ -91,7 +93,9 @@ class Live(widgets.VBox):
             return
         with self._lock:
             if self.running:
-                self._run.how = how if isinstance(how, str) else "stopped"  # a click passes the button
+                self._run.how = (
+                    how if isinstance(how, str) else "stopped"
+                )  # a click passes the button
                 self._run.stop.set()
 
     def wait(self, timeout=None):
@@ -137,7 +141,9 @@ class Live(widgets.VBox):
     def _paint(self, run):
         try:
             while True:
-                ended = run.stop.wait(0 if run.latest is None and run.seconds < 0.05 else self.interval)
+                ended = run.stop.wait(
+                    0 if run.latest is None and run.seconds < 0.05 else self.interval
+                )
                 with self._lock:
                     if self._run is not run:
                         return
@@ -156,47 +162,6 @@ class Live(widgets.VBox):
         self.paint(run)
         if run.error is not None:
             self.status.value = sentence(f"It ended with an error: {plain(run.error)}", "error")
-
-
-class Player(Live):
-    """Live with a beginning to go back to: Play goes on, Pause holds, Stop goes back.
-
-    A subclass has `_back`, which takes everything to the start; its `work` calls `_rewind` first, its `paint` `_went_back`.
-    """
-
-    _asked_back = False
-
-    def play(self):
-        """Go on, or begin."""
-        return self if self.running else self.start()
-
-    def pause(self):
-        """Hold everything where it is."""
-        super().stop("paused")
-
-    def stop(self, how="stopped"):
-        """End, and go back to the start."""
-        if how == "stopped":
-            with self._lock:
-                self._asked_back = True
-                if not self.alive:
-                    self._rewind()
-        super().stop(how)
-
-    def _rewind(self):
-        """Go back where Stop has asked for it; whether it did."""
-        with self._lock:
-            asked, self._asked_back = self._asked_back, False
-            if asked:
-                self._back()
-        return asked
-
-    def _went_back(self, run):
-        """Whether a run has ended by Stop, so that nothing of it is left to paint; goes back where that is still to be done.
-
-        The painter asks twice where the worker ends between two looks at it: what the first one took back stays so.
-        """
-        return not run.worker.is_alive() and (self._rewind() or run.how == "stopped")
 
 
 def plain(error):

@@ -1,6 +1,5 @@
 """LiveMD: molecular dynamics to watch, to heat, to take apart, with the brakes on."""
 
-import json
 import re
 import threading
 import time
@@ -10,17 +9,19 @@ from pathlib import Path
 import ase.io
 import ipywidgets as widgets
 import numpy as np
-import safetensors
 from ase.build import bulk, diamond100
 
-from .. import course, datasets
-from ..elements import ELEMENTS, element as element_row
-from ..potential import WEIGHTS, Potential, shipped
-from ..properties import structure as structure_of
-from ..sources import SOURCES
-from .figures import BLUE, GREEN, GREY, ORANGE, RED, Picture, _quiet
-from .live import Player, duration, sentence
-from .viewers import KINDS, SCALE, check_kind, viewer as make_viewer
+from ... import datasets
+from ...course import machine as course
+from ...course.sources import SOURCES
+from ...elements import ELEMENTS, element as element_row
+from ...potential import Potential, header, shipped
+from ...properties import structure as structure_of
+from ..figures.picture import Picture, quiet
+from ..figures.style import BLUE, GREEN, GREY, ORANGE, RED
+from .live import duration, sentence
+from .player import Player
+from .viewer import KINDS, SCALE, check_kind, viewer as make_viewer
 
 SYSTEMS = ("crystal", "melt", "vacancy", "slab")
 COLOURS = {"element": None, "speed": "Å/ps", "force error": "eV/Å"}
@@ -45,10 +46,18 @@ def structure(element, system, lattice):
 
 def molten(atoms, element, seed=0):
     """The same atoms after a picosecond far above the melting temperature of Stillinger-Weber, at rest."""
-    from .. import simulate
+    from ... import simulate
 
     hot = 1.9 * element_row(element).melting_temperature
-    run = simulate.nvt(datasets.stillinger_weber_calculator(element), atoms, hot, steps=600, every=200, damping_fs=30, seed=seed)
+    run = simulate.nvt(
+        datasets.stillinger_weber_calculator(element),
+        atoms,
+        hot,
+        steps=600,
+        every=200,
+        damping_fs=30,
+        seed=seed,
+    )
     for last in run:
         pass
     out = atoms.copy()
@@ -78,17 +87,32 @@ class LiveMD(Player):
     """
 
     interval = 0.02
-    size = (410, 390)  # of the viewer, in pixels; with the plots no wider than a cell on a small screen
+    size = (
+        410,
+        390,
+    )  # of the viewer, in pixels; with the plots no wider than a cell on a small screen
     plot_size = (390, 390)
 
     def __init__(
-        self, potential=None, element="Si", system="crystal", temperature_K=300, potentials=None, atoms=None, viewer="nglview",
-        pause_after=300, seed=0,
-    ):  # fmt: skip
+        self,
+        potential=None,
+        element="Si",
+        system="crystal",
+        temperature_K=300,
+        potentials=None,
+        atoms=None,
+        viewer="nglview",
+        pause_after=300,
+        seed=0,
+    ):
         if system not in SYSTEMS:
-            raise ValueError(f"system must be one of {', '.join(map(repr, SYSTEMS))}, not {system!r}")
+            raise ValueError(
+                f"system must be one of {', '.join(map(repr, SYSTEMS))}, not {system!r}"
+            )
         if not (np.isscalar(temperature_K) and 0 <= temperature_K <= HOTTEST):
-            raise ValueError(f"temperature_K must be between 0 and {HOTTEST} K, not {temperature_K!r}")
+            raise ValueError(
+                f"temperature_K must be between 0 and {HOTTEST} K, not {temperature_K!r}"
+            )
         check_kind(viewer)
         element_row(element)
         self.seed, self.pause_after, self._own_atoms = seed, pause_after, atoms
@@ -101,7 +125,9 @@ class LiveMD(Player):
         names = self._names(element)
         potential = potential or next((n for n in names if n.endswith("course")), names[0])
         if potential not in names:
-            raise ValueError(f"there is no potential {potential!r} for {element}; use one of {', '.join(map(repr, names))}")
+            raise ValueError(
+                f"there is no potential {potential!r} for {element}; use one of {', '.join(map(repr, names))}"
+            )
 
         self.snapshot = None
         self._md = self._made_for = None  # the generator, and the potential it was made for
@@ -113,13 +139,19 @@ class LiveMD(Player):
         self._target, self._choice = float(temperature_K), potential
 
         small = widgets.Layout(width="92px", min_width="92px")
-        button = lambda text, icon, tip: widgets.Button(description=text, icon=icon, tooltip=tip, layout=small)
+        button = lambda text, icon, tip: widgets.Button(
+            description=text, icon=icon, tooltip=tip, layout=small
+        )
         self._play = button("Play", "play", "go on, or begin")
         self._step = button("Step", "step-forward", "one step of 2 fs")
         self._stop = button("Stop", "stop", "end, and go back to the start")
         self._save = button("Save", "save", "write what was seen to an extended xyz file")
         choose = lambda text, options, value, width: widgets.Dropdown(
-            description=text, options=options, value=value, style={"description_width": "initial"}, layout=widgets.Layout(width=width)
+            description=text,
+            options=options,
+            value=value,
+            style={"description_width": "initial"},
+            layout=widgets.Layout(width=width),
         )
         self._potential = choose("potential", names, potential, "235px")
         self._element = choose("element", list(ELEMENTS), element, "120px")
@@ -127,28 +159,42 @@ class LiveMD(Player):
         self._colours = choose("colour", list(COLOURS), "element", "160px")
         self._viewer = choose("viewer", list(KINDS), viewer, "140px")
         self._slider = widgets.IntSlider(
-            round(temperature_K), 0, HOTTEST, 50, description="thermostat", readout=False, continuous_update=True,
+            round(temperature_K),
+            0,
+            HOTTEST,
+            50,
+            description="thermostat",
+            readout=False,
+            continuous_update=True,
             layout=widgets.Layout(width="300px", min_width="260px"),
-        )  # fmt: skip
+        )
         self._kelvin = widgets.HTML(layout=widgets.Layout(min_width="70px"))
         self._legend = widgets.HTML(layout=widgets.Layout(margin="0 0 0 24px"))
         self._lamp = widgets.HTML()
         self._numbers = widgets.HTML()
         width, height = self.plot_size
         self._plot = widgets.Image(
-            value=_plots([], None, None, self.plot_size), format="png", width=width, height=height,
-            layout=widgets.Layout(width=f"{width}px", height=f"{height}px", margin="0 0 0 8px", object_fit="fill"),
-        )  # fmt: skip
+            value=_plots([], None, None, self.plot_size),
+            format="png",
+            width=width,
+            height=height,
+            layout=widgets.Layout(
+                width=f"{width}px", height=f"{height}px", margin="0 0 0 8px", object_fit="fill"
+            ),
+        )
         self._stage = widgets.HBox()
         row = lambda *children: widgets.HBox(children, layout=widgets.Layout(align_items="center"))
         if atoms is not None:
             self._element.disabled = self._system.disabled = True
-        super().__init__([
-            row(self._potential, self._element, self._system, self._colours, self._viewer),
-            self._stage,
-            row(self._play, self._step, self._stop, self._save, self._slider, self._kelvin),
-            row(self._lamp, self._legend), self._numbers,
-        ])  # fmt: skip
+        super().__init__(
+            [
+                row(self._potential, self._element, self._system, self._colours, self._viewer),
+                self._stage,
+                row(self._play, self._step, self._stop, self._save, self._slider, self._kelvin),
+                row(self._lamp, self._legend),
+                self._numbers,
+            ]
+        )
         self.layout.overflow = "hidden"
         self._set_target(self._slider.value)
         self._light("ok")
@@ -197,7 +243,7 @@ class LiveMD(Player):
 
     def _names(self, element):
         """Potentials that know an element, Stillinger-Weber last."""
-        return [n for n, p in self._potentials.items() if element in _header(p)["trained"]] + [SW]
+        return [n for n, p in self._potentials.items() if element in header(p)["trained"]] + [SW]
 
     def _load(self, name):
         if name not in self._loaded:
@@ -212,7 +258,11 @@ class LiveMD(Player):
         if self._own_atoms is not None:
             return self._own_atoms.copy()
         element, name = self._element.value, self._potential.value
-        trained_on = "" if name == SW else str(_header(self._potentials[name])["info"].get("data")).split(":")[0]
+        trained_on = (
+            ""
+            if name == SW
+            else str(header(self._potentials[name])["info"].get("data")).split(":")[0]
+        )
         lattice = SOURCES.get(trained_on, SOURCES["stillinger-weber"]).lattice[element]
         return structure(element, self._system.value, lattice)
 
@@ -228,7 +278,9 @@ class LiveMD(Player):
         if getattr(self, "_looks", None) != looks:
             self._show(atoms)
         else:
-            self.view.draw(atoms.positions, self._zeros())  # one frame more does not hurt, and nothing is drawn after it
+            self.view.draw(
+                atoms.positions, self._zeros()
+            )  # one frame more does not hurt, and nothing is drawn after it
         self._looks = looks
         self._plot.value = _plots([], None, None, self.plot_size)
         self._numbers.value = _numbers(None, len(atoms), None, self._target)
@@ -291,23 +343,29 @@ class LiveMD(Player):
         """What the brightest colour stands for: three times a thermal speed in Å/ps, or 1 eV/Å."""
         if self._colour == "speed":
             mass = element_row(self._element.value).mass
-            return round(3 * (3 * 8.617e-5 * max(self._target, 300) / (mass * 1.0364e-4)) ** 0.5, -1)
+            return round(
+                3 * (3 * 8.617e-5 * max(self._target, 300) / (mass * 1.0364e-4)) ** 0.5, -1
+            )
         return 1.0
 
     def _save_clicked(self):
-        name = re.sub(r"\W+", "-", f"{self._choice} {self._system.value} {self._target:.0f}K").strip("-")
+        name = re.sub(
+            r"\W+", "-", f"{self._choice} {self._system.value} {self._target:.0f}K"
+        ).strip("-")
         try:
             while (path := Path(f"{name}-{self._saved}.extxyz")).exists():
                 self._saved += 1
             self.save(path)
-            self.status.value = sentence(f"{len(self._frames)} frames are in {path.resolve()}; ase.io.read('{path}', ':') reads them.")
+            self.status.value = sentence(
+                f"{len(self._frames)} frames are in {path.resolve()}; ase.io.read('{path}', ':') reads them."
+            )
         except (OSError, ValueError) as error:
             self.status.value = sentence(str(error), "warn")
 
     # -- what Live asks for --------------------------------------------------------------------------------------------
 
     def work(self):
-        from .. import simulate  # 10 to 20 s the first time, because of jax-md
+        from ... import simulate  # 10 to 20 s the first time, because of jax-md
 
         self._rewind()
         if self._health != "ok":  # the generator has ended
@@ -321,9 +379,12 @@ class LiveMD(Player):
                 with self._lock_frames:
                     self._curves = []  # another potential has another zero of energy
                 self._md = simulate.nvt(
-                    self._forces_of(self._choice, self._element.value), start, lambda _: self._target,
-                    every=lambda: self._every, seed=self.seed,
-                )  # fmt: skip
+                    self._forces_of(self._choice, self._element.value),
+                    start,
+                    lambda _: self._target,
+                    every=lambda: self._every,
+                    seed=self.seed,
+                )
                 s = next(self._md)
                 begun = None
                 if self.snapshot is None or s.health != "ok":
@@ -338,14 +399,18 @@ class LiveMD(Player):
                 begun, speed = clock, float("nan")  # this chunk includes compilation
             else:
                 speed = every / seconds
-                self._every = int(np.clip(every * FRAME / seconds, max(1, every // 2), 2 * every + 1))
+                self._every = int(
+                    np.clip(every * FRAME / seconds, max(1, every // 2), 2 * every + 1)
+                )
             yield self._taken(s, speed)
             if s.health != "ok" or self._single:
                 self._every = max(self._every, 5)
                 return
 
     def _step_now(self):
-        return (self.snapshot.step, self.snapshot.time_fs) if self.snapshot is not None else (0, 0.0)
+        return (
+            (self.snapshot.step, self.snapshot.time_fs) if self.snapshot is not None else (0, 0.0)
+        )
 
     def _prepared(self):
         if self._system.value == "melt" and self._own_atoms is None:
@@ -362,14 +427,23 @@ class LiveMD(Player):
         self.snapshot = s = s._replace(step=s.step + step, time_fs=s.time_fs + time_fs)
         with self._lock_frames:
             self._frames.append(s)
-            self._curves.append((s.time_fs / 1000, s.temperature_K, s.target_K, s.potential_energy / len(s.positions)))
+            self._curves.append(
+                (
+                    s.time_fs / 1000,
+                    s.temperature_K,
+                    s.target_K,
+                    s.potential_energy / len(s.positions),
+                )
+            )
             if len(self._curves) > POINTS:
                 self._curves = self._curves[::2]
         return s, speed
 
     def paint(self, run):
         running, item = not run.stop.is_set(), run.latest
-        self._play.description, self._play.icon = ("Pause", "pause") if running else ("Play", "play")
+        self._play.description, self._play.icon = (
+            ("Pause", "pause") if running else ("Play", "play")
+        )
         self._step.disabled = running
         if self._went_back(run):
             return
@@ -381,22 +455,35 @@ class LiveMD(Player):
         now = time.monotonic()
         if s is not None and s is not self._plotted and (now > self._plot_after or last):
             self._draw_plots(s, item[1] if item else float("nan"))
-            self._plot_after = time.monotonic() + max(0.9, 6 * (time.monotonic() - now))  # drawing never takes over
+            self._plot_after = time.monotonic() + max(
+                0.9, 6 * (time.monotonic() - now)
+            )  # drawing never takes over
             self._plotted = s
         if running and self.pause_after and run.seconds > self.pause_after:
             self.stop("rested")
         self._light(self._health)
         if self._health != "ok":
-            self.status.value = sentence(f"{self._health} The last good frame is shown; Stop takes the atoms back, Play tries again from here.", "error")
+            self.status.value = sentence(
+                f"{self._health} The last good frame is shown; Stop takes the atoms back, Play tries again from here.",
+                "error",
+            )
             return
         made = {"melt": "Melting a crystal, then compiling"}.get(self._system.value, "Compiling")
-        moving = "The atoms move." if now - self._newest < 1.5 else "Compiling again: an atom has more neighbours than any had before."
+        moving = (
+            "The atoms move."
+            if now - self._newest < 1.5
+            else "Compiling again: an atom has more neighbours than any had before."
+        )
         words = {
-            "": moving if s is not None else f"{made} for {len(self._start)} atoms, {duration(run.seconds)}.",
-            "done": "One step of 2 fs.", "paused": "Paused.", "stopped": "Stopping.",
+            "": moving
+            if s is not None
+            else f"{made} for {len(self._start)} atoms, {duration(run.seconds)}.",
+            "done": "One step of 2 fs.",
+            "paused": "Paused.",
+            "stopped": "Stopping.",
             "rested": f"Paused after {duration(self.pause_after or 0)}, to spare the processor. Play goes on.",
             "superseded": "Paused, because another simulation plays. Play goes on here.",
-        }.get(run.how, "Stopped.")  # fmt: skip
+        }.get(run.how, "Stopped.")
         self.status.value = sentence(words)
 
     def _colours_of(self, s):
@@ -412,7 +499,9 @@ class LiveMD(Player):
         with self._lock_frames:
             curves, frames = list(self._curves), [f.positions for f in list(self._frames)[-20:]]
         atoms = self._start.copy()
-        self._plot.value = _plots(curves, radial_distribution(atoms, frames), self._target, self.plot_size)
+        self._plot.value = _plots(
+            curves, radial_distribution(atoms, frames), self._target, self.plot_size
+        )
         self._numbers.value = _numbers(s, len(atoms), speed, self._target)
         if self._colour == "speed":
             self._legend.value = _legend(self._colour, self._colour_end())
@@ -427,16 +516,6 @@ class LiveMD(Player):
         )
 
 
-def _header(potential):
-    """Elements a potential was trained on, and its info: from the head of its file, without its weights."""
-    if isinstance(potential, Potential):
-        return {"trained": potential.trained or potential.elements, "info": potential.info}
-    path = Path(potential) if Path(potential).suffix else WEIGHTS / f"{potential}.safetensors"
-    with safetensors.safe_open(path, "numpy") as file:
-        header = json.loads(file.metadata()["tlmlp"])
-    return {"trained": header["trained"] or header["elements"], "info": header["info"]}
-
-
 def _device():
     import jax
 
@@ -447,15 +526,32 @@ def _device():
 def _numbers(s, n, speed, target):
     if s is None:
         return f'<span style="color:#56606b">{n} atoms at rest</span>'
-    fast = f"{speed:.0f} steps/s, {speed * 2e-6 * 86400:.1f} ns/day" if speed == speed else "measuring its speed"
-    cells = [f"step {s.step}", f"{s.time_fs / 1000:.2f} ps", f"{s.temperature_K:.0f} K", f"{s.potential_energy / n:.3f} eV/atom", fast, f"{n} atoms"]
-    return "".join(f'<span style="display:inline-block;min-width:90px;padding-right:16px;font-variant-numeric:tabular-nums">{c}</span>' for c in cells)
+    fast = (
+        f"{speed:.0f} steps/s, {speed * 2e-6 * 86400:.1f} ns/day"
+        if speed == speed
+        else "measuring its speed"
+    )
+    cells = [
+        f"step {s.step}",
+        f"{s.time_fs / 1000:.2f} ps",
+        f"{s.temperature_K:.0f} K",
+        f"{s.potential_energy / n:.3f} eV/atom",
+        fast,
+        f"{n} atoms",
+    ]
+    return "".join(
+        f'<span style="display:inline-block;min-width:90px;padding-right:16px;font-variant-numeric:tabular-nums">{c}</span>'
+        for c in cells
+    )
 
 
 def _legend(colour, end):
     if COLOURS[colour] is None:
         return ""
-    blocks = "".join(f'<span style="display:inline-block;width:16px;height:12px;background:{c}"></span>' for c in SCALE)
+    blocks = "".join(
+        f'<span style="display:inline-block;width:16px;height:12px;background:{c}"></span>'
+        for c in SCALE
+    )
     what = "" if colour == "speed" else " against SW"
     return f'<span style="white-space:nowrap">0 {blocks} {end:g} {COLOURS[colour]}{what}</span>'
 
@@ -464,14 +560,16 @@ def _plots(curves, rdf, target, size):
     figure = Picture(size[0] / 100, size[1] / 100)
     heat, energy, g = figure.subplots(3, 1)
     for ax in (heat, energy, g):
-        _quiet(ax)
+        quiet(ax)
         ax.tick_params(labelsize=8)
         ax.locator_params(axis="y", nbins=4)
     if curves:
         t, T, wanted, E = np.array(curves).T
         heat.plot(t, T, color=RED, lw=1, label="atoms")
         heat.plot(t, wanted, color=GREY, lw=1.2, ls="--", label="thermostat")
-        heat.legend(fontsize=7, frameon=False, loc="upper left", ncol=2, borderpad=0, handlelength=1.4)
+        heat.legend(
+            fontsize=7, frameon=False, loc="upper left", ncol=2, borderpad=0, handlelength=1.4
+        )
         heat.set_ylim(0, 1.35 * max(T.max(), wanted.max(), 100))
         energy.plot(t, E, color=BLUE, lw=1)
     if rdf is not None:
@@ -481,7 +579,11 @@ def _plots(curves, rdf, target, size):
     g.set_xlim(0, FARTHEST)
     for ax in (heat, energy) * (not curves) + (g,) * (rdf is None):
         ax.set_yticks([])  # no numbers that nothing was measured in
-    for ax, x, y in ((heat, "", "T (K)"), (energy, "time (ps)", "$E_{pot}$ (eV/atom)"), (g, "r (Å)", "g(r)")):
+    for ax, x, y in (
+        (heat, "", "T (K)"),
+        (energy, "time (ps)", "$E_{pot}$ (eV/atom)"),
+        (g, "r (Å)", "g(r)"),
+    ):
         ax.set_xlabel(x, fontsize=8.5, labelpad=1)
         ax.set_ylabel(y, fontsize=8.5)
     figure.align_ylabels()

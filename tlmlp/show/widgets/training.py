@@ -4,7 +4,7 @@ import time
 
 import ipywidgets as widgets
 
-from .figures import learning_curve
+from ..figures.learning import learning_curve
 from .live import Live, duration, sentence
 
 
@@ -26,16 +26,25 @@ class Training(Live):
         self.make_fit, self.history, self.last = make_fit, [], None
         self._drawn = None
         button = widgets.Layout(width="110px")
-        self._train = widgets.Button(description="Train", icon="play", button_style="primary", layout=button)
+        self._train = widgets.Button(
+            description="Train", icon="play", button_style="primary", layout=button
+        )
         self._stop = widgets.Button(description="Stop", icon="stop", disabled=True, layout=button)
-        self._bar = widgets.IntProgress(0, 0, 1, layout=widgets.Layout(width="190px", margin="2px 8px"))
+        self._bar = widgets.IntProgress(
+            0, 0, 1, layout=widgets.Layout(width="190px", margin="2px 8px")
+        )
         self._time = widgets.Label("", layout=widgets.Layout(width="280px"))
         width, height = self.size
         self._picture = widgets.Image(
-            value=_png([], self.size), format="png", width=width, height=height,
+            value=_png([], self.size),
+            format="png",
+            width=width,
+            height=height,
             layout=widgets.Layout(width=f"{width}px", height=f"{height}px", object_fit="fill"),
-        )  # fmt: skip
-        super().__init__([widgets.HBox([self._train, self._stop, self._bar, self._time]), self._picture])
+        )
+        super().__init__(
+            [widgets.HBox([self._train, self._stop, self._bar, self._time]), self._picture]
+        )
         self.layout.width = f"{width + 20}px"
         self.layout.overflow = "hidden"
         self.status.layout.min_height = "48px"  # two lines, so that nothing below jumps
@@ -56,7 +65,9 @@ class Training(Live):
 
     def _reached(self):
         if self.last is None:
-            raise RuntimeError("nothing is trained yet: press Train, and wait for the first point of the curve")
+            raise RuntimeError(
+                "nothing is trained yet: press Train, and wait for the first point of the curve"
+            )
         return self.last
 
     def result(self, at_least=100):
@@ -77,9 +88,13 @@ class Training(Live):
             self.wait()
         last = self._reached()
         if started_here and last.step < last.steps:
-            print(f"Nobody pressed Train, so this cell trained {last.step} of {last.steps} steps. Press Train above for all.")
+            print(
+                f"Nobody pressed Train, so this cell trained {last.step} of {last.steps} steps. Press Train above for all."
+            )
         elif self.running:
-            print(f"The training still runs; these are its weights after {last.step} of {last.steps} steps.")
+            print(
+                f"The training still runs; these are its weights after {last.step} of {last.steps} steps."
+            )
         return self.best
 
     # -- what Live asks for --------------------------------------------------------------------------------------------
@@ -91,7 +106,9 @@ class Training(Live):
 
     def take(self, progress):
         self.last = progress
-        self.history.append(progress._replace(potential=None, best=None))  # numbers only: weights would fill the memory
+        self.history.append(
+            progress._replace(potential=None, best=None)
+        )  # numbers only: weights would fill the memory
 
     def paint(self, run):
         running, p = not run.stop.is_set(), run.latest
@@ -101,9 +118,10 @@ class Training(Live):
             self._bar.value = 0
             self._time.value = f"compiling the network, {duration(run.seconds)}" if running else ""
             self.status.value = sentence(
-                "The network is being compiled for this data: 10 to 30 s, once." if running
+                "The network is being compiled for this data: 10 to 30 s, once."
+                if running
                 else f"{run.how.capitalize()} before the first step."
-            )  # fmt: skip
+            )
             if running and not self._drawn:
                 self._picture.value, self._drawn = _png([], self.size), "empty"
             return
@@ -115,7 +133,9 @@ class Training(Live):
                 history = list(self.history)
             begun = time.monotonic()
             self._picture.value, self._drawn = _png(history, self.size), p.step
-            self.interval = max(type(self).interval, 5 * (time.monotonic() - begun))  # drawing never takes over
+            self.interval = max(
+                type(self).interval, 5 * (time.monotonic() - begun)
+            )  # drawing never takes over
         self.status.value = _words(run, p, [h.valid for h in self.history if h.valid])
 
     def _left(self, p):
@@ -127,10 +147,15 @@ class Training(Live):
 
 def _words(run, p, valid):
     head = {
-        "": "", "done": f"Done in {duration(p.seconds)}.", "failed": "",
+        "": "",
+        "done": f"Done in {duration(p.seconds)}.",
+        "failed": "",
         "superseded": "Stopped, because another training was started.",
-    }.get(run.how, "Stopped." if not run.worker.is_alive() else "Stopping after this step.")  # fmt: skip
-    parts = [head, f"Training frames: energy MAE {p.energy_mae:.1f} meV/atom, force MAE {p.force_mae:.0f} meV/Å."]
+    }.get(run.how, "Stopped." if not run.worker.is_alive() else "Stopping after this step.")
+    parts = [
+        head,
+        f"Training frames: energy MAE {p.energy_mae:.1f} meV/atom, force MAE {p.force_mae:.0f} meV/Å.",
+    ]
     if valid:
         v = valid[-1]
         parts.append(

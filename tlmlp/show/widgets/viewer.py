@@ -12,12 +12,13 @@ WebGL nor a front end that was installed to the right place: it works where nglv
 """
 
 import time
+from pathlib import Path
 
 import numpy as np
 import traitlets
+from ase.geometry import cell_to_cellpar, cellpar_to_cell
 
-from .figures import ELEMENT_COLOURS, GREY
-from .watch import _edges, _view, _wrapping
+from ..figures.style import ELEMENT_COLOURS, GREY
 
 # Six steps of cividis: from dark to light for every kind of colour vision.
 SCALE = ("#00224E", "#2A3F6D", "#575C6D", "#7D7C78", "#A69D75", "#FDE737")
@@ -31,7 +32,9 @@ class _Viewer:
 
     @property
     def ready(self):
-        return self._shown and (self._answered >= self._asked - AHEAD or time.monotonic() - self._at > PATIENCE)
+        return self._shown and (
+            self._answered >= self._asked - AHEAD or time.monotonic() - self._at > PATIENCE
+        )
 
     def _next(self):
         self._asked, self._at = self._asked + 1, time.monotonic()
@@ -40,8 +43,8 @@ class _Viewer:
 
 class NGLViewer(_Viewer):
     def __init__(self, atoms, size):
-        self._wrap, self._symbols = _wrapping(atoms), sorted(set(atoms.get_chemical_symbols()))
-        self.widget = _view(atoms, self._wrap, size)
+        self._wrap, self._symbols = wrapping(atoms), sorted(set(atoms.get_chemical_symbols()))
+        self.widget = nglview_of(atoms, self._wrap, size)
         self._dealt = None
         self.widget.observe(self._loaded, "loaded")
         self.widget.on_msg(self._answer)
@@ -54,18 +57,34 @@ class NGLViewer(_Viewer):
             self._shown, self._answered = True, max(self._answered, message["data"])
 
     def draw(self, positions, colours=None):
-        self._deal(None if colours is None else np.clip((len(SCALE) * colours).astype(int), 0, len(SCALE) - 1))
+        self._deal(
+            None
+            if colours is None
+            else np.clip((len(SCALE) * colours).astype(int), 0, len(SCALE) - 1)
+        )
         self.widget.set_coordinates({0: self._wrap(positions)})
         code = f"requestAnimationFrame(() => this.send({{type: 'drawn', data: {self._next()}}}))"
-        self.widget.send({"type": "call_method", "target": "Widget", "methodName": "executeCode", "args": [code], "kwargs": {}})
+        self.widget.send(
+            {
+                "type": "call_method",
+                "target": "Widget",
+                "methodName": "executeCode",
+                "args": [code],
+                "kwargs": {},
+            }
+        )
 
     def _deal(self, bins):
         """One representation per element and one per colour of the scale, to which the atoms are dealt out."""
         if self._dealt is None:
             if bins is None:
                 return
-            for colour in SCALE:  # not earlier: representations without atoms confuse the camera while it is set up
-                self.widget.add_representation("spacefill", selection="none", radiusType="size", radiusSize=0.75, color=colour)
+            for colour in (
+                SCALE
+            ):  # not earlier: representations without atoms confuse the camera while it is set up
+                self.widget.add_representation(
+                    "spacefill", selection="none", radiusType="size", radiusSize=0.75, color=colour
+                )
         selections = [f"_{s}" if bins is None else "none" for s in self._symbols]
         for b in range(len(SCALE)):
             members = np.flatnonzero(bins == b) if bins is not None else []
@@ -96,18 +115,25 @@ def _canvas_class():
 
 class CanvasViewer(_Viewer):
     def __init__(self, atoms, size):
-        self._wrap = _wrapping(atoms)
+        self._wrap = wrapping(atoms)
         start = self._wrap(atoms.positions)
-        edges = np.array([e[1:3] for e in _edges(atoms.cell.standard_form()[0])]) if atoms.cell.rank == 3 else np.zeros((0, 2, 3))
+        edges = (
+            np.array([e[1:3] for e in _edges(atoms.cell.standard_form()[0])])
+            if atoms.cell.rank == 3
+            else np.zeros((0, 2, 3))
+        )
         self._centre = edges.reshape(-1, 3).mean(0) if len(edges) else start.mean(0)
         own = [ELEMENT_COLOURS.get(s, GREY) for s in atoms.get_chemical_symbols()]
         self._own = np.array([_rgb(c) for c in own], np.uint8)
         self._scale = np.array([_rgb(c) for c in SCALE], np.uint8)
         width, height = size
         self.widget = _canvas_class()(
-            width=width, height=height, edges=(edges - self._centre).astype("f4").tobytes(), colours=self._own.tobytes(),
+            width=width,
+            height=height,
+            edges=(edges - self._centre).astype("f4").tobytes(),
+            colours=self._own.tobytes(),
             positions=(start - self._centre).astype("f4").tobytes(),
-        )  # fmt: skip
+        )
         self.widget.layout.width, self.widget.layout.height = f"{width}px", f"{height}px"
         self.widget.observe(self._answer, "drawn")
 
@@ -142,63 +168,78 @@ def check_kind(kind):
         raise ValueError(f"viewer must be one of {', '.join(map(repr, KINDS))}, not {kind!r}")
 
 
-CANVAS = """
-const floats = (view) => new Float32Array(view.buffer.slice(view.byteOffset, view.byteOffset + view.byteLength));
-const bytes = (view) => new Uint8Array(view.buffer, view.byteOffset, view.byteLength);
+CANVAS = Path(__file__).with_name("canvas.js")
 
-function render({ model, el }) {
-  const width = model.get("width"), height = model.get("height"), canvas = document.createElement("canvas");
-  const sharp = window.devicePixelRatio || 1, c = canvas.getContext("2d");
-  canvas.width = width * sharp; canvas.height = height * sharp;
-  canvas.style.width = width + "px"; canvas.style.height = height + "px"; canvas.style.cursor = "grab";
-  canvas.className = "tlmlp-canvas";
-  el.appendChild(canvas);
-  let turn = 0.3, tilt = 0.2, zoom = 1, held = null;
 
-  const seen = (x, y, z) => {
-    const u = x * Math.cos(turn) + z * Math.sin(turn), w = -x * Math.sin(turn) + z * Math.cos(turn);
-    return [u, y * Math.cos(tilt) - w * Math.sin(tilt), y * Math.sin(tilt) + w * Math.cos(tilt)];
-  };
-  const draw = () => {
-    const r = floats(model.get("positions")), rgb = bytes(model.get("colours")), edges = floats(model.get("edges"));
-    const n = r.length / 3;
-    let size = 1;
-    const extent = edges.length ? edges : r;
-    for (let i = 0; i < extent.length; i += 3) size = Math.max(size, Math.hypot(extent[i], extent[i + 1], extent[i + 2]));
-    const scale = 0.5 * Math.min(width, height) / (1.12 * size) * zoom, far = 4 * size;
-    const place = (p) => { const s = scale * far / (far - p[2]); return [width / 2 + s * p[0], height / 2 - s * p[1], s]; };
-    c.setTransform(sharp, 0, 0, sharp, 0, 0);
-    c.fillStyle = "white"; c.fillRect(0, 0, width, height);
-    c.strokeStyle = "#8a929b"; c.lineWidth = 1;
-    for (let i = 0; i < edges.length; i += 6) {
-      const a = place(seen(edges[i], edges[i + 1], edges[i + 2])), b = place(seen(edges[i + 3], edges[i + 4], edges[i + 5]));
-      c.beginPath(); c.moveTo(a[0], a[1]); c.lineTo(b[0], b[1]); c.stroke();
-    }
-    const atoms = [];
-    for (let i = 0; i < n; i++) atoms.push([seen(r[3 * i], r[3 * i + 1], r[3 * i + 2]), i]);
-    atoms.sort((a, b) => a[0][2] - b[0][2]);
-    for (const [p, i] of atoms) {
-      const [x, y, s] = place(p), R = 0.75 * s, fade = 0.25 * (1 - p[2] / size) / 2;
-      const tone = (k, light) => Math.round(rgb[3 * i + k] * (1 - fade) * (1 - light) + 255 * (fade + light * (1 - fade)));
-      const shade = c.createRadialGradient(x - R / 3, y - R / 3, R / 8, x, y, R);
-      shade.addColorStop(0, `rgb(${tone(0, 0.6)},${tone(1, 0.6)},${tone(2, 0.6)})`);
-      shade.addColorStop(1, `rgb(${tone(0, 0)},${tone(1, 0)},${tone(2, 0)})`);
-      c.fillStyle = shade; c.beginPath(); c.arc(x, y, R, 0, 2 * Math.PI); c.fill();
-      c.lineWidth = 0.5; c.strokeStyle = "rgba(0,0,0,0.45)"; c.stroke();
-    }
-  };
-  const answer = () => { model.set("drawn", model.get("asked")); model.save_changes(); };
-  const frame = () => requestAnimationFrame(() => { draw(); answer(); });
-  canvas.onpointerdown = (e) => { held = [e.clientX, e.clientY]; canvas.setPointerCapture(e.pointerId); };
-  canvas.onpointerup = () => { held = null; };
-  canvas.onpointermove = (e) => {
-    if (!held) return;
-    turn += (e.clientX - held[0]) / 120; tilt += (e.clientY - held[1]) / 120; held = [e.clientX, e.clientY]; draw();
-  };
-  canvas.onwheel = (e) => { e.preventDefault(); zoom *= Math.exp(-e.deltaY / 600); draw(); };
-  model.on("change:asked", frame);
-  frame();
-  return () => model.off("change:asked", frame);
-}
-export default { render };
-"""
+def wrapping(atoms):
+    """positions [N, 3] -> positions inside the cell, turned and shifted for drawing.
+
+    The faces at which atoms re-enter are put into the widest gap between them, so that no crystal plane flickers from one
+    side to the other. The cell is turned as a PDB file, in which it travels to the browser, would turn it.
+    """
+    if not atoms.pbc.any() or not atoms.cell.rank == 3:
+        return lambda positions: positions
+    cell, pbc = atoms.cell.array, atoms.pbc
+    inverse = np.linalg.inv(cell)
+    exported = cellpar_to_cell(cell_to_cellpar(cell))
+    start = atoms.positions @ inverse
+    lowest = np.zeros(3)
+    for axis in np.flatnonzero(pbc):
+        x = np.sort(start[:, axis] % 1)
+        gaps = np.diff(np.append(x, x[0] + 1))
+        widest = int(np.argmax(gaps > gaps.max() - 1e-6))
+        lowest[axis] = x[widest] + gaps[widest] / 2
+
+    def wrap(positions):
+        scaled = positions @ inverse
+        scaled = np.where(pbc, (scaled - lowest) % 1, scaled)
+        return scaled @ exported
+
+    return wrap
+
+
+def nglview_of(atoms, wrap, size):
+    import nglview
+
+    drawn = atoms.copy()
+    drawn.set_constraint()
+    if atoms.cell.rank == 3:
+        drawn.set_cell(cellpar_to_cell(cell_to_cellpar(atoms.cell.array)))
+    drawn.positions = wrap(atoms.positions)
+    view = nglview.NGLWidget(nglview.ASEStructure(drawn), default=False)
+    for symbol in sorted(set(atoms.get_chemical_symbols())):
+        colour = ELEMENT_COLOURS.get(symbol)
+        view.add_representation(
+            "spacefill",
+            selection=f"_{symbol}",
+            radiusType="size",
+            radiusSize=0.75,
+            **({"color": colour} if colour else {}),
+        )
+    view.camera = "perspective"
+    view.control.spin([0, 1, 0], 0.30)
+    view.control.spin([1, 0, 0], 0.20)
+    view.center()
+    view.control.zoom(0.1)
+    if atoms.cell.rank == 3:
+        view._add_shape(_edges(drawn.cell.array), name="cell")
+    width, height = (f"{pixels}px" for pixels in size)
+    view.layout.width, view.layout.height = width, height
+    view._set_size(width, height)
+    return view
+
+
+def _edges(cell):
+    """The twelve edges of a cell [3, 3] as cylinders of NGL: from, to, colour, radius in Å."""
+    grey = [0.34, 0.38, 0.42]
+    corners = [(a, b, c) for a in (0, 1) for b in (0, 1) for c in (0, 1)]
+    pairs = [
+        (p, q)
+        for p in corners
+        for q in corners
+        if sum(np.subtract(q, p)) == 1 and min(np.subtract(q, p)) == 0
+    ]
+    return [
+        ("cylinder", (np.array(p) @ cell).tolist(), (np.array(q) @ cell).tolist(), grey, 0.05)
+        for p, q in pairs
+    ]

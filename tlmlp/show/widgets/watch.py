@@ -6,10 +6,10 @@ from typing import NamedTuple
 import ipywidgets as widgets
 import numpy as np
 from ase import units
-from ase.geometry import cell_to_cellpar, cellpar_to_cell
 
-from .figures import ELEMENT_COLOURS
-from .live import Player, duration, sentence
+from .live import duration, sentence
+from .player import Player
+from .viewer import nglview_of, wrapping
 
 HOTTEST = 3000  # K, end of the slider
 FASTEST = 30  # kT; heat gives an atom so much once in 10^12 times
@@ -46,34 +46,56 @@ class Watch(Player):
 
     interval = 0.1
 
-    def __init__(self, dynamics, steps_per_frame=5, pause_after=180, autoplay=True, size=(480, 400)):
+    def __init__(
+        self, dynamics, steps_per_frame=5, pause_after=180, autoplay=True, size=(480, 400)
+    ):
         if dynamics.atoms.calc is None:
-            raise ValueError("the atoms have no calculator; set atoms.calc = potential.calculator()")
-        if isinstance(steps_per_frame, bool) or not isinstance(steps_per_frame, int) or steps_per_frame < 1:
-            raise ValueError(f"steps_per_frame must be a whole number of at least 1, not {steps_per_frame!r}")
+            raise ValueError(
+                "the atoms have no calculator; set atoms.calc = potential.calculator()"
+            )
+        if (
+            isinstance(steps_per_frame, bool)
+            or not isinstance(steps_per_frame, int)
+            or steps_per_frame < 1
+        ):
+            raise ValueError(
+                f"steps_per_frame must be a whole number of at least 1, not {steps_per_frame!r}"
+            )
         self.dynamics, self.atoms = dynamics, dynamics.atoms
         self.steps_per_frame, self.pause_after = steps_per_frame, pause_after
         self._start = dynamics.atoms.positions.copy(), dynamics.atoms.get_momenta()
         self._steps, self._sent = 0, None
-        self._wrap = _wrapping(self.atoms)
-        self.view = _view(self.atoms, self._wrap, size)
+        self._wrap = wrapping(self.atoms)
+        self.view = nglview_of(self.atoms, self._wrap, size)
 
         self._target = self._temperature_of(dynamics)
         self._hottest = self._target
-        self._play = widgets.Button(description="Play", icon="play", layout=widgets.Layout(width="110px"))
+        self._play = widgets.Button(
+            description="Play", icon="play", layout=widgets.Layout(width="110px")
+        )
         self._stop = widgets.Button(
-            description="Stop", icon="stop", tooltip="end, and go back to the start", layout=widgets.Layout(width="110px"),
-        )  # fmt: skip
+            description="Stop",
+            icon="stop",
+            tooltip="end, and go back to the start",
+            layout=widgets.Layout(width="110px"),
+        )
         self._slider = widgets.IntSlider(
-            round(self._target or 0), 0, max(HOTTEST, round(self._target or 0)), 50, continuous_update=True, readout=False,
+            round(self._target or 0),
+            0,
+            max(HOTTEST, round(self._target or 0)),
+            50,
+            continuous_update=True,
+            readout=False,
             layout=widgets.Layout(width="250px"),
-        )  # fmt: skip
+        )
         self._heading = widgets.HTML()
         self._numbers = widgets.HTML(_table(None, self._target))
         controls = [widgets.HBox([self._play, self._stop])]
         if self._target is not None:
             controls += [self._heading, self._slider]
-        side = widgets.VBox([*controls, self._numbers], layout=widgets.Layout(width="280px", padding="0 0 0 16px"))
+        side = widgets.VBox(
+            [*controls, self._numbers], layout=widgets.Layout(width="280px", padding="0 0 0 16px")
+        )
         super().__init__([widgets.HBox([self.view, side])])
         self._set_target(self._slider.value)
         self.layout.overflow = "hidden"
@@ -95,7 +117,11 @@ class Watch(Player):
         if not hasattr(dynamics, "set_temperature"):
             return None
         kT = getattr(dynamics, "temp", None)
-        return float(kT / units.kB) if np.ndim(kT) == 0 and kT is not None else self.atoms.get_temperature()
+        return (
+            float(kT / units.kB)
+            if np.ndim(kT) == 0 and kT is not None
+            else self.atoms.get_temperature()
+        )
 
     def _set_target(self, temperature):
         if self._target is None:
@@ -129,9 +155,12 @@ class Watch(Player):
         atoms, seconds = self.atoms, time.monotonic() - begun
         speed = (self._steps - first) / seconds if self._steps > first else float("nan")
         return Frame(
-            atoms.positions.copy(), self._steps * self.dynamics.dt / units.fs / 1000, float(atoms.get_temperature()),
-            float(atoms.get_potential_energy()) / len(atoms), speed,
-        )  # fmt: skip
+            atoms.positions.copy(),
+            self._steps * self.dynamics.dt / units.fs / 1000,
+            float(atoms.get_temperature()),
+            float(atoms.get_potential_energy()) / len(atoms),
+            speed,
+        )
 
     def _sound(self, frame):
         if not (np.isfinite(frame.positions).all() and np.isfinite(frame.energy)):
@@ -164,7 +193,9 @@ class Watch(Player):
 
     def paint(self, run):
         running, frame = not run.stop.is_set(), run.latest
-        self._play.description, self._play.icon = ("Pause", "pause") if running else ("Play", "play")
+        self._play.description, self._play.icon = (
+            ("Pause", "pause") if running else ("Play", "play")
+        )
         if self._went_back(run):
             return
         if frame is not None and frame is not self._sent:
@@ -174,7 +205,9 @@ class Watch(Player):
         if running and self.pause_after and run.seconds > self.pause_after:
             super().stop("rested")
         words = {
-            "": "The atoms move." if frame else f"Compiling the potential for {len(self.atoms)} atoms, {duration(run.seconds)}.",
+            "": "The atoms move."
+            if frame
+            else f"Compiling the potential for {len(self.atoms)} atoms, {duration(run.seconds)}.",
             "paused": "Paused.",
             "stopped": BACK,
             "rested": f"Paused after {duration(self.pause_after)}, to spare the processor. Play goes on.",
@@ -191,68 +224,11 @@ def _table(frame, target):
         ("speed", f"{frame.speed:.0f} steps/s" if frame and frame.speed == frame.speed else "–"),
     ]
     cell = 'style="padding: 2px 12px 2px 0; text-align: {}; white-space: nowrap; font-variant-numeric: tabular-nums"'
-    return "<table>" + "".join(
-        f"<tr><td {cell.format('left')}>{name}</td><td {cell.format('left')}><b>{value}</b></td></tr>" for name, value in rows
-    ) + "</table>"  # fmt: skip
-
-
-def _wrapping(atoms):
-    """positions [N, 3] -> positions inside the cell, turned and shifted for drawing.
-
-    The faces at which atoms re-enter are put into the widest gap between them, so that no crystal plane flickers from one
-    side to the other. The cell is turned as a PDB file, in which it travels to the browser, would turn it.
-    """
-    if not atoms.pbc.any() or not atoms.cell.rank == 3:
-        return lambda positions: positions
-    cell, pbc = atoms.cell.array, atoms.pbc
-    inverse = np.linalg.inv(cell)
-    exported = cellpar_to_cell(cell_to_cellpar(cell))
-    start = atoms.positions @ inverse
-    lowest = np.zeros(3)
-    for axis in np.flatnonzero(pbc):
-        x = np.sort(start[:, axis] % 1)
-        gaps = np.diff(np.append(x, x[0] + 1))
-        widest = int(np.argmax(gaps > gaps.max() - 1e-6))
-        lowest[axis] = x[widest] + gaps[widest] / 2
-
-    def wrap(positions):
-        scaled = positions @ inverse
-        scaled = np.where(pbc, (scaled - lowest) % 1, scaled)
-        return scaled @ exported
-
-    return wrap
-
-
-def _view(atoms, wrap, size):
-    import nglview
-
-    drawn = atoms.copy()
-    drawn.set_constraint()
-    if atoms.cell.rank == 3:
-        drawn.set_cell(cellpar_to_cell(cell_to_cellpar(atoms.cell.array)))
-    drawn.positions = wrap(atoms.positions)
-    view = nglview.NGLWidget(nglview.ASEStructure(drawn), default=False)
-    for symbol in sorted(set(atoms.get_chemical_symbols())):
-        colour = ELEMENT_COLOURS.get(symbol)
-        view.add_representation(
-            "spacefill", selection=f"_{symbol}", radiusType="size", radiusSize=0.75, **({"color": colour} if colour else {})
+    return (
+        "<table>"
+        + "".join(
+            f"<tr><td {cell.format('left')}>{name}</td><td {cell.format('left')}><b>{value}</b></td></tr>"
+            for name, value in rows
         )
-    view.camera = "perspective"
-    view.control.spin([0, 1, 0], 0.30)
-    view.control.spin([1, 0, 0], 0.20)
-    view.center()
-    view.control.zoom(0.1)
-    if atoms.cell.rank == 3:
-        view._add_shape(_edges(drawn.cell.array), name="cell")
-    width, height = (f"{pixels}px" for pixels in size)
-    view.layout.width, view.layout.height = width, height
-    view._set_size(width, height)
-    return view
-
-
-def _edges(cell):
-    """The twelve edges of a cell [3, 3] as cylinders of NGL: from, to, colour, radius in Å."""
-    grey = [0.34, 0.38, 0.42]
-    corners = [(a, b, c) for a in (0, 1) for b in (0, 1) for c in (0, 1)]
-    pairs = [(p, q) for p in corners for q in corners if sum(np.subtract(q, p)) == 1 and min(np.subtract(q, p)) == 0]
-    return [("cylinder", (np.array(p) @ cell).tolist(), (np.array(q) @ cell).tolist(), grey, 0.05) for p, q in pairs]
+        + "</table>"
+    )

@@ -15,11 +15,11 @@ from ase.calculators.lj import LennardJones
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.md.langevin import Langevin
 from ase.md.verlet import VelocityVerlet
+from tlmlp.show.watch import _wrapping
 
 import tlmlp
 from tlmlp import show
 from tlmlp.show.figures import _running
-from tlmlp.show.watch import _wrapping
 
 TINY = tlmlp.Config("course", embed_size=8, n_blocks=1, n_spherical=2, out_size=8, cutoff=3.0)
 
@@ -141,15 +141,22 @@ Endless().start()
 
 def test_training_yields_a_potential(potential):
     data = frames(6)
-    training = show.Training(lambda: tlmlp.fit(potential, data[:4], data[4:], steps=20, report_every=1))
+    training = show.Training(
+        lambda: tlmlp.fit(potential, data[:4], data[4:], steps=20, report_every=1)
+    )
     with pytest.raises(RuntimeError, match="press Train"):
         training.potential
     empty = training._picture.value
     training.start().wait(120)
     until(lambda: "Done" in training.status.value)
     assert [p.step for p in training.history] == list(range(1, 21))
-    assert training.best.evaluate(data[4:]).force_rmse <= training.potential.evaluate(data[4:]).force_rmse + 1e-6
-    assert bytes(training._picture.value).startswith(b"\x89PNG") and bytes(training._picture.value) != bytes(empty)
+    assert (
+        training.best.evaluate(data[4:]).force_rmse
+        <= training.potential.evaluate(data[4:]).force_rmse + 1e-6
+    )
+    assert bytes(training._picture.value).startswith(b"\x89PNG") and bytes(
+        training._picture.value
+    ) != bytes(empty)
     assert training._bar.value == training._bar.max == 20
     assert training._stop.disabled and not training._train.disabled
 
@@ -189,7 +196,12 @@ class Spring(Calculator):
 
     def __init__(self, atoms, good=10**9, stiffness=5.0):
         super().__init__()
-        self.home, self.good, self.stiffness, self.threads = atoms.positions.copy(), good, stiffness, set()
+        self.home, self.good, self.stiffness, self.threads = (
+            atoms.positions.copy(),
+            good,
+            stiffness,
+            set(),
+        )
 
     def calculate(self, atoms=None, properties=("energy",), system_changes=all_changes):
         super().calculate(atoms, properties, system_changes)
@@ -197,13 +209,17 @@ class Spring(Calculator):
         self.good -= 1
         x = self.atoms.positions - self.home
         bad = np.nan if self.good < 0 else 1.0
-        self.results = dict(energy=bad * self.stiffness / 2 * (x**2).sum(), forces=-bad * self.stiffness * x)
+        self.results = dict(
+            energy=bad * self.stiffness / 2 * (x**2).sum(), forces=-bad * self.stiffness * x
+        )
 
 
 def langevin(temperature=300, **kwargs):
     atoms = bulk("Si", "diamond", a=5.43, cubic=True)
     atoms.calc = Spring(atoms, **kwargs)
-    return Langevin(atoms, 2 * units.fs, temperature_K=temperature, friction=0.01 / units.fs, fixcm=False)
+    return Langevin(
+        atoms, 2 * units.fs, temperature_K=temperature, friction=0.01 / units.fs, fixcm=False
+    )
 
 
 def test_watch_plays_pauses_and_goes_back():
@@ -214,7 +230,10 @@ def test_watch_plays_pauses_and_goes_back():
     watch.view.set_coordinates = lambda arrays: sent.append(arrays[0])
     watch._play.click()
     until(lambda: len(sent) > 3)
-    assert watch._play.description == "Pause" and threading.get_ident() not in dynamics.atoms.calc.threads
+    assert (
+        watch._play.description == "Pause"
+        and threading.get_ident() not in dynamics.atoms.calc.threads
+    )
     watch._play.click()
     until(lambda: not watch.alive, 1)
     assert abs(dynamics.atoms.positions - start).max() > 1e-4 and "Paused" in watch.status.value
@@ -261,7 +280,10 @@ def test_watch_begins_when_the_browser_is_ready():
     watch.close()
 
 
-@pytest.mark.parametrize("calculator, words", [(dict(good=20), "no longer a number"), (dict(stiffness=1e5), "far above|no longer")])
+@pytest.mark.parametrize(
+    "calculator, words",
+    [(dict(good=20), "no longer a number"), (dict(stiffness=1e5), "far above|no longer")],
+)
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
 def test_broken_dynamics_stops_with_a_sentence(calculator, words):
     watch = show.watch(langevin(**calculator), autoplay=False).play()
@@ -306,63 +328,3 @@ def test_wrapping_keeps_crystal_planes_together_and_bond_lengths():
 # -- figures ----------------------------------------------------------------------------------------------------------
 
 
-def has_units(ax):
-    return all("(" in label and ")" in label for label in (ax.get_xlabel(), ax.get_ylabel()))
-
-
-def test_parity_has_units_and_the_errors_of_evaluate(potential):
-    data = frames(4)
-    figure = show.parity(data, {"a": potential, "b": potential.predict(data)}, by="phase")
-    assert len(figure.axes) == 4
-    assert all("(eV" in ax.get_xlabel() for ax in figure.axes)
-    assert all("(eV" in ax.get_ylabel() for ax in figure.axes[::2])
-    errors = potential.evaluate(data)
-    assert f"MAE {errors.energy_mae:.1f}, RMSE {errors.energy_rmse:.1f} meV/atom" in figure.axes[0].get_title()
-    assert f"MAE {errors.force_mae:.1f}, RMSE {errors.force_rmse:.1f} meV/Å" in figure.axes[3].get_title()
-    assert [t.get_text() for t in figure.axes[0].get_legend().get_texts()] == ["crystal", "liquid"]
-    with pytest.raises(ValueError, match="4 frames but 3"):
-        show.parity(data, data[:3])
-
-
-def test_a_shift_takes_a_constant_out_of_energies_alone(potential):
-    data = frames(3)
-    higher = potential.replace(reference=tuple(e + 7 for e in potential.reference))
-    titles = lambda p, shift: [ax.get_title() for ax in show.parity(data, p, shift=shift).axes]
-    assert titles(higher, True) == titles(potential, True)
-    assert titles(higher, False)[0] != titles(potential, False)[0] and titles(higher, False)[1] == titles(potential, False)[1]
-
-
-def test_training_curve_is_a_running_mean():
-    report = lambda step, mae: tlmlp.Progress(step, 100, 0, 0, 0, 0, mae, None, None, None, 0)
-    history = [report(step, mae) for step, mae in ((2, 1.0), (4, 3.0), (6, 5.0), (8, 7.0))]
-    steps, mean, over = _running(history, points=25)
-    assert (steps, over) == ([2, 4, 6, 8], 4)
-    np.testing.assert_allclose(mean, [1, 2, 4, 6])
-
-
-def test_learning_curve_has_units_and_a_legend(potential):
-    data = frames(4)
-    history = list(tlmlp.fit(potential, data[:3], data[3:], steps=4, report_every=1))
-    (ax,) = show.learning_curve(history).axes
-    assert "meV/Å" in ax.get_ylabel() and "step" in ax.get_xlabel() and ax.get_yscale() == "log"
-    assert len(ax.get_legend().get_texts()) == 3
-    assert show.learning_curve([]).png(50).startswith(b"\x89PNG")
-
-
-def test_the_three_pictures(potential):
-    atoms = bulk("Si", "diamond", a=5.43, cubic=True) * (2, 2, 2)
-    slots = show.picture_slots(atoms, 4.0)
-    assert has_units(slots.axes[0])
-    assert [t.get_text() for t in slots.axes[0].get_legend().get_texts()] == ["4 near 2.35 Å", "12 near 3.84 Å"]
-    bases = show.picture_bases(TINY)
-    assert all(has_units(ax) for ax in bases.axes[:3])
-    network = show.picture_network(potential)
-    words = " ".join(t.get_text() for t in network.axes[0].texts)
-    size = lambda block: sum(w.size for m, ws in potential.params.items() if block in m for w in ws.values())
-    for block in ("embedding", "interaction_1", "output_0", "output_1"):
-        assert f"{size(block):,} weights".replace(",", " ") in words
-    for figure in (slots, bases, network):
-        bundle, metadata = figure._repr_mimebundle_()
-        assert bundle["image/png"].startswith(b"\x89PNG") and metadata["image/png"]["width"] > 300
-    with pytest.raises(ValueError, match="no neighbour within"):
-        show.picture_slots(atoms, 1.0)

@@ -1,0 +1,86 @@
+"""A perfect crystal, its cubic cell, and the volume at which a calculator sees no pressure."""
+
+import numpy as np
+from ase import Atoms, units
+from ase.calculators.calculator import PropertyNotImplementedError
+
+
+def crystal_of(atoms):
+    """A copy of a perfect crystal without calculator; ValueError for what has no cell with a volume."""
+    if not isinstance(atoms, Atoms):
+        raise TypeError(f"a crystal is one ase.Atoms, not {type(atoms).__name__}")
+    if not atoms.pbc.all() or abs(np.linalg.det(atoms.cell.array)) < 1e-6 or not len(atoms):
+        raise ValueError(
+            "a crystal must be periodic in three directions and have a cell with a volume"
+        )
+    out = Atoms(atoms.numbers, atoms.positions, cell=atoms.cell, pbc=True)
+    out.set_masses(atoms.get_masses())
+    return out
+
+
+def cubic_edge(atoms):
+    """Edge in Å of the conventional cell of a cubic crystal, whatever cell of it was given; nan where it is not cubic."""
+    import spglib
+
+    data = spglib.get_symmetry_dataset(
+        (atoms.cell.array, atoms.get_scaled_positions(), atoms.numbers), symprec=1e-3
+    )
+    if data is None or data.number < 195:
+        return float("nan")
+    return float(abs(np.linalg.det(data.std_lattice)) ** (1 / 3))
+
+
+def strained(atoms, strain):
+    """A copy in the cell (1 + strain) [3, 3], atoms carried along."""
+    out = atoms.copy()
+    out.set_cell(atoms.cell.array @ (np.eye(3) + strain), scale_atoms=True)
+    return out
+
+
+def stress(atoms, calculator):
+    """Stress [6] in GPa; ValueError where the calculator knows none."""
+    atoms.calc = calculator
+    try:
+        return atoms.get_stress() / units.GPa
+    except (PropertyNotImplementedError, NotImplementedError):
+        raise ValueError(
+            f"{type(calculator).__name__} knows no stress, which this property needs"
+        ) from None
+
+
+def at_zero_pressure(atoms, calculator, accuracy=1e-3, steps=30):
+    """The crystal scaled, in the same proportions, to where its pressure is within `accuracy` GPa of zero.
+
+    Raises RuntimeError where no such volume is found, as for a potential that holds no crystal together.
+    """
+    atoms = crystal_of(atoms)
+    pressure = lambda x: (
+        -stress(strained(atoms, (np.exp(x) - 1) * np.eye(3)), calculator)[:3].mean()
+    )
+    x, p = 0.0, pressure(0.0)
+    slope = -250.0  # GPa per logarithm of the length, three times a bulk modulus
+    for _ in range(steps):
+        if abs(p) < accuracy:
+            out = strained(atoms, (np.exp(x) - 1) * np.eye(3))
+            out.calc = None
+            return out
+        move = float(np.clip(-p / slope, -0.03, 0.03))
+        x, before = x + move, p
+        p = pressure(x)
+        if p < before and move > 0 or p > before and move < 0:
+            slope = (p - before) / move
+        if not np.isfinite(p) or abs(x) > 0.3:
+            break
+    raise RuntimeError(
+        f"no volume with zero pressure was found; the last pressure was {p:.3g} GPa at {np.exp(x):.3f} times the length"
+    )
+
+
+def lattice_constant(atoms, calculator):
+    """Edge in Å of the cubic cell at zero pressure, to 1e-3 GPa; of a crystal that is not cubic, the cube root of its cell's volume.
+
+    atoms: any cell of the crystal. Raises RuntimeError where no volume has zero pressure.
+    """
+    out = at_zero_pressure(atoms, calculator)
+    edge = cubic_edge(out)
+    return edge if np.isfinite(edge) else float(out.get_volume() ** (1 / 3))

@@ -1,0 +1,169 @@
+"""A dataset is a list of ase.Atoms with labels: read, checked, copied, divided."""
+
+import copy
+from pathlib import Path
+
+import numpy as np
+from ase import Atoms
+from ase.calculators.calculator import PropertyNotImplementedError
+from ase.calculators.singlepoint import SinglePointCalculator
+
+
+def read(path) -> list[Atoms]:
+    """A dataset from any file that ASE reads and that carries energy and forces, such as extended xyz.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: ASE cannot read it, or `check` finds fault with it.
+    """
+    import ase.io  # half a second, for all the formats it knows
+
+    if not Path(path).is_file():
+        raise FileNotFoundError(f"{path} does not exist")
+    try:
+        frames = ase.io.read(path, ":")
+    except Exception as error:  # each format of ASE raises errors of its own
+        raise ValueError(
+            f"ASE cannot read structures from {path} ({type(error).__name__}: {error})"
+        ) from error
+    for frame in frames:
+        if frame.info.get("temperature") is True:  # how ASE writes None and reads it back
+            frame.info["temperature"] = None
+    return check(frames)
+
+
+def check(frames, forces: bool = True) -> list[Atoms]:
+    """The frames themselves, if they can be learned from.
+
+    Args:
+        frames: list of ase.Atoms.
+        forces: whether forces are needed, or energy will do.
+
+    Raises:
+        TypeError: not a list of ase.Atoms.
+        ValueError: no frames; a frame without energy or forces, with some of the wrong shape, or with NaN or infinity.
+    """
+    if not isinstance(frames, (list, tuple)) or not all(
+        isinstance(frame, Atoms) for frame in frames
+    ):
+        raise TypeError(f"a dataset is a list of ase.Atoms, not {_describe(frames)}")
+    if not frames:
+        raise ValueError("the dataset is empty, it needs at least one frame")
+    for index, frame in enumerate(frames):
+        n = len(frame)
+        if n == 0:
+            raise ValueError(f"frame {index} has no atoms")
+        _finite(index, "positions", frame.positions, (n, 3))
+        _finite(index, "cell", frame.cell.array, (3, 3))
+        _finite(index, "energy", _label(frame, index, "energy"), ())
+        if forces:
+            _finite(index, "forces", _label(frame, index, "forces"), (n, 3))
+        if "stress" in getattr(frame.calc, "results", {}):
+            _finite(index, "stress", _label(frame, index, "stress"), (6,))
+    return list(frames)
+
+
+def _finite(index: int, name: str, value, shape: tuple):
+    if np.shape(value) != shape:
+        raise ValueError(f"{name} of frame {index} has shape {np.shape(value)}, {shape} is needed")
+    if not np.all(np.isfinite(value)):
+        raise ValueError(
+            f"{name} of frame {index} is not finite (NaN or infinity): remove the frame"
+        )
+
+
+def _label(frame: Atoms, index: int, name: str):
+    get = {
+        "energy": frame.get_potential_energy,
+        "forces": frame.get_forces,
+        "stress": frame.get_stress,
+    }[name]
+    try:
+        return get() if name == "energy" else get(apply_constraint=False)
+    except (
+        RuntimeError,
+        PropertyNotImplementedError,
+    ):  # no calculator at all, or one without this property
+        results = getattr(frame.calc, "results", {})
+        if name in results:
+            raise ValueError(
+                f"'{name}' of frame {index} is out of date: its atoms changed since"
+            ) from None
+        found = ", ".join(map(repr, [*frame.info, *frame.arrays, *results]))
+        raise ValueError(f"frame {index} has no '{name}': its names are {found}") from None
+
+
+def _describe(frames) -> str:
+    if isinstance(frames, (list, tuple)):
+        return "a list with " + ", ".join(
+            sorted({type(f).__name__ for f in frames if not isinstance(f, Atoms)})
+        )
+    return "one " + type(frames).__name__ if isinstance(frames, Atoms) else type(frames).__name__
+
+
+def copies(frames) -> list[Atoms]:
+    """The same structures with the same labels, which may be changed without a change to the originals.
+
+    `Atoms.copy` alone leaves the labels behind: they belong to the calculator.
+    """
+    return [_copy(frame) for frame in frames]
+
+
+def _copy(frame: Atoms) -> Atoms:
+    out = frame.copy()
+    out.info = copy.deepcopy(frame.info)
+    if frame.calc is not None:
+        out.calc = SinglePointCalculator(out, **copy.deepcopy(frame.calc.results))
+    return out
+
+
+def subset(frames, n: int, seed: int = 0) -> list[Atoms]:
+    """n frames with the same share of each group, phase and temperature as in all of them.
+
+    Nested: `subset(frames, 10, seed)` is the beginning of `subset(frames, 20, seed)`, so a learning curve adds data
+    and never exchanges it.
+
+    Raises:
+        ValueError: n is not a positive integer, or there are fewer frames than that.
+    """
+    if isinstance(n, bool) or not isinstance(n, (int, np.integer)) or n < 1:
+        raise ValueError(f"the number of frames must be a positive integer, not {n!r}")
+    if n > len(frames):
+        raise ValueError(f"{n} frames were asked for, but there are only {len(frames)}")
+    return [frames[i] for i in _stratified(frames, seed)[:n]]
+
+
+def split(frames, n_valid, seed: int = 0) -> tuple[list[Atoms], list[Atoms]]:
+    """(train, valid): n_valid frames, chosen as `subset` does, are held out.
+
+    Args:
+        n_valid: a number of frames, or a fraction between 0 and 1.
+
+    Raises:
+        ValueError: one of the two would be empty.
+    """
+    n = round(n_valid * len(frames)) if isinstance(n_valid, float) and n_valid < 1 else n_valid
+    if isinstance(n, bool) or not isinstance(n, (int, np.integer)) or not 0 < n < len(frames):
+        raise ValueError(
+            f"{n_valid!r} of {len(frames)} frames cannot be held out: some must be left on both sides"
+        )
+    order = _stratified(frames, seed)
+    return [frames[i] for i in order[n:]], [frames[i] for i in order[:n]]
+
+
+def _stratified(frames, seed: int) -> list[int]:
+    """Indices of all frames, in an order whose every beginning has about the same share of each stratum."""
+    rng = np.random.default_rng(seed)
+    strata, keys = {}, {}
+    for index, frame in enumerate(frames):
+        stratum = tuple(str(frame.info.get(name)) for name in ("group", "phase", "temperature"))
+        strata.setdefault(stratum, []).append(index)
+    for stratum in sorted(
+        strata
+    ):  # sorted: the order of frames of different strata in the file plays no role
+        members, start = rng.permutation(strata[stratum]), rng.uniform()
+        for rank, index in enumerate(members):
+            keys[int(index)] = (rank + start) / len(
+                members
+            )  # spreads a stratum evenly over the unit interval
+    return sorted(keys, key=keys.get)

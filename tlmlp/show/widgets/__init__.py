@@ -1,0 +1,1 @@
+"""Widgets: they work in the background while the notebook stays free."""
