@@ -18,6 +18,7 @@ from typing import NamedTuple
 
 import numpy as np
 import vesin
+from ase.geometry import complete_cell
 
 
 class Graph(NamedTuple):
@@ -253,3 +254,25 @@ def few_shapes(graphs, most):
         members[both] = members.get(both, 0) + count
         becomes = {s: both if to in (a, b) else to for s, to in becomes.items()}
     return [becomes[s] for s in own]
+
+
+def pairs(atoms, cutoff, quantities):
+    """What vesin knows of all pairs within a cutoff in Å, through periodic images; 'i', 'j', 'S', 'd' and 'D' as it has them."""
+    pbc = np.asarray(atoms.pbc)
+    box = complete_cell(atoms.cell.array * pbc[:, None]) if not pbc.all() else atoms.cell.array
+    if pbc.all() and abs(np.linalg.det(box)) < 1e-6:
+        raise ValueError(
+            "a periodic structure needs a cell with a volume; set atoms.cell or atoms.pbc = False"
+        )
+    search = vesin.NeighborList(cutoff=float(cutoff), full_list=True)
+    return search.compute(
+        points=np.ascontiguousarray(atoms.positions),
+        box=np.ascontiguousarray(box),
+        periodic=pbc,
+        quantities=quantities,
+    )
+
+
+def heights(cell):
+    """Distances [3] in Å between opposite faces of a cell [3, 3]."""
+    return 1 / np.linalg.norm(np.linalg.inv(cell), axis=0)

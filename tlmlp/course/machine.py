@@ -135,7 +135,7 @@ def _device():
     devices = jax.devices()
     if devices[0].platform == "gpu":
         return Line("ok", "device", ", ".join(d.device_kind for d in devices))
-    cores = _cores()
+    cores = cores()
     return Line(
         "ok",
         "device",
@@ -144,7 +144,7 @@ def _device():
     )
 
 
-def _cores():
+def cores():
     """Cores this process may use, also where a container gives it a share of them."""
     cores = float(
         len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

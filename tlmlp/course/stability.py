@@ -40,7 +40,7 @@ import numpy as np
 from ase.build import bulk
 
 from .. import datasets, simulate
-from ..properties.structure import pairs
+from ..graph import pairs
 from .sources import TRAJECTORIES, data
 
 REACH = 5.5  # Å, less than half of any cell here; three shells of neighbours

@@ -16,7 +16,8 @@ import numpy as np
 from ase import Atoms
 
 from ..crystal import crystal_of
-from .structure import pairs, tetrahedrality
+from ..graph import pairs
+from .structure import tetrahedrality
 
 GAP = 1.0  # Å between the two at first, so that no two atoms meet
 SETTLING = 4000  # fs, in which the two faces grow together

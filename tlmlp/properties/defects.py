@@ -15,8 +15,8 @@ from ase.build import diamond100
 from ase.optimize import FIRE
 
 from ..crystal import crystal_of, cubic_edge
+from ..graph import pairs
 from .mechanics import relaxed
-from .structure import pairs
 
 FORCE = 0.01  # eV/Å, where relaxations end
 PUSH = 0.4  # Å, of the vacancy's neighbours: where they were, Stillinger-Weber has a stationary point that is no minimum

@@ -13,9 +13,8 @@ Source: D. Frenkel and B. Smit, Understanding Molecular Simulation (2002). Units
 from typing import NamedTuple
 
 import numpy as np
-import vesin
-from ase.geometry import complete_cell
 
+from ..graph import pairs
 from .blocks import frames_of, mean_and_error
 
 
@@ -71,23 +70,6 @@ def _plot(result):
     from . import plot
 
     return plot({"": result})
-
-
-def pairs(atoms, cutoff, quantities):
-    """What vesin knows of all pairs within a cutoff in Å, through periodic images; 'i', 'j', 'S', 'd' and 'D' as it has them."""
-    pbc = np.asarray(atoms.pbc)
-    box = complete_cell(atoms.cell.array * pbc[:, None]) if not pbc.all() else atoms.cell.array
-    if pbc.all() and abs(np.linalg.det(box)) < 1e-6:
-        raise ValueError(
-            "a periodic structure needs a cell with a volume; set atoms.cell or atoms.pbc = False"
-        )
-    search = vesin.NeighborList(cutoff=float(cutoff), full_list=True)
-    return search.compute(
-        points=np.ascontiguousarray(atoms.positions),
-        box=np.ascontiguousarray(box),
-        periodic=pbc,
-        quantities=quantities,
-    )
 
 
 def radial_distribution(trajectory, farthest=8.0, bins=160, skip=0.0, blocks=5):

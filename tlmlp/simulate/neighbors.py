@@ -19,7 +19,7 @@ import numpy as np
 import vesin
 from jax_md import partition, space
 
-from ..graph import Graph
+from ..graph import Graph, heights
 
 ROUNDING = 1e-4  # Å; the search is in float32
 LIST_FULL, SLOTS_FULL, GRID_FULL, CELL_SMALL, VACUUM_SMALL = (
@@ -50,11 +50,6 @@ class Listing(NamedTuple):
     positions: jax.Array  # [N, 3] Å
     cell: jax.Array  # [3, 3] Å
     reach: jax.Array  # [] Å, cutoff + skin
-
-
-def heights(cell):
-    """Distances [3] in Å between opposite faces of a cell [3, 3]."""
-    return 1 / np.linalg.norm(np.linalg.inv(cell), axis=0)
 
 
 def plan(positions, cell, cutoff, reach, grown=()):

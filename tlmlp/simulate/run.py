@@ -215,7 +215,7 @@ def _skin(room, ensemble):
 
 def _room(box, cutoff):
     """Å between the cutoff and half the smallest height of the cell; ValueError where there is none."""
-    heights = neighbors.heights(box)
+    heights = graphs.heights(box)
     if heights.min() >= 2 * cutoff:
         return heights.min() / 2 - cutoff
     repeats = tuple(int(r) for r in np.ceil(2 * cutoff / heights - 1e-9))
@@ -354,7 +354,7 @@ class _Run:
                 continue
             if problem & neighbors.CELL_SMALL:
                 room = (
-                    neighbors.heights(np.asarray(integrate.cell_of(self.system, state))).min() / 2
+                    graphs.heights(np.asarray(integrate.cell_of(self.system, state))).min() / 2
                     - plan.cutoff
                 )
                 if room < 0.02:
@@ -431,7 +431,7 @@ class _Run:
         if not all(np.isfinite(x).all() for x in numbers):
             return f"A position or an energy was no longer a number {when}: take a shorter timestep, or another potential."
         if int(state.problem) & neighbors.CELL_SMALL:
-            height, cutoff = neighbors.heights(s.cell).min(), self.job.plan.cutoff
+            height, cutoff = graphs.heights(s.cell).min(), self.job.plan.cutoff
             return (
                 f"The cell shrank to a height of {height:.2f} Å {when}, too small for the cutoff of {cutoff:.2f} Å: "
                 f"start from a larger one, atoms.repeat(2)."

@@ -520,7 +520,7 @@ def _device():
     import jax
 
     device = jax.devices()[0]
-    return device.device_kind if device.platform == "gpu" else f"CPU, {course._cores():g} cores"
+    return device.device_kind if device.platform == "gpu" else f"CPU, {course.cores():g} cores"
 
 
 def _numbers(s, n, speed, target):
