@@ -1,0 +1,71 @@
+"""When a simulation has broken down: one sentence that says why, or "" where nothing is wrong."""
+
+from collections.abc import Iterable
+
+import numpy as np
+from ase.data import covalent_radii
+from numpy.typing import ArrayLike
+
+NEAREST = 0.64  # of the sum of two covalent radii; no temperature of ours brings atoms closer
+CORE_NEAREST = 0.8  # of the distance below which a potential's own core repels, where it has one
+
+
+def limit(hottest_K: float) -> float:
+    """K above which a temperature has run away; of the highest temperature asked for so far."""
+    return 2 * hottest_K + 1000
+
+
+def nearest(numbers: ArrayLike, core: float = 0.0) -> np.ndarray:
+    """Radii [N] in Å: two atoms may come no closer than the sum of theirs.
+
+    Args:
+        numbers: atomic numbers [N].
+        core: distance in Å below which a potential repels; 0 where it has no such core.
+    """
+    if core > 0:
+        return np.full(np.shape(numbers), CORE_NEAREST / 2 * core)
+    return NEAREST * covalent_radii[np.asarray(numbers)]
+
+
+def not_a_number(numbers: Iterable[ArrayLike], time_ps: float) -> str:
+    """Whether one of several numbers or arrays holds nan or infinity."""
+    if all(np.isfinite(x).all() for x in numbers):
+        return ""
+    return (
+        f"A position or an energy was no longer a number before {time_ps:.2f} ps: "
+        f"take a shorter timestep, or another potential."
+    )
+
+
+def too_hot(temperature_K: float, hottest_K: float, time_ps: float) -> str:
+    """Whether the temperature is far above the highest one asked for so far."""
+    if temperature_K <= limit(hottest_K):
+        return ""
+    return (
+        f"The temperature rose to {temperature_K:.0f} K before {time_ps:.2f} ps, "
+        f"far above the {hottest_K:.0f} K asked for: "
+        f"the potential is wrong for such structures, or the timestep is too long."
+    )
+
+
+def too_close(distance: float, time_ps: float) -> str:
+    """The sentence for two atoms at a distance in Å that `nearest` rules out."""
+    return (
+        f"Two atoms came within {distance:.2f} Å of each other before {time_ps:.2f} ps, "
+        f"closer than they can be: "
+        f"the potential is wrong for such structures, or the timestep is too long."
+    )
+
+
+def check(
+    numbers: Iterable[ArrayLike], temperature_K: float, hottest_K: float, time_ps: float
+) -> str:
+    """One sentence on what went wrong, or "": not a number, or far too hot.
+
+    Args:
+        numbers: numbers and arrays that must be finite, such as positions and energies.
+        temperature_K: of the atoms now.
+        hottest_K: the highest temperature asked for so far; infinity where none was asked for.
+        time_ps: simulated time, for the sentence.
+    """
+    return not_a_number(numbers, time_ps) or too_hot(temperature_K, hottest_K, time_ps)
