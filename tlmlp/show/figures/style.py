@@ -1,56 +1,43 @@
-"""One look for all figures: what each method, element and phase is called, and its colour and marker."""
+"""One look for all figures: what each method and element is called, its colour and its marker."""
 
-# Okabe & Ito (2008): told apart with every kind of colour vision.
-BLACK, ORANGE, SKY, GREEN, YELLOW, BLUE, RED, PURPLE = (
-    "#000000",
-    "#E69F00",
-    "#56B4E9",
-    "#009E73",
-    "#F0E442",
-    "#0072B2",
-    "#D55E00",
-    "#CC79A7",
-)
+from typing import NamedTuple
 
+# M. Okabe and K. Ito, Color Universal Design (2008): told apart with every kind of colour vision.
+BLACK, ORANGE, SKY, GREEN = "#000000", "#E69F00", "#56B4E9", "#009E73"
+YELLOW, BLUE, RED, PURPLE = "#F0E442", "#0072B2", "#D55E00", "#CC79A7"
+GREY, PALE, TEXT, INK = "#8a929b", "#e4e7ea", "#56606b", "#1b1f23"  # marks, grids, notes, frames
 
 PALETTE = (BLUE, ORANGE, GREEN, RED, PURPLE, SKY, BLACK, YELLOW)
-
-
 MARKERS = "os^Dv<>P"
-
-
-GREY = "#8a929b"
-
-
 ELEMENT_COLOURS = {"Si": ORANGE, "Ge": BLUE}
 
 
-STYLE = {  # of a method: colour, marker, words
-    "transfer": (BLUE, "o", "transfer"),
-    "reduced": (GREEN, "^", "transfer, reduced units"),
-    "scratch": (ORANGE, "s", "scratch"),
+class Method(NamedTuple):
+    """How a method is shown, in every figure and widget."""
+
+    word: str  # in legends and menus
+    short: str  # in narrow columns
+    colour: str
+    marker: str  # of matplotlib
+    zorder: float  # what lies on top where lines meet
+
+
+METHODS = {
+    "reference": Method("reference", "reference", BLACK, "D", 3.3),
+    "scratch": Method("scratch", "scratch", ORANGE, "s", 3.2),
+    "transfer": Method("transfer", "transfer", BLUE, "o", 3.1),
+    "reduced": Method("transfer, reduced units", "reduced units", GREEN, "^", 3.0),
+    "silicon": Method("silicon unchanged", "silicon", GREY, "D", 2.9),
 }
 
 
-WORDS = {
-    "reference": "the truth itself",
-    "transfer": "transfer",
-    "reduced": "transfer, reduced units",
-    "scratch": "scratch",
-}
+def method_of(name):
+    """The Method of a key of METHODS or of its word; None for any other name."""
+    words = {method.word: method for method in METHODS.values()}
+    return METHODS.get(name) or words.get(name)
 
 
-CARD = {  # of a method: colour, marker
-    "scratch": (ORANGE, "s"),
-    "transfer": (BLUE, "o"),
-    "reduced": (GREEN, "^"),
-}
-
-
-KNOWN = {  # colours of what the course compares
-    "reference": BLACK,
-    "scratch": ORANGE,
-    "transfer": BLUE,
-    "transfer, reduced units": GREEN,
-    "silicon unchanged": GREY,
-}
+STYLE = {key: (m.colour, m.marker, m.word) for key, m in METHODS.items()}
+WORDS = {key: m.word for key, m in METHODS.items() if key != "silicon"}
+CARD = {key: (METHODS[key].colour, METHODS[key].marker) for key in ("scratch", "transfer", "reduced")}
+KNOWN = {m.word: m.colour for m in METHODS.values()}
