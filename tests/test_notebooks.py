@@ -5,7 +5,6 @@ import os
 import re
 import shutil
 import sys
-import time
 
 import nbformat
 import pytest
@@ -13,16 +12,17 @@ from conftest import ROOT
 from nbclient import NotebookClient
 
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
-LIMIT = 300  # s, on two cores
+HANGS = 1800  # s in one cell: no learner waits so long, and no busy machine takes it
 
 # What a person would do, run after the last cell.
 PERSON = {
     "00_start_here": """
 assert course.check_kinetic_energy(1.5 * units.kB * 300, temperature_K=300)
 viewer.play()
-viewer.wait(8)
+while viewer.run.latest is None:
+    viewer.wait(0.2)
 viewer.pause()
-assert viewer._run.latest.time > 0 and 0 < viewer._run.latest.temperature < 900
+assert viewer.run.latest.time > 0 and 0 < viewer.run.latest.temperature < 900
 """,
     "01_silicon": """
 {solution}
@@ -78,14 +78,12 @@ def test_runs_from_top_to_bottom(path, tmp_path, monkeypatch):
     if path.stem in PERSON:
         code = PERSON[path.stem].replace("{solution}", "".join(solution))
         notebook.cells.append(nbformat.v4.new_code_cell(code))
-    begun = time.monotonic()
     NotebookClient(
         notebook,
-        timeout=LIMIT,
+        timeout=HANGS,
         kernel_name="python3",
         resources={"metadata": {"path": str(tmp_path)}},
     ).execute()
-    assert time.monotonic() - begun < LIMIT
     warnings = [
         o.text
         for c in notebook.cells

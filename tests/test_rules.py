@@ -1,6 +1,6 @@
 """The house keeps its rules: read off the source, one test a rule.
 
-    python tests/test_rules.py [PART OF A PATH]     what breaks them, a line each
+python tests/test_rules.py [PART OF A PATH]     what breaks them, a line each
 """
 
 import ast
@@ -149,7 +149,9 @@ def private():
 def shadows():
     """A module and a function or class do not share a name."""
     for package in {path.parent for path in PACKAGE}:
-        modules = {p.stem for p in package.glob("*.py")} | {p.parent.name for p in package.glob("*/__init__.py")}
+        modules = {p.stem for p in package.glob("*.py")} | {
+            p.parent.name for p in package.glob("*/__init__.py")
+        }
         for node in tree_of(package / "__init__.py").body:
             if isinstance(node, ast.FunctionDef) and node.name in modules:
                 yield f"{place(package)} has a module and a function {node.name}"
@@ -180,14 +182,27 @@ def hints():
     library = [path for path in PACKAGE if floor(path) < 4 or name_of(path) == "cli.py"]
     for path in library:
         bodies = [tree_of(path).body]
-        bodies += [n.body for n in tree_of(path).body if isinstance(n, ast.ClassDef) and not is_private(n.name)]
+        bodies += [
+            n.body
+            for n in tree_of(path).body
+            if isinstance(n, ast.ClassDef) and not is_private(n.name)
+        ]
         for body in bodies:
             for node in body:
                 if not isinstance(node, ast.FunctionDef) or node.name.startswith("_"):
                     continue
                 a = node.args
-                arguments = [*a.posonlyargs, *a.args, *a.kwonlyargs, *filter(None, (a.vararg, a.kwarg))]
-                bare = [x.arg for x in arguments if x.annotation is None and x.arg not in ("self", "cls")]
+                arguments = [
+                    *a.posonlyargs,
+                    *a.args,
+                    *a.kwonlyargs,
+                    *filter(None, (a.vararg, a.kwarg)),
+                ]
+                bare = [
+                    x.arg
+                    for x in arguments
+                    if x.annotation is None and x.arg not in ("self", "cls")
+                ]
                 if bare or node.returns is None:
                     yield f"{place(path, node)} {node.name} has no hint for {', '.join(bare) or 'its result'}"
 
@@ -213,7 +228,10 @@ def test_rule(rule):
 
 def test_importing_has_no_effect_on_the_process():
     """No environment variable, no allocator, no setting of jax, whichever of our modules is imported."""
-    modules = [".".join(p.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__") for p in PACKAGE]
+    modules = [
+        ".".join(p.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+        for p in PACKAGE
+    ]
     code = f"""
 import ctypes, importlib, os, jax
 told = []
