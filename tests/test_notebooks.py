@@ -1,4 +1,4 @@
-"""Every notebook runs from top to bottom without a person and without an error, and is committed without outputs."""
+"""Every notebook runs from top to bottom without a person or an error, and has no outputs."""
 
 import asyncio
 import os
@@ -26,7 +26,8 @@ assert viewer.run.latest.time > 0 and 0 < viewer.run.latest.temperature < 900
 """,
     "01_silicon": """
 {solution}
-assert course.check_force(force, atoms, atom=0, axis=0), course.check_force(force, atoms, atom=0, axis=0)
+verdict = course.check_force(force, atoms, atom=0, axis=0)
+assert verdict, verdict
 assert course.check_constant(0)
 assert training.last.step >= 100
 """,
@@ -43,7 +44,8 @@ duel.stop()
     "02_germanium_transfer": """
 {solution}
 assert course.check_frequency(frequency, known=15.5, length=s, energy=e, mass=mass)
-assert set(mine) == {"transfer", "scratch"} and explorer.rows[0]["curve"][-1][0] == explorer.rows[0]["steps"]
+row = explorer.rows[0]
+assert set(mine) == {"transfer", "scratch"} and row["curve"][-1][0] == row["steps"]
 """,
     "04_out_of_target": """
 {solution}
@@ -51,7 +53,8 @@ assert course.check_bulk_modulus(bulk_modulus, own["c11"], own["c12"])
 assert abs(bulk_modulus - own["bulk_modulus"]) < 0.1 * bulk_modulus
 assert 5.5 < crystals["transfer"].cell[0, 0] < 5.8 and elastic["reference"].c11 > 130
 results = bench.result()
-assert set(results) == {"reference", "scratch", "transfer", "transfer, reduced units", "silicon unchanged"}
+names = {"reference", "scratch", "transfer", "transfer, reduced units", "silicon unchanged"}
+assert set(results) == names
 """,
 }
 
