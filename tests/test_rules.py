@@ -14,7 +14,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = sorted((ROOT / "tlmlp").rglob("*.py"))
 RESEARCH = sorted((ROOT / "research").rglob("*.py"))
-# From the ground up: a file imports of its own floor and of those below. What is not named here is the core.
+# From the ground up: a file imports of its own floor and of those below. The rest is the core.
 FLOORS = (
     ("simulate/",),
     ("properties/",),
@@ -182,29 +182,18 @@ def hints():
     library = [path for path in PACKAGE if floor(path) < 4 or name_of(path) == "cli.py"]
     for path in library:
         bodies = [tree_of(path).body]
-        bodies += [
-            n.body
-            for n in tree_of(path).body
-            if isinstance(n, ast.ClassDef) and not is_private(n.name)
-        ]
-        for body in bodies:
-            for node in body:
-                if not isinstance(node, ast.FunctionDef) or node.name.startswith("_"):
-                    continue
-                a = node.args
-                arguments = [
-                    *a.posonlyargs,
-                    *a.args,
-                    *a.kwonlyargs,
-                    *filter(None, (a.vararg, a.kwarg)),
-                ]
-                bare = [
-                    x.arg
-                    for x in arguments
-                    if x.annotation is None and x.arg not in ("self", "cls")
-                ]
-                if bare or node.returns is None:
-                    yield f"{place(path, node)} {node.name} has no hint for {', '.join(bare) or 'its result'}"
+        classes = [n for n in tree_of(path).body if isinstance(n, ast.ClassDef)]
+        bodies += [n.body for n in classes if not is_private(n.name)]
+        for node in (n for body in bodies for n in body):
+            if not isinstance(node, ast.FunctionDef) or node.name.startswith("_"):
+                continue
+            a = node.args
+            arguments = [*a.posonlyargs, *a.args, *a.kwonlyargs, a.vararg, a.kwarg]
+            named = [x for x in arguments if x is not None and x.arg not in ("self", "cls")]
+            bare = [x.arg for x in named if x.annotation is None]
+            if bare or node.returns is None:
+                what = ", ".join(bare) or "its result"
+                yield f"{place(path, node)} {node.name} has no hint for {what}"
 
 
 def totals():
@@ -227,11 +216,9 @@ def test_rule(rule):
 
 
 def test_importing_has_no_effect_on_the_process():
-    """No environment variable, no allocator, no setting of jax, whichever of our modules is imported."""
-    modules = [
-        ".".join(p.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
-        for p in PACKAGE
-    ]
+    """No environment variable, no allocator, no setting of jax, whichever module is imported."""
+    parts = [path.relative_to(ROOT).with_suffix("").parts for path in PACKAGE]
+    modules = [".".join(p).removesuffix(".__init__") for p in parts]
     code = f"""
 import ctypes, importlib, os, jax
 told = []
@@ -240,8 +227,10 @@ class Library(ctypes.CDLL):
         told.append(name) if name == "mallopt" else None
         return super().__getattr__(name)
 ctypes.CDLL = Library
-settings = lambda: (dict(os.environ), {{name: jax.config._read(name) for name in sorted(jax.config.values)}})
-import matplotlib, ipywidgets, jax_md, nglview, phonopy, haiku, optax, distributed, ase.io  # not ours
+def settings():
+    return dict(os.environ), {{name: jax.config._read(name) for name in jax.config.values}}
+# not ours, and they may do what they like
+import ase.io, distributed, haiku, ipywidgets, jax_md, matplotlib, nglview, optax, phonopy
 before = settings()
 for name in {modules!r}:
     importlib.import_module(name)
