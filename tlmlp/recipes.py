@@ -1,36 +1,38 @@
 """Recipes: how every potential that ships was trained, and the one way to train it again.
 
-A recipe is a table in weights/recipes.toml; its potential carries it in its header, with the errors it reached.
+A recipe is a table in weights/recipes.toml. Its potential carries it in its header, with the errors
+that it reached.
 """
 
 import os
 import platform
 import time
 import tomllib
+from collections.abc import Iterator
 from datetime import date
 from importlib import metadata
+from pathlib import Path
+
+from ase import Atoms
 
 from . import datasets, transfer
 from .dimenet import Config
-from .potential import WEIGHTS, Potential
-from .train import Weights, fit
+from .potential import WEIGHTS, Errors, Potential
+from .train import Progress, Weights, fit
 
-FIT = (
-    "steps",
-    "learning_rate",
-    "average",
-    "batch_size",
-    "clip",
-    "seed",
-)  # passed to fit as they stand
+# Passed to fit as they stand.
+FIT = ("steps", "learning_rate", "average", "batch_size", "clip", "seed")
+DATA = Path(__file__).parent / "data"
 
 
-def recipes():
-    """All recipes by name."""
-    return tomllib.loads((WEIGHTS / "recipes.toml").read_text())
+def recipes() -> dict[str, dict]:
+    """All recipes by name, each complete."""
+    tables = tomllib.loads((WEIGHTS / "recipes.toml").read_text(encoding="utf-8"))
+    defaults = tables.pop("defaults")
+    return {name: defaults | own for name, own in tables.items()}
 
 
-def recipe(name):
+def recipe(name: str) -> dict:
     """One recipe; ValueError names those that exist."""
     known = recipes()
     if name not in known:
@@ -38,71 +40,94 @@ def recipe(name):
     return known[name]
 
 
-def frames(recipe):
-    """(train, valid, test) lists of ase.Atoms of a recipe; valid is None where nothing is held out."""
+def frames(recipe: dict) -> tuple[list[Atoms], list[Atoms] | None, list[Atoms]]:
+    """(train, valid, test) of a recipe; valid is None where nothing is held out."""
     source, element = recipe["data"].split(":")
     seed = recipe["seed"]
     if source in ("mlearn", "dft"):
         load = getattr(datasets, source)
         train, test = load(element, "train"), load(element, "test")
     elif source == "stillinger-weber":
-        sample = lambda n, seed: datasets.stillinger_weber(
-            element, n, tuple(recipe["temperatures"]), seed
-        )
-        train, test = sample(recipe["frames"], seed), sample(recipe["frames"] // 4, seed + 1000)
+        train, test = _stillinger_weber(element, recipe)
     else:
         raise ValueError(
-            f"data must be mlearn:ELEMENT, dft:ELEMENT or stillinger-weber:ELEMENT, not {recipe['data']!r}"
+            "data must be mlearn:ELEMENT, dft:ELEMENT or stillinger-weber:ELEMENT, "
+            f"not {recipe['data']!r}"
         )
     if "n" in recipe:
         train = datasets.subset(train, recipe["n"], seed)
-    return *(
-        datasets.split(train, recipe["valid"], seed) if recipe["valid"] else (train, None)
-    ), test
+    if recipe["valid"]:
+        return *datasets.split(train, recipe["valid"], seed), test
+    return train, None, test
 
 
-def run(name, checkpoint=None):
-    """Train a recipe; yields the Progress of fit, the last one with `.best` as it should be saved, its header complete."""
+def _stillinger_weber(element: str, recipe: dict) -> tuple[list[Atoms], list[Atoms]]:
+    """(train, test): the frames that ship where the recipe asks for these, else sampled anew."""
+    n, seed, temperatures = recipe["frames"], recipe["seed"], recipe["temperatures"]
+    shipped = datasets.read(DATA / f"stillinger-weber-{element}.extxyz.gz")
+    train, test = ([a for a in shipped if a.info["split"] == s] for s in ("train", "test"))
+    if (len(train), {a.info["temperature"] for a in train}, 0) == (n, set(temperatures), seed):
+        return train, test
+    sample = lambda n, seed: datasets.stillinger_weber(element, n, tuple(temperatures), seed)
+    return sample(n, seed), sample(n // 4, seed + 1000)
+
+
+def run(name: str, checkpoint: str | Path | None = None) -> Iterator[Progress]:
+    """Train a recipe.
+
+    Args:
+        name: of the recipe.
+        checkpoint: a file to resume from, see `tlmlp.fit`.
+
+    Yields:
+        The Progress of fit, the last one with `.best` as it should be saved, its header complete.
+    """
     r = recipe(name)
     train, valid, test = frames(r)
     if "start" in r:
-        source = Potential.load(r["start"])
-        potential = transfer.start(
-            source, r["data"].split(":")[1], train, r["reduced_units"], r.get("lattice_ratio")
-        )
+        source, element = Potential.load(r["start"]), r["data"].split(":")[1]
+        ratio = r.get("lattice_ratio")
+        potential = transfer.start(source, element, train, r["reduced_units"], ratio)
     else:
-        potential = Potential.create(
-            Config(r["config"], cutoff=r.get("cutoff")), r.get("elements", ("Si", "Ge")), r["seed"]
-        )
+        config = Config(r["config"], **{key: r[key] for key in ("cutoff",) if key in r})
+        potential = Potential.create(config, r.get("elements", ("Si", "Ge")), r["seed"])
     settings = {key: r[key] for key in FIT if key in r}
     settings |= {key: Weights(**r[key]) for key in ("weights", "final_weights") if key in r}
     started = time.perf_counter()
     for last in fit(potential, train, valid, checkpoint=checkpoint, **settings):
         if last.step < last.steps:
             yield last
-    yield last._replace(
-        best=last.best.replace(info=header(name, r, last, test, time.perf_counter() - started))
-    )
+    yield last._replace(best=last.best.replace(info=header(name, r, last, test, started)))
 
 
-def header(name, recipe, progress, test, seconds):
+def header(name: str, recipe: dict, last: Progress, test: list[Atoms], started: float) -> dict:
     """What a file of weights says of its own making, and of the transfer it started from."""
-    errors = progress.best.evaluate(test)
-    as_dict = lambda e: {
-        k: round(v, 3) if isinstance(v, float) else v
-        for k, v in e._asdict().items()
-        if k != "groups"
-    }
+    errors = last.best.evaluate(test)
+    made = circumstances(started, "dm-haiku", "optax", "ase")
     return dict(
         recipe=name,
         command=f"tlmlp train --recipe {name}",
         **recipe,
-        **progress.best.info,
-        best_step=progress.best_step,
-        test_errors=as_dict(errors) | {"groups": {k: as_dict(v) for k, v in errors.groups.items()}},
+        **last.best.info,
+        best_step=last.best_step,
+        test_errors=_rounded(errors)
+        | {"groups": {group: _rounded(own) for group, own in errors.groups.items()}},
         units="energy meV/atom, force meV/Å, stress GPa",
-        minutes_of_the_last_part=round(seconds / 60, 1),
+        minutes_of_the_last_part=round(made.pop("seconds") / 60, 1),
+        **made,
+    )
+
+
+def _rounded(errors: Errors) -> dict:
+    values = {key: value for key, value in errors._asdict().items() if key != "groups"}
+    return {key: round(v, 3) if isinstance(v, float) else v for key, v in values.items()}
+
+
+def circumstances(started: float, *packages: str) -> dict:
+    """How a result came about: seconds since `started` of perf_counter, machine, date, versions."""
+    return dict(
+        seconds=round(time.perf_counter() - started, 1),
         machine=f"{platform.machine()}, {os.cpu_count()} cores",
         date=str(date.today()),
-        versions={p: metadata.version(p) for p in ("jax", "dm-haiku", "optax", "ase")},
+        versions={p: metadata.version(p) for p in ("jax", *packages)},
     )
