@@ -1,28 +1,31 @@
-"""Race: germanium from silicon against germanium from nothing, step by step on the same structures.
+"""Race: germanium from silicon's weights against germanium from random ones, step by step.
 
-Both sides of a pair see the same structures in the same order for the same number of steps, and both are tested on the same
-held-out ones as they go. They take turns, so that their curves grow side by side.
+    for lap in laps(pairs(seeds=2, n=10)):     lap.rows, lap.potentials
+
+Both sides of a pair see the same structures in the same order for the same number of steps, and
+both are tested on the same held-out ones. They take turns, so that their curves grow side by side.
 """
 
 import gc
 import statistics
 import time
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import jax
 
-from .. import datasets, graph as graphs, transfer
-from ..allocator import give_back_freed_memory
-from ..potential import Potential
-from ..train import fit
-from . import runs as sweep
+from .. import allocator, datasets, graph as graphs, transfer
+from . import sources
+from .runs import Run, as_silicon, begin, silicon, train
 
-POINTS = 10  # of a curve, after the one at step 0: testing then takes less than a fifth of the time
+POINTS = 10  # of a curve, after the one at step 0: testing takes less than a fifth of the time
+REPORTS = 100  # of a training; it can be stopped at each
 TESTED = 25  # held-out structures behind each point, at most
-SILICON = 12  # silicon structures behind the error of what was forgotten
+SILICON = 12  # silicon structures behind the error on silicon
+COMPILING = "compiling the network, once for each pattern of freezing"
 
-
-_compiled = set()  # the programs that this process has compiled
+# Programs that this process has compiled, at most one for each pattern of freezing of a network.
+compiled = set()
 
 
 class Lap(NamedTuple):
@@ -31,124 +34,119 @@ class Lap(NamedTuple):
     stage: str  # what is done next, in words
     done: int  # gradient steps of all trainings so far
     total: int
-    rows: tuple = ()  # of the pair under way, as far as they are: dicts as tlmlp.sweep has them
+    rows: tuple[dict, ...] = ()  # of the pair under way, as far as they are
     potentials: dict = {}  # "transfer" and "scratch" of the pair under way, newest
 
 
-def pairs(seeds=1, start="transfer", frozen=(), **settings):
-    """[(transfer, scratch)] runs of a race, one pair a seed; start: "transfer" or "reduced"; the rest as in tlmlp.sweep.RUN.
+def pairs(seeds: int = 1, start: str = "transfer", frozen=(), **settings) -> list[tuple[Run, Run]]:
+    """(transfer, scratch) runs of a race, one pair for each seed.
 
-    Frozen groups are the transfer's: a network with random weights trains all of them.
+    Args:
+        seeds: number of pairs.
+        start: "transfer" or "reduced".
+        frozen: groups that the transfer does not train; random weights are never frozen.
+        settings: other fields of Run.
     """
     return [
         (
-            sweep.run(method=start, frozen=frozen, seed=s, **settings),
-            sweep.run(method="scratch", seed=s, **settings),
+            Run(method=start, frozen=frozen, seed=seed, **settings),
+            Run(method="scratch", seed=seed, **settings),
         )
-        for s in range(seeds)
+        for seed in range(seeds)
     ]
 
 
-def race(pairs):
+def laps(pairs: list[tuple[Run, Run]]) -> Iterator[Lap]:
     """Run pairs of trainings; yields Lap, several a second once the programs are compiled."""
-    done, total = 0, sum(run["steps"] for pair in pairs for run in pair)
+    done, total = 0, sum(run.steps for pair in pairs for run in pair)
     for number, pair in enumerate(pairs, 1):
-        source = pair[0]["source"]
         of = f", seed {number} of {len(pairs)}" if len(pairs) > 1 else ""
-        yield Lap("reading the data", done, total)
-        tested, silicon = frames(source)
-        yield Lap(f"preparing both starts{of}", done, total)
-        sides = [_Side(run, tested) for run in pair]
+        for lap in _laps_of(pair):
+            yield lap._replace(stage=lap.stage + of, done=done + lap.done, total=total)
+        done += lap.done
+
+
+def _laps_of(pair):
+    done, sides = 0, ()
+
+    def lap(stage):
+        rows = tuple(side.row() for side in sides)
+        potentials = {name: side.now for name, side in zip(("transfer", "scratch"), sides)}
+        return Lap(stage, done, done, rows, potentials)
+
+    yield lap("reading the data")
+    tested, on_silicon = frames(pair[0].source)
+    yield lap("preparing both starts")
+    sides = [Side(run, tested) for run in pair]
+    while any(side.step < side.run.steps for side in sides):
         for side in sides:
-            side.test()
-        rows = lambda: tuple(side.row() for side in sides)
-        potentials = lambda: {name: side.now for name, side in zip(("transfer", "scratch"), sides)}
-        while any(side.step < side.run["steps"] for side in sides):
-            for side in sides:
-                stage = (
-                    "training"
-                    if side.program in _compiled
-                    else "compiling the network, once for each pattern of freezing"
-                )
-                yield Lap(stage + of, done, total, rows(), potentials())
-                done += side.advance()
-                _compiled.add(side.program)
-        yield Lap(f"testing on silicon{of}", done, total, rows(), potentials())
-        sides[0].forgotten(silicon)
-        yield Lap(f"tested{of}", done, total, rows(), potentials())
+            known = side.program in compiled
+            yield lap("training" if known else COMPILING)
+            done += side.advance()
+            compiled.add(side.program)
+    yield lap("testing on silicon")
+    sides[0].test_on_silicon(on_silicon)
+    yield lap("tested")
 
 
-def frames(source):
-    """(germanium to test on, silicon to test on) of a source, each time anew."""
-    test, silicon = (sweep.data(source, element)[1] for element in ("Ge", "Si"))
+def frames(source: str) -> tuple[list, list]:
+    """(germanium, silicon) structures of a source to test on, each time anew."""
+    germanium, silicon = (sources.data(source, element)[1] for element in ("Ge", "Si"))
     part = lambda atoms, n: datasets.subset(atoms, min(n, len(atoms)))
-    return part(test, TESTED), part(silicon, SILICON)
+    return part(germanium, TESTED), part(silicon, SILICON)
 
 
-def forget_programs():
-    """Give up every compiled program, for its memory: about 0.1 GB for each pattern of freezing. The next race compiles anew."""
+def forget_programs() -> None:
+    """Give up every compiled program, about 0.1 GB each. The next race compiles anew."""
     jax.clear_caches()
-    _compiled.clear()
+    compiled.clear()
     gc.collect()
-    give_back_freed_memory()
+    allocator.give_back_freed_memory()
 
 
-class _Side:
-    """One training of a pair: what it is, how far it is, how good."""
+class Side:
+    """One training of a pair: how far it is, and how large its errors are."""
 
-    def __init__(self, run, tested):
-        self.run, self.tested, self.curve, self.step, self.times = run, tested, [], 0, []
-        self.before, train, _, self.shapes = sweep.begin(
-            run, most=1
-        )  # one shape: one program to wait for
-        self.now, self.silicon = self.before, None
-        self.program = (self.before.config, tuple(run["frozen"]), tuple(self.shapes))
-        mask = transfer.freeze(self.before, run["frozen"]) if run["frozen"] else None
-        self._reports = fit(
-            self.before,
-            train,
-            steps=run["steps"],
-            trainable=mask,
-            seed=run["seed"],
-            shapes=self.shapes,
-            learning_rate=run["learning_rate"],
-            report_every=max(1, run["steps"] // (10 * POINTS)),
-            **sweep.FIT,
-        )
+    def __init__(self, run: Run, tested: list):
+        self.run, self.tested = run, tested
+        self.step, self.curve, self.times, self.silicon_errors = 0, [], [], (None, None)
+        # one padded shape: one program to wait for
+        self.before, fitted, valid, self.shapes = begin(run, most=1)
+        self.now = self.before
+        self.program = (self.before.config, run.frozen, tuple(self.shapes))
+        every = max(1, run.steps // REPORTS)
+        self.reports = train(run, self.before, fitted, valid, self.shapes, every)
+        self.test()
 
-    def advance(self):
-        """A few steps, and a test where one is due; how many steps."""
+    def advance(self) -> int:
+        """A few steps, and a test where one is due; returns the number of steps."""
         begun, before = time.perf_counter(), self.step
-        progress = next(self._reports)
+        progress = next(self.reports)
         self.now, self.step = progress.potential, progress.step
         self.times.append((time.perf_counter() - begun) / (self.step - before))
         if self.step == progress.steps or self.step % max(1, progress.steps // POINTS) == 0:
             self.test()
         return self.step - before
 
-    def test(self):
+    def test(self) -> None:
         errors = self.now.evaluate(self.tested, self.shapes)
-        self.curve.append(
-            [
-                self.step,
-                *(round(e, 2) for e in (errors.force_mae, errors.force_rmse, errors.energy_rmse)),
-            ]
-        )
+        values = errors.force_mae, errors.force_rmse, errors.energy_rmse
+        self.curve.append([self.step, *(round(e, 2) for e in values)])
 
-    def forgotten(self, silicon):
+    def test_on_silicon(self, frames: list) -> None:
         """Force MAE on silicon before and after, in meV/Å."""
-        source = Potential.load(sweep.SILICON[self.run["source"]])
-        back = sweep.as_silicon(self.now, source)
-        shapes = graphs.shapes_of(silicon, source.elements, source.config.cutoff, 1)
-        self.silicon = tuple(
-            round(p.evaluate(silicon, shapes).force_mae, 2) for p in (source, back)
-        )
+        source = silicon(self.run)
+        shapes = graphs.shapes_of(frames, source.elements, source.config.cutoff, 1)
+        both = source, as_silicon(self.now, source)
+        errors = (p.evaluate(frames, shapes).force_mae for p in both)
+        self.silicon_errors = tuple(round(e, 2) for e in errors)
 
-    def row(self):
-        """The run with what came of it so far; complete when the last point of its curve is at its last step."""
+    def row(self) -> dict:
+        """The run with what came of it so far; complete when its curve ends at its last step."""
         _, mae, rmse, energy = self.curve[-1]
-        before, after = self.silicon or (None, None)
-        return self.run | dict(
+        before, after = self.silicon_errors
+        moved = transfer.moved(self.before, self.now)
+        return self.run.as_dict() | dict(
             curve=list(self.curve),
             force_mae=mae,
             force_rmse=rmse,
@@ -156,5 +154,5 @@ class _Side:
             silicon_before=before,
             silicon_force_mae=after,
             step_ms=round(1e3 * statistics.median(self.times), 1) if self.times else None,
-            moved={name: round(x, 5) for name, x in transfer.moved(self.before, self.now).items()},
+            moved={name: round(far, 5) for name, far in moved.items()},
         )

@@ -1,56 +1,57 @@
-"""Rows that ship: what each precomputed training came to."""
+"""Rows that ship: what each precomputed training came to.
+
+A row is a dict: the fields of its Run (see runs) and what came out, such as
+
+    force_mae, force_rmse     errors on the test structures of its source, meV/Å
+    energy_rmse               meV/atom
+    curve                     [[step, force MAE, force RMSE, energy RMSE], ...]
+"""
 
 import json
+from collections.abc import Sequence
 from importlib import resources
-from pathlib import Path
 
 import numpy as np
 
 SHIPPED = resources.files("tlmlp") / "course" / "rows"
+SIZES = (5, 10, 20, 50, 100, 0)  # training structures; 0: all
+# Random weights; silicon's weights; silicon's weights in germanium's units.
+METHODS = ("scratch", "transfer", "reduced")
 
 
-def read(path):
-    """Rows of a file of JSON lines; a last line that was cut off is left out."""
-    out = []
-    for line in Path(path).read_text(encoding="utf-8").splitlines():
-        try:
-            out.append(json.loads(line))
-        except json.JSONDecodeError:
-            continue
-    return out
-
-
-def rows(name):
+def rows(name: str) -> list[dict]:
     """The rows of a table that ship with the package; empty where none do."""
-    path = Path(str(SHIPPED / f"{name}.jsonl"))
-    return read(path) if path.is_file() else []
+    path = SHIPPED / f"{name}.jsonl"
+    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else ()
+    return [json.loads(line) for line in lines]
 
 
-def mean_and_spread(values):
+def mean_and_spread(values: Sequence[float]) -> tuple[float, float]:
     """(mean, standard deviation of the sample) of numbers; the latter nan for a single one."""
     values = np.asarray(values, float)
     return float(values.mean()), float(values.std(ddof=1)) if len(values) > 1 else float("nan")
 
 
-def own_best(rows):
-    """Of trainings that differ in learning rate or steps, those with what has the smallest errors on validation structures.
+def own_best(rows: list[dict]) -> list[dict]:
+    """Of trainings that differ in learning rate or steps, those that validate best.
 
-    It is chosen once for a method: by the mean logarithm of the error over all sources, sizes and seeds that have tried every
-    choice. So no point of a curve has had more choices than another.
+    The choice is made once for a method and its frozen groups: by the mean logarithm of the
+    validation error over all sources, sizes and seeds that have tried every choice. So no
+    point of a curve has had more choices than another.
     """
     methods = {}
     for row in rows:
         choices = methods.setdefault((row["method"], tuple(row["frozen"])), {})
-        choices.setdefault((row["learning_rate"], row["steps"]), {})[
-            row["source"], row["n"], row["seed"]
-        ] = row
+        tried = choices.setdefault((row["learning_rate"], row["steps"]), {})
+        tried[row["source"], row["n"], row["seed"]] = row
+
+    def error(own, common):
+        if not common:
+            return -len(own)
+        return np.mean([np.log(own[k].get("valid_force_rmse") or 1) for k in common])
+
     chosen = []
     for choices in methods.values():
-        tried = set.intersection(*map(set, choices.values()))
-        error = lambda own: (
-            np.mean([np.log(own[k].get("valid_force_rmse") or 1) for k in tried])
-            if tried
-            else -len(own)
-        )
-        chosen += min(choices.values(), key=error).values()
+        common = set.intersection(*map(set, choices.values()))
+        chosen += min(choices.values(), key=lambda own: error(own, common)).values()
     return chosen

@@ -1,205 +1,196 @@
-"""Sweeps: many independent trainings, on as many cores or machines as there are.
+"""Runs: one training, said in full, and how it is begun and trained.
 
-A run is a dict that says all of one training; its row is the same dict with what came out. Runs know nothing of each other: a list
-of them goes through `dask.distributed`, each row is written the moment it is there, and a file that holds some rows already
-makes the same command do the rest.
+    run = Run(source="dft", method="transfer", n=10)
+    for progress in train(run, *begin(run)):     fit, on the run's structures
+    Run.of(row) == run                           a row holds the run that it came from
 
-    table("learning-curve")       the runs of one table
-    execute(runs, "rows.jsonl")   do those that the file does not hold yet; yields rows
-    rows("learning-curve")        the rows that ship with the package
-
-Test structures take part in nothing but the errors that are reported.
+A row is `run.as_dict()` with what came out, as JSON. Runs know nothing of each other, so that a
+list of them can be divided over processes and machines (tlmlp.sweep).
 """
 
-import json
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, fields, replace
 from functools import lru_cache
 
 import numpy as np
+from ase import Atoms
 
 from .. import datasets, graph as graphs, transfer
 from ..potential import Potential
-from ..train import Weights, fit
-from .sources import SOURCES, data, hottest
+from ..train import Progress, Weights, fit
+from . import sources
+from .results import METHODS
+from .sources import SOURCES
 
-SILICON = {name: source.silicon for name, source in SOURCES.items()}  # where a transfer starts
-SIZES = (5, 10, 20, 50, 100, 0)  # training structures; 0: all
-METHODS = (
-    "scratch",
-    "transfer",
-    "reduced",
-)  # random weights; silicon's; silicon's in germanium's units
-RATES = dict(
-    scratch=3e-3, transfer=1e-3, reduced=1e-3
-)  # of 1e-3 and 3e-3 the better by validation errors of "own-best"
-LONG = dict(steps=12800, validation=0.2)  # each side at its own best
 POINTS = 16  # of a curve of test errors
+VALIDATIONS = 64  # of a training, where structures are held out
 FIT = dict(
     weights=Weights(energy=2.0, stress=0.01),
     final_weights=Weights(energy=50.0, stress=0.1),
     average=0.99,
 )
-
-
-RUN = dict(
-    source="dft",  # of the data, and of what its silicon learned: see SILICON
-    element="Ge",  # that is trained; "Si" has no transfer, only scratch and what SILICON names
-    method="scratch",
-    n=10,  # training structures, validation included; 0: all
-    seed=0,  # of the subset, the weights, the order
-    steps=800,  # gradient steps, one structure each
-    learning_rate=2e-3,
-    frozen=(),  # groups
-    validation=0.0,  # share of the n structures held out, to choose the best step by
-    phase=None,  # "crystal" or "liquid": train on these alone, without the group "High energy"
-    hot=0,  # of the n structures, how many are of the highest energy there is, whatever the phase
-    cutoff=None,  # "short" or "long": see CUTOFFS; None: the method's own
-)
-# Copied weights and random ones look as far as silicon's network does, 4.5 Å; in germanium's units that has grown to 4.76 Å.
-# "short" brings a reduced start to 4.5 Å, from a silicon trained with 4.25 Å; "long" brings random weights to 4.76 Å.
+# Scratch and transfer have silicon's cutoff, 4.5 Å; in reduced units it has grown to 4.76 Å.
+# "short" brings a reduced start to 4.5 Å, from a silicon trained with 4.25 Å; "long" brings
+# random weights to 4.76 Å.
 CUTOFFS = {"short": "reduced", "long": "scratch"}
 
 
-def run(**changes):
-    """A run, complete: RUN with some values changed. ValueError for a name or a value that does not exist."""
-    if set(changes) - set(RUN):
-        raise ValueError(
-            f"a run has no {', '.join(sorted(set(changes) - set(RUN)))}; it has {', '.join(RUN)}"
-        )
-    out = RUN | changes
-    for key, allowed in dict(
-        source=tuple(SILICON), method=(*METHODS, "reference"), phase=(None, "crystal", "liquid")
-    ).items():
-        if out[key] not in allowed:
+@dataclass(frozen=True)
+class Run:
+    """One training. Raises ValueError for a value that is not allowed."""
+
+    source: str = "dft"  # of the data, and of the silicon potential: of SOURCES
+    element: str = "Ge"  # "Ge" or "Si"; silicon is where transfer starts, so it has scratch alone
+    method: str = "scratch"  # of METHODS, or "reference", which trains nothing
+    n: int = 10  # training structures, validation included; 0: all
+    seed: int = 0  # of the subset, the weights and the order
+    steps: int = 800  # gradient steps, one structure each; 0: untrained
+    learning_rate: float = 2e-3  # its highest value
+    frozen: tuple[str, ...] = ()  # groups of weights, of transfer.groups
+    validation: float = 0.0  # fraction of the n that is held out to choose the best step; below 1
+    phase: str | None = None  # "crystal" or "liquid": train on these, without "High energy"
+    hot: int = 0  # how many of the n are of the highest energy there is, whatever the phase
+    cutoff: str | None = None  # of CUTOFFS, with the method that it goes with; None: the method's
+
+    def __post_init__(self):
+        frozen = (self.frozen,) if isinstance(self.frozen, str) else tuple(self.frozen)
+        object.__setattr__(self, "frozen", frozen)
+        for name, allowed in dict(
+            source=tuple(SOURCES),
+            method=(*METHODS, "reference"),
+            phase=(None, "crystal", "liquid"),
+            element=("Ge", "Si"),
+        ).items():
+            if (value := getattr(self, name)) not in allowed:
+                words = ", ".join(map(str, allowed))
+                raise ValueError(f"{name} must be one of {words}, not {value!r}")
+        for name in ("n", "seed", "steps"):
+            if not (value := getattr(self, name)) >= 0:
+                raise ValueError(f"{name} must be 0 or more, not {value!r}")
+        if not 0 < self.learning_rate < np.inf:
+            raise ValueError(f"learning_rate must be above 0, not {self.learning_rate!r}")
+        if not 0 <= self.validation < 1:
+            raise ValueError(f"validation must be from 0 to below 1, not {self.validation!r}")
+        as_it_is = self.method == "transfer" and not self.steps
+        if self.element == "Si" and self.method not in ("scratch", "reference") and not as_it_is:
             raise ValueError(
-                f"{key} must be one of {', '.join(map(str, allowed))}, not {out[key]!r}"
+                "silicon is where transfer starts: train it from scratch, "
+                "or take it as it is with method 'transfer' and no steps"
             )
-    if out["element"] not in ("Ge", "Si"):
-        raise ValueError(f"element must be one of Ge, Si, not {out['element']!r}")
-    if (
-        out["element"] == "Si"
-        and out["method"] not in ("scratch", "reference")
-        and not (out["method"] == "transfer" and out["steps"] == 0)
-    ):
-        raise ValueError(
-            "silicon is where transfer starts: train it from scratch, or take it as it is with method 'copied' and no steps"
-        )
-    if not 0 <= out["hot"] <= (out["n"] or out["hot"]):
-        raise ValueError(
-            f"hot must be a share of the n = {out['n']} structures, not {out['hot']!r}"
-        )
-    if out["cutoff"] is not None and CUTOFFS.get(out["cutoff"]) != out["method"]:
-        pairs = " and ".join(f"{c} with {m}" for c, m in CUTOFFS.items())
-        raise ValueError(
-            f"cutoff must be None, or {pairs}, not {out['cutoff']!r} with {out['method']}"
-        )
-    return out | {"frozen": list(out["frozen"])}
+        if not 0 <= self.hot <= (self.n or self.hot):
+            raise ValueError(f"hot must be at most the n = {self.n} structures, not {self.hot!r}")
+        if self.cutoff is not None and CUTOFFS.get(self.cutoff) != self.method:
+            pairs = " and ".join(f"{c} with {m}" for c, m in CUTOFFS.items())
+            raise ValueError(
+                f"cutoff must be None, or {pairs}, not {self.cutoff!r} with {self.method}"
+            )
+
+    @classmethod
+    def of(cls, row: Mapping) -> "Run":
+        """The run of a row, or of any dict with a run's fields among others."""
+        return cls(**{f.name: row[f.name] for f in fields(cls) if f.name in row})
+
+    def as_dict(self) -> dict:
+        """The run as JSON has it."""
+        return asdict(self) | {"frozen": list(self.frozen)}
 
 
-def key(row):
-    """What identifies a run, of a run or of its row."""
-    return json.dumps({name: row.get(name, RUN[name]) for name in RUN}, sort_keys=True)
-
-
-# -- one run -----------------------------------------------------------------------------------------------------------
-
-
-@lru_cache
-def _shapes(source, element, elements, config, most):
-    """Padded shapes that hold all structures of a source, so that all its runs share one program."""
-    train, test = data(source, element)
-    return graphs.shapes_of(train + test, elements, config.cutoff, most)
-
-
-def silicon(run):
+def silicon(run: Run) -> Potential:
     """The silicon potential that a run starts from, or whose shape it has."""
-    return Potential.load(SILICON[run["source"]] + ("-short" if run["cutoff"] == "short" else ""))
+    return Potential.load(SOURCES[run.source].silicon + "-short" * (run.cutoff == "short"))
 
 
-def lattice_ratio(run, source):
-    """Germanium's lattice constant in a source of data over that of a silicon potential."""
-    return SOURCES[run["source"]].lattice["Ge"] / transfer.lattice_constant(source)
-
-
-def begin(run, most=3):
-    """(potential before training, train, valid, shapes, at most `most` of them) of a run."""
-    element = run["element"]
-    everything, _ = data(run["source"], element)
-    train = everything
-    if run["phase"]:
-        calm = [atoms for atoms in train if atoms.info["group"] != "High energy"]
-        train = [atoms for atoms in calm if atoms.info["phase"] == run["phase"]]
-    if run["n"]:
-        train = (
-            datasets.subset(train, run["n"] - run["hot"], run["seed"])
-            if run["n"] > run["hot"]
-            else []
-        )
-    if run["hot"]:
-        train = train + datasets.subset(hottest(everything), run["hot"], run["seed"])
-    fitted, valid = train, None
-    if run["validation"]:
-        # by frames with forces: a strained crystal has none, and nothing could ever be better than its first validation
-        moving = [atoms for atoms in train if np.abs(atoms.get_forces()).max() > 1e-3]
-        valid = datasets.subset(moving, max(1, round(run["validation"] * len(train))), run["seed"])
-        fitted = [atoms for atoms in train if not any(atoms is v for v in valid)]
-    source = silicon(run)
-    if run["method"] == "scratch":
-        config = source.config
-        if run["cutoff"]:
-            config = transfer.rescale(source, lattice_ratio(run, source), 1.0).config
-        potential = Potential.create(config, source.elements, run["seed"])
-        return (
-            potential,
-            fitted,
-            valid,
-            _shapes(run["source"], element, source.elements, potential.config, most),
-        )
-    if element == "Si":
-        return (
-            source,
-            fitted,
-            valid,
-            _shapes(run["source"], element, source.elements, source.config, most),
-        )
-    reduced = run["method"] == "reduced"
-    ratio = (
-        lattice_ratio(run, source) if reduced else None
-    )  # first: shapes hang on the cutoff, and the cutoff on it
-    config = transfer.rescale(source, ratio, 1.0).config if reduced else source.config
-    shapes = _shapes(run["source"], element, source.elements, config, most)
-    return (
-        transfer.start(source, element, fitted, reduced, ratio, shapes=shapes),
-        fitted,
-        valid,
-        shapes,
+def lattice_ratio(run: Run) -> float:
+    """Germanium's lattice constant in a run's data over that of its silicon potential."""
+    source = SOURCES[run.source]
+    short = run.cutoff == "short"
+    return source.lattice["Ge"] / (
+        source.silicon_lattice_short if short else source.silicon_lattice
     )
 
 
-def train(run, potential, fitted, valid, shapes):
-    """`fit` with the settings of a run, begun; yields 16 Progress, or 64 where it validates."""
-    every = max(1, run["steps"] // (64 if valid else POINTS))
-    mask = transfer.freeze(potential, run["frozen"]) if run["frozen"] else None
+Begun = tuple[Potential, list[Atoms], list[Atoms] | None, list[tuple[int, int]]]
+
+
+def begin(run: Run, most: int = 3) -> Begun:
+    """(potential before training, training structures, validation structures, shapes) of a run.
+
+    Args:
+        run: what to begin.
+        most: number of padded shapes (see graph.few_shapes), so of programs to compile.
+    """
+    fitted, valid = pick(run)
+    source = silicon(run)
+    grown = run.method == "reduced" or run.cutoff == "long"
+    ratio = lattice_ratio(run) if grown else 1.0
+    config = replace(source.config, cutoff=source.config.cutoff * ratio)
+    shapes = padded_shapes(run.source, run.element, source.elements, config.cutoff, most)
+    if run.method == "scratch":
+        potential = Potential.create(config, source.elements, run.seed)
+    elif run.element == "Si":
+        potential = source
+    else:
+        units = dict(reduced_units=True, lattice_ratio=ratio) if grown else {}
+        potential = transfer.start(source, run.element, fitted, shapes=shapes, **units)
+    return potential, fitted, valid, shapes
+
+
+def pick(run: Run) -> tuple[list[Atoms], list[Atoms] | None]:
+    """(training structures, validation structures or None) of a run."""
+    everything, _ = sources.data(run.source, run.element)
+    frames = everything
+    if run.phase:
+        calm = [atoms for atoms in everything if atoms.info["group"] != "High energy"]
+        frames = [atoms for atoms in calm if atoms.info["phase"] == run.phase]
+    if run.n:
+        rest = run.n - run.hot
+        frames = datasets.subset(frames, rest, run.seed) if rest else []
+    if run.hot:
+        frames = frames + datasets.subset(sources.hottest(everything), run.hot, run.seed)
+    if not run.validation:
+        return frames, None
+    # Of frames with forces: a strained crystal has none, and no step would ever be better
+    # than its first validation.
+    moving = [atoms for atoms in frames if np.abs(atoms.get_forces()).max() > 1e-3]
+    valid = datasets.subset(moving, max(1, round(run.validation * len(frames))), run.seed)
+    return [atoms for atoms in frames if not any(atoms is v for v in valid)], valid
+
+
+@lru_cache
+def padded_shapes(source, element, elements, cutoff, most):
+    """Padded shapes that hold all structures of a source, so that all its runs share programs."""
+    train, test = sources.data(source, element)
+    return graphs.shapes_of(train + test, elements, cutoff, most)
+
+
+def train(run: Run, potential, fitted, valid, shapes, every=None) -> Iterator[Progress]:
+    """`fit` with the settings of a run, of what `begin` gives.
+
+    Yields:
+        Progress, `every` so many steps [default: 16 in all, or 64 where structures are held out].
+    """
+    every = every or max(1, run.steps // (VALIDATIONS if valid else POINTS))
     yield from fit(
         potential,
         fitted,
         valid,
-        steps=run["steps"],
-        trainable=mask,
-        seed=run["seed"],
+        steps=run.steps,
+        trainable=transfer.freeze(potential, run.frozen) if run.frozen else None,
+        seed=run.seed,
         shapes=shapes,
-        learning_rate=run["learning_rate"],
+        learning_rate=run.learning_rate,
         report_every=every,
         validate_every=every,
         **FIT,
     )
 
 
-def as_silicon(potential, source):
-    """A transferred potential as it speaks of silicon: what is in germanium's units is taken back to those of its `source`."""
+def as_silicon(potential: Potential, source: Potential) -> Potential:
+    """A transferred potential, in silicon's units again where it is in germanium's.
+
+    Its cutoff is exactly that of `source`: 4.5 Å times s over s need not be 4.5 Å to the last
+    bit, and would be compiled anew.
+    """
     scale = potential.info["transfer"]
     back = transfer.rescale(potential, 1 / scale["length"], 1 / scale["energy"])
-    # 4.5 Å times s over s need not be 4.5 Å to the last bit, and would be compiled anew
     return back.replace(config=source.config, trained=source.trained)
-
-
-# -- many runs -----------------------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""Sources of data: what labelled the structures, and what the rest of the course has to know of each.
+"""Sources of data: what labelled the structures, and what the course has to know of each.
 
 SOURCES["dft"].words         what to call it
 COURSE                       the two that the course compares
@@ -7,14 +7,13 @@ data("dft", "Ge")            its structures
 
 from functools import lru_cache
 from importlib import resources
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from ase import Atoms
 
 from .. import datasets
-from ..elements import ELEMENTS, element as _element
+from ..elements import ELEMENTS, element as element_of
 
 SHIPPED = resources.files("tlmlp") / "data"
 
@@ -22,23 +21,37 @@ SHIPPED = resources.files("tlmlp") / "data"
 class Source(NamedTuple):
     words: str  # for people
     short: str  # in names of potentials: si-SHORT-course, ge-SHORT-course-transfer-10
+    silicon: str  # name of the potential that a transfer starts from
+    # Å, diamond lattice constants of that potential, and of the one with the cutoff 4.25 Å. They
+    # were measured once, where the energy is smallest; reduced units need them to the last bit.
+    silicon_lattice: float
+    silicon_lattice_short: float | None
     melting: dict  # K, of each element: the model's, or nature's
     lattice: dict  # Å, of each element's diamond crystal at zero pressure
-    temperatures: tuple  # K, of germanium's trajectories; empty where structures come from none of the source's own
-    strained_at: dict = {}  # Å, of each element whose strained cells are not at zero pressure: elastic constants are compared there
-
-    @property
-    def silicon(self):
-        """Name of the potential that a transfer starts from."""
-        return f"si-{self.short}-course"
+    # K, of germanium's trajectories; empty where no trajectory is germanium's own.
+    temperatures: tuple = ()
+    # Å, of an element whose strained cells are under pressure: its elastic constants are there.
+    strained_at: dict = {}
 
 
+NATURE = {"Si": 1687.0, "Ge": 1211.0}  # K, melting temperatures
 SOURCES = {
-    "dft": Source("DFT", "dft", {"Si": 1687.0, "Ge": 1211.0}, {"Si": 5.463, "Ge": 5.783}, ()),
+    "dft": Source(
+        "DFT",
+        "dft",
+        "si-dft-course",
+        5.455998614468278,
+        5.4632787755751036,
+        NATURE,
+        {"Si": 5.463, "Ge": 5.783},
+    ),
     "mlearn": Source(
         "DFT (mlearn)",
         "mlearn",
-        {"Si": 1687.0, "Ge": 1211.0},
+        "si-mlearn-course",
+        5.468660287275043,
+        None,
+        NATURE,
         {"Si": 5.4687, "Ge": 5.784},
         (300, 605, 1089, 1816, 2422),
         {"Ge": 5.7542},
@@ -46,69 +59,69 @@ SOURCES = {
     "stillinger-weber": Source(
         "Stillinger-Weber",
         "sw",
-        {e: row.melting_temperature for e, row in ELEMENTS.items()},
-        {e: row.lattice_constant for e, row in ELEMENTS.items()},
+        "si-sw-course",
+        5.428784661074029,
+        5.4249505105830265,
+        {symbol: row.melting_temperature for symbol, row in ELEMENTS.items()},
+        {symbol: row.lattice_constant for symbol, row in ELEMENTS.items()},
         (520, 1740, 2460, 3480, 4500),
     ),
 }
 COURSE = ("dft", "stillinger-weber")
-TRAJECTORIES = tuple(
-    name for name, source in SOURCES.items() if source.temperatures
-)  # how their germanium moves is known
+TRAJECTORIES = tuple(name for name, source in SOURCES.items() if source.temperatures)
 
 
-def data(source, element="Ge"):
-    """(train, test) lists of ase.Atoms of a source, each time anew: what a caller does to them nobody else sees.
+def data(source: str, element: str = "Ge") -> tuple[list[Atoms], list[Atoms]]:
+    """(train, test) of a source, each time anew: a caller may change them and nobody else sees it.
 
-    Stillinger-Weber: 240 and 48 frames at the same reduced temperatures for every element, the test frames from
-    trajectories of their own. They ship with the package, as `sample` made them: it takes a minute or two.
+    Stillinger-Weber: 240 and 48 frames at the same reduced temperatures for every element, the
+    test frames from trajectories of their own, as research/stillinger_weber.py made them.
+
+    Raises:
+        ValueError: unknown source.
     """
-    return tuple(datasets.copies(part) for part in _read_once(source, element))
+    train, test = _read_once(source, element)
+    return datasets.copies(train), datasets.copies(test)
 
 
 @lru_cache
 def _read_once(source, element):
-    """What `data` hands out copies of. Atoms are mutable: a caller's `test[0].calc = mine` would replace a label for good."""
+    """What `data` copies. Atoms are mutable: `test[0].calc = mine` would replace a label."""
     if source in ("dft", "mlearn"):
         load = getattr(datasets, source)
         return load(element, "train"), load(element, "test")
     if source != "stillinger-weber":
         raise ValueError(f"source must be one of {', '.join(SOURCES)}, not {source!r}")
-    path = Path(str(SHIPPED / f"stillinger-weber-{_element(element).symbol}.extxyz.gz"))
-    frames = datasets.read(path)
-    parts = [
-        [atoms for atoms in frames if atoms.info["split"] == split] for split in ("train", "test")
-    ]
-    for atoms in frames:
-        del atoms.info["split"]
-        atoms.info |= {
-            k: v.item() for k, v in atoms.info.items() if isinstance(v, np.generic)
-        }  # as they were before the file
-    return tuple(parts)
+    parts = {"train": [], "test": []}
+    symbol = element_of(element).symbol
+    for atoms in datasets.read(SHIPPED / f"stillinger-weber-{symbol}.extxyz.gz"):
+        parts[atoms.info.pop("split")].append(atoms)
+        # numbers of Python's own, as they were before they were written
+        plain = {k: v.item() for k, v in atoms.info.items() if isinstance(v, np.generic)}
+        atoms.info |= plain
+    return parts["train"], parts["test"]
 
 
-def hottest(frames):
-    """Those frames of a list that are of the highest energy: the group "High energy", or the highest temperature there is."""
+def hottest(frames: list[Atoms]) -> list[Atoms]:
+    """The frames of the highest energy: the group "High energy", or the highest temperature."""
     own = [atoms for atoms in frames if atoms.info["group"] == "High energy"]
     top = max(atoms.info["temperature"] or 0.0 for atoms in frames)
     return own or [atoms for atoms in frames if atoms.info["temperature"] == top]
 
 
-def melt(source, element="Ge"):
-    """(ase.Atoms, temperature in K, frames) of a liquid of a source: the middle one of the temperatures at which it has liquids.
+def melt(source: str, element: str = "Ge") -> tuple[Atoms, float, list[Atoms]]:
+    """(liquid, temperature in K, frames): the middle one of the temperatures with liquids.
 
-    Frames are those of this temperature, train and test, the first of which the Atoms are. Those of "dft" have volumes of their
-    own: its Atoms are brought to that of the crystal, which mlearn's liquids have, at the same 1.5 of melting.
+    The frames are those of this temperature, train and test; the liquid is the first of them.
+    Those of "dft" have volumes of their own. There the liquid is brought to the volume of the
+    crystal, which mlearn's liquids have, at the same 1.5 of the melting temperature.
     """
-    train, test = data(source, element)
-    liquids = [
-        atoms
-        for atoms in [*train, *test]
-        if atoms.info["phase"] == "liquid" and atoms.info["temperature"]
-    ]
-    temperatures = sorted({atoms.info["temperature"] for atoms in liquids})
+    frames = [atoms for part in data(source, element) for atoms in part]
+    at = lambda atoms: atoms.info["temperature"]
+    liquids = [atoms for atoms in frames if atoms.info["phase"] == "liquid" and at(atoms)]
+    temperatures = sorted(set(map(at, liquids)))
     temperature = temperatures[(len(temperatures) - 1) // 2]
-    frames = [atoms for atoms in liquids if atoms.info["temperature"] == temperature]
+    frames = [atoms for atoms in liquids if at(atoms) == temperature]
     atoms = Atoms(frames[0].symbols, frames[0].positions, cell=frames[0].cell, pbc=True)
     if source == "dft":
         edge = SOURCES[source].lattice[element] * (len(atoms) / 8) ** (1 / 3)
