@@ -1,21 +1,19 @@
 """What a person sees: figures, and widgets that work in the background while the notebook stays free."""
 
-from .figures.cards import card_dots, repair
+from .figures.cards import repair
 from .figures.dynamics import conservation, melting
 from .figures.learning import learning_curve, likeness, parity
 from .figures.network import picture_bases, picture_network, picture_slots
-from .figures.properties import draw as plot
+from .figures.properties import plot
 from .figures.results import (
     coexistence,
-    cutoff_table,
-    error_table,
     freezing,
     learning_curves,
-    published_table,
     stability_map,
     temperatures,
     training_curves,
 )
+from .figures.tables import cutoff_table, error_table, published_table
 from .widgets.bench import PropertyBench
 from .widgets.duel import Duel
 from .widgets.explorer import TransferExplorer
@@ -32,7 +30,6 @@ __all__ = [
     "Training",
     "TransferExplorer",
     "Watch",
-    "card_dots",
     "coexistence",
     "conservation",
     "cutoff_table",

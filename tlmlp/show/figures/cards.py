@@ -1,213 +1,174 @@
-"""Figures of property cards, and of what softening does."""
+"""Figures of property cards, and of the slopes of forces."""
 
 import numpy as np
 
-from ...course.cards import METHODS, NULLS
+from ...course.results import METHODS as TRAINED
+from ...course.results import mean_and_spread
 from ...course.sources import SOURCES
 from ...properties.measured import PROPERTIES
-from .picture import Picture, nothing, quiet
-from .style import BLACK, CARD, GREEN, GREY, PURPLE, RED, SKY
+from .learning import by_method
+from .picture import legend_below, note, nothing, panels
+from .results import where
+from .style import BLACK, GREEN, GREY, METHODS, OWN, PALE, RED, TEXT
 
-SMALL = dict(frameon=False, fontsize=9)
+SIGNS = {"helped": ("+", GREEN), "hurt": ("–", RED), "no difference": ("=", GREY)}
+ENDS = 60  # % of the reference; what is farther out is drawn at the edge
+
+
+def card_dots(results, sizes=None, methods=TRAINED):
+    """Deviations of a Card from its reference in %, a panel a number of structures.
+
+    Mean and spread over seeds. Grey: silicon's potential, unchanged. The signs at the right say
+    what transfer did against scratch.
+
+    Args:
+        results: {any name: a Card}.
+        sizes: numbers of structures to draw, 0 for all [default: every one that the card has].
+        methods: to draw.
+    """
+    (card,) = results.values()
+    measured = {line.property for line in card.lines if line.values}
+    known = [name for name in PROPERTIES if card.reference.get(name) and name in measured]
+    if not known:
+        return nothing()
+    if sizes is None:
+        trained = {line.n for line in card.lines if line.n is not None}
+        sizes = sorted(trained, key=lambda n: n or np.inf)
+    size = (2.2 + 3.1 * len(sizes), 1.5 + 0.29 * len(known))
+    figure, (axes,) = panels(size, 1, len(sizes), sharey=True)
+    hollow = False  # whether a point stands for some of its seeds only
+    for ax, n in zip(axes, sizes):
+        ax.grid(False, axis="y")
+        for y in range(0, len(known), 2):
+            ax.axhspan(y - 0.5, y + 0.5, color=PALE, alpha=0.5, lw=0, zorder=0)
+        ax.axvline(0, color=BLACK, lw=1)
+        null = METHODS["silicon"]
+        if card.element == "Si":
+            null = null._replace(word="the potential that transfer starts from")
+        look = dict(ms=4, alpha=0.7, zorder=2)
+        hollow |= _deviations(ax, card, known, ("transfer", None), 0.0, null, **look)
+        for k, method in enumerate(methods):
+            shift = 0.22 * (k - (len(methods) - 1) / 2)
+            hollow |= _deviations(ax, card, known, (method, n), shift, METHODS[method], ms=5)
+        _beside(ax, card, known)
+        for y, name in enumerate(known):
+            line = card.line(name, "transfer", n)
+            words, colour = SIGNS.get(line.verdict if line is not None else "", ("", GREY))
+            look = dict(fontsize=12, color=colour, weight="bold", annotation_clip=False)
+            note(ax, words, (1.02, y), on=("axes fraction", "data"), va="center", **look)
+        ax.set(xlim=(-ENDS, ENDS), ylim=(len(known) - 0.5, -0.5))
+        ax.set_xlabel("deviation from the reference (%)")
+        ax.set_title(f"{n or 'all'} structures", fontsize=10.5)
+    axes[0].set_yticks(range(len(known)), [_quantity(card, name) for name in known], fontsize=9)
+    legend_below(figure, columns=6)
+    words = f"{card.element}, {SOURCES[card.source].words}, precomputed."
+    if any(line.verdict for line in card.lines):
+        words += "  Transfer helped +, hurt –, made no difference =."
+    words += "  Hollow: some seeds have no value." * hollow
+    figure.suptitle(words, fontsize=10.5)
+    return figure
+
+
+def _quantity(card, name):
+    """A property with its reference value and unit."""
+    words, unit = PROPERTIES[name]
+    value = card.reference[name]
+    digits = 0 if abs(value) >= 100 else 1 if abs(value) >= 10 else 2
+    return f"{words}  {value:.{digits}f} {unit}".rstrip()
+
+
+def _deviations(ax, card, known, kind, shift, look, **size):
+    """Points of one method in a panel; whether one is hollow. kind: (method, structures) of its lines."""
+    hollow = False
+    lines = [card.line(name, *kind) for name in known]
+    size = dict(lw=0, elinewidth=1.5, color=look.colour) | size
+    for y, (name, line) in enumerate(zip(known, lines)):
+        if line is None or not line.values:
+            continue
+        reference = card.reference[name]
+        percent = 100 * (line.mean / reference - 1)
+        if abs(percent) > ENDS:
+            arrow = ">" if percent > 0 else "<"
+            edge = dict(color=look.colour, ms=5, clip_on=False, zorder=3)
+            ax.plot(np.sign(percent) * 0.985 * ENDS, y + shift, arrow, **edge)
+            continue
+        spread = np.nan_to_num(100 * line.spread / abs(reference))
+        fill = "white" if line.failed else look.colour
+        hollow |= bool(line.failed)
+        ax.errorbar(percent, y + shift, xerr=spread, marker=look.marker, mfc=fill, **size)
+    if any(line is not None and line.values for line in lines):
+        ax.plot([], [], look.marker, color=look.colour, ms=5, label=look.word)
+    return hollow
+
+
+def _beside(ax, card, known):
+    """Stars of the calculators that were put beside a card."""
+    for k, (label, values) in enumerate(card.mine.items()):
+        found = [(y, name) for y, name in enumerate(known) if values.get(name) is not None]
+        percent = [100 * (values[name] / card.reference[name] - 1) for _, name in found]
+        at = np.clip(percent, -0.985 * ENDS, 0.985 * ENDS)
+        star = dict(color=OWN[k % len(OWN)], ms=9, label=label, zorder=4)
+        ax.plot(at, [y for y, _ in found], "*", **star)
+
+
+# -- slopes of forces --------------------------------------------------------------------------------------------------
 
 
 def repair(rows, source="stillinger-weber"):
-    """Slopes of forces on germanium's test structures, trained on 10 crystals (hollow), or on 9 and one structure of the highest energy (full).
+    """Slopes of forces on germanium's test structures, trained on 10 crystals (hollow), or on 9 and 1.
 
-    rows: of tlmlp.sweep.rows("softening"). Points and solid lines: slope s, mean and standard deviation over seeds; dotted lines, or
-    dashes where structures come in groups and not in temperatures: R².
+    The one is a structure of the highest energy (full). The slope s is drawn as mean and standard
+    deviation over seeds; R² is dotted, or a dash where structures come in groups.
+
+    Args:
+        rows: of tlmlp.course.rows("softening").
+        source: of the data.
     """
-    rows = [row for row in rows if row["source"] == source]
-    if not rows:
+    methods = by_method(where(rows, source=source))
+    if not methods:
         return nothing()
-    methods = [m for m in CARD if any(row["method"] == m for row in rows)]
-    figure = Picture(1.0 + 3.0 * len(methods), 3.8)
-    axes = np.atleast_1d(figure.subplots(1, len(methods), sharey=True))
     kinds = sorted(
-        rows[0]["softening"], key=lambda kind: (kind != "all", kind in ("Liquid", "High energy"))
+        methods[0][1][0]["softening"],
+        key=lambda kind: (kind != "all", kind in ("Liquid", "High energy")),
     )  # calm ones first
     along = all(kind.endswith(" K") for kind in kinds[1:])
-    for ax, method in zip(axes, methods):
-        quiet(ax)
-        colour, marker = CARD[method]
-        for hot, fill, words in (
-            (0, "white", "10 crystals"),
-            (1, colour, "9 crystals and 1 of the hottest"),
-        ):
-            own = [row for row in rows if (row["method"], row.get("hot", 0)) == (method, hot)]
-            if not own:
-                continue
-            s, r2 = (
-                np.array([[row["softening"][kind][k] for kind in kinds] for row in own])
-                for k in (0, 1)
-            )
-            spread = s.std(0, ddof=1) if len(own) > 1 else np.zeros(len(kinds))
-            at = np.arange(len(kinds)) + 0.12 * (hot - 0.5)
-            look = dict(color=colour, marker=marker, mfc=fill, ms=6, capsize=2)
-            ax.errorbar(
-                at[:1], s.mean(0)[:1], spread[:1], lw=0, elinewidth=1.5, **look
-            )  # of all, so no point of the line
-            ax.errorbar(
-                at[1:],
-                s.mean(0)[1:],
-                spread[1:],
-                lw=1.5 * along,
-                elinewidth=1.5,
-                label=f"s, {words}",
-                **look,
-            )
-            line = (
-                dict(ls=":", lw=1.8 if hot else 0.9)
-                if along
-                else dict(ls="", marker="_", ms=13, mew=1.8 if hot else 0.9)
-            )
-            ax.plot(at[1:], r2.mean(0)[1:], color=colour, label=f"R², {words}", **line)
+    figure, (axes,) = panels((1.0 + 3.0 * len(methods), 3.8), 1, len(methods), sharey=True)
+    for ax, (method, own) in zip(axes, methods):
+        for hot in (0, 1):
+            if group := [row["softening"] for row in own if row["hot"] == hot]:
+                _slopes(ax, group, kinds, METHODS[method], hot, along)
         ax.axhline(1, color=BLACK, lw=1)
-        ax.set_title(
-            f"{METHODS[method]}, {len({row['seed'] for row in rows if row['method'] == method})} seeds",
-            fontsize=10,
-        )
-        ax.set_xticks(
-            range(len(kinds)),
-            [kind.replace(" ", "\n") for kind in kinds],
-            fontsize=8.5 if along else 7.5,
-        )
-    figure.legend(
-        *axes[-1].get_legend_handles_labels(), loc="outside lower center", ncol=4, **SMALL
-    )
+        seeds = len({row["seed"] for row in own})
+        ax.set_title(f"{METHODS[method].word}, {seeds} seeds", fontsize=10)
+        words = [kind.replace(" ", "\n") for kind in kinds]
+        ax.set_xticks(range(len(kinds)), words, fontsize=8.5 if along else 7.5)
+    for hot, words in enumerate(("10 crystals", "9 crystals and 1 of the hottest")):
+        dot = dict(color=TEXT, mfc=TEXT if hot else "white")
+        axes[0].plot([], [], "o", label=f"s, {words}", **dot)
+        axes[0].plot([], [], label=f"R², {words}", color=TEXT, **_dash(hot, along))
+    legend_below(figure)
     axes[0].set_ylabel("slope s and R² of test forces")
     return figure
 
 
-SIGNS = {"helped": ("+", GREEN), "hurt": ("–", RED), "no difference": ("=", GREY), "": ("", GREY)}
+def _slopes(ax, group, kinds, look, hot, along):
+    """Slope and R² of a group of rows against the kind of structure."""
+    at = np.arange(len(kinds)) + 0.12 * (hot - 0.5)
+    slopes = [mean_and_spread([row[kind][0] for row in group]) for kind in kinds]
+    mean, spread = np.nan_to_num(slopes).T
+    dot = dict(color=look.colour, marker=look.marker, mfc=look.colour if hot else "white", ms=6)
+    for part, width in (
+        (slice(0, 1), 0),
+        (slice(1, None), 1.5 * along),
+    ):  # "all" is no part of a line
+        bars = dict(lw=width, elinewidth=1.5, capsize=2)
+        ax.errorbar(at[part], mean[part], spread[part], **bars, **dot)
+    r2 = [np.mean([row[kind][1] for row in group]) for kind in kinds[1:]]
+    ax.plot(at[1:], r2, color=look.colour, **_dash(hot, along))
 
 
-ENDS = 60  # % of the reference; what is farther out is drawn at the edge
-
-
-def card_dots(results, sizes=None, methods=("scratch", "transfer", "reduced")):
-    """Deviation from the reference in %, property by property, one panel a number of structures: mean and spread over seeds.
-
-    Grey: silicon's own potential, unchanged. Signs at the right: what transfer (weights copied) did against scratch.
-    """
-    (card,) = results.values()
-    known = [
-        name
-        for name in PROPERTIES
-        if card.reference.get(name) and any(x.property == name and x.values for x in card.lines)
-    ]
-    if not known:
-        return nothing()
-    if sizes is None:
-        sizes = sorted({x.n for x in card.lines if x.n is not None}, key=lambda n: n or np.inf)
-    sizes = list(sizes)
-    figure = Picture(2.2 + 3.1 * len(sizes), 1.5 + 0.29 * len(known))
-    axes = np.atleast_1d(figure.subplots(1, len(sizes), sharey=True))
-    y = np.arange(len(known))
-    percent = lambda value, name: 100 * (value / card.reference[name] - 1)
-    hollow = False  # whether a point stands for some of its seeds only
-    for ax, n in zip(axes, sizes):
-        quiet(ax)
-        ax.grid(False, axis="y")
-        for row in y[::2]:
-            ax.axhspan(row - 0.5, row + 0.5, color="#f4f6f8", zorder=0)
-        ax.axvline(0, color=BLACK, lw=1)
-        drawn = [("transfer", None, GREY, "D", NULLS[card.element]["transfer"], 0.0)]
-        drawn += [
-            (m, n, *CARD[m], METHODS[m], 0.22 * (methods.index(m) - (len(methods) - 1) / 2))
-            for m in methods
-        ]
-        for method, size, colour, marker, words, shift in drawn:
-            lines = [card.line(name, method, size) for name in known]
-            if not any(x is not None and len(x.values) for x in lines):
-                continue
-            mean = np.array(
-                [
-                    percent(x.mean, name) if x is not None else np.nan
-                    for x, name in zip(lines, known)
-                ]
-            )
-            spread = np.array(
-                [
-                    100 * x.spread / abs(card.reference[name]) if x is not None else np.nan
-                    for x, name in zip(lines, known)
-                ]
-            )
-            seen, whole = np.abs(mean) <= ENDS, np.array([x is None or not x.failed for x in lines])
-            look = dict(color=colour, marker=marker, lw=0, elinewidth=1.5)
-            look |= dict(ms=5, zorder=3) if size is not None else dict(ms=4, zorder=2, alpha=0.7)
-            for some, fill in ((seen & whole, colour), (seen & ~whole, "white")):
-                label = words if fill == colour else None
-                ax.errorbar(
-                    mean[some],
-                    (y + shift)[some],
-                    xerr=np.nan_to_num(spread)[some],
-                    mfc=fill,
-                    label=label,
-                    **look,
-                )
-                hollow |= fill == "white" and some.any()
-            for at, value in zip(
-                (y + shift)[~seen & np.isfinite(mean)], mean[~seen & np.isfinite(mean)]
-            ):
-                ax.plot(
-                    np.sign(value) * 0.985 * ENDS,
-                    at,
-                    ">" if value > 0 else "<",
-                    color=colour,
-                    ms=5,
-                    clip_on=False,
-                    zorder=3,
-                )
-        for k, (name, values) in enumerate(card.mine.items()):
-            own = [
-                (percent(values[p], p), row)
-                for p, row in zip(known, y)
-                if values.get(p) is not None
-            ]
-            x, at = np.array(own).T if own else (np.zeros(0), np.zeros(0))
-            ax.plot(
-                np.clip(x, -0.985 * ENDS, 0.985 * ENDS),
-                at,
-                "*",
-                color=(PURPLE, RED, SKY)[k % 3],
-                ms=9,
-                label=name,
-                zorder=4,
-            )
-        for name, row in zip(known, y):
-            line = card.line(name, "transfer", n)
-            sign, colour = SIGNS[line.verdict if line is not None else ""]
-            ax.annotate(
-                sign,
-                (1.02, row),
-                xycoords=("axes fraction", "data"),
-                va="center",
-                ha="left",
-                fontsize=12,
-                color=colour,
-                weight="bold",
-                annotation_clip=False,
-            )
-        ax.set_xlim(-ENDS, ENDS)
-        ax.set_ylim(len(known) - 0.5, -0.5)
-        ax.set_title(f"{'all' if n == 0 else n} structures", fontsize=10.5)
-        ax.set_xlabel("deviation from the reference (%)")
-    digits = lambda x: f"{x:.0f}" if abs(x) >= 100 else f"{x:.1f}" if abs(x) >= 10 else f"{x:.2f}"
-    words = lambda name: (
-        f"{PROPERTIES[name][0]}  {digits(card.reference[name])}"
-        + (f" {PROPERTIES[name][1]}" if PROPERTIES[name][1] else "")
-    )
-    axes[0].set_yticks(y, [words(name) for name in known], fontsize=9)
-    named = {label: handle for ax in axes for handle, label in zip(*ax.get_legend_handles_labels())}
-    figure.legend(
-        named.values(), named, loc="outside lower center", ncol=max(1, len(named)), **SMALL
-    )
-    verdicts = any(x.verdict for x in card.lines)
-    figure.suptitle(
-        f"{card.element}, {SOURCES[card.source].words}, precomputed."
-        + ("  Transfer helped +, hurt –, made no difference =." if verdicts else "")
-        + ("  Hollow: some seeds have no value." if hollow else ""),
-        fontsize=10.5,
-    )
-    return figure
+def _dash(hot, along):
+    """How R² is drawn."""
+    if along:
+        return dict(ls=":", lw=1.8 if hot else 0.9)
+    return dict(ls="", marker="_", ms=13, mew=1.8 if hot else 0.9)

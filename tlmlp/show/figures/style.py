@@ -7,7 +7,8 @@ BLACK, ORANGE, SKY, GREEN = "#000000", "#E69F00", "#56B4E9", "#009E73"
 YELLOW, BLUE, RED, PURPLE = "#F0E442", "#0072B2", "#D55E00", "#CC79A7"
 GREY, PALE, TEXT, INK = "#8a929b", "#e4e7ea", "#56606b", "#1b1f23"  # marks, grids, notes, frames
 
-PALETTE = (BLUE, ORANGE, GREEN, RED, PURPLE, SKY, BLACK, YELLOW)
+PALETTE = (BLUE, ORANGE, GREEN, RED, PURPLE, SKY, BLACK, YELLOW)  # of series that are no methods
+OWN = (PURPLE, RED, SKY, YELLOW)  # of potentials that are none of METHODS
 MARKERS = "os^Dv<>P"
 ELEMENT_COLOURS = {"Si": ORANGE, "Ge": BLUE}
 
@@ -35,9 +36,3 @@ def method_of(name):
     """The Method of a key of METHODS or of its word; None for any other name."""
     words = {method.word: method for method in METHODS.values()}
     return METHODS.get(name) or words.get(name)
-
-
-STYLE = {key: (m.colour, m.marker, m.word) for key, m in METHODS.items()}
-WORDS = {key: m.word for key, m in METHODS.items() if key != "silicon"}
-CARD = {key: (METHODS[key].colour, METHODS[key].marker) for key in ("scratch", "transfer", "reduced")}
-KNOWN = {m.word: m.colour for m in METHODS.values()}
