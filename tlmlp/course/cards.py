@@ -1,21 +1,22 @@
-"""Property cards: what a potential says of a crystal nobody trained it on, beside what the reference says.
+"""Property cards: what trained potentials predict beside the reference, and what transfer changed.
 
-    for m in measure(calculator, "Ge"):     each property as it comes: name, value, note, seconds
-    card("Ge", "dft")                       the table of precomputed potentials, with verdicts
+    card("Ge", "dft")      the table of the precomputed potentials of a source, with verdicts
 
-A verdict compares training from scratch with transfer on one property at one number of structures. Two trainings with one seed share
-their structures, so their absolute errors are subtracted seed by seed, d = |scratch| - |transfer|, and
+A verdict compares scratch with transfer on one property at one number of structures. Two trainings
+with one seed share their structures. So their absolute errors are subtracted seed by seed,
+d = |scratch| - |transfer|. With s the standard deviation of d over S seeds, and t Student's, 95 %:
 
-    helped             mean(d) > t s / sqrt(S)           s the standard deviation of d over S seeds, t Student's for 95 %
+    helped             mean(d) > t s / sqrt(S)
     hurt               mean(d) < -t s / sqrt(S)
     no difference      otherwise: within the spread of the seeds
 
-Of forty such verdicts two are wrong by chance, where nothing differs. A seed counts that has a value from both; without three of
-them there is no verdict.
+Of forty such verdicts two are wrong by chance, where nothing differs. A seed counts that has a
+value from both. With fewer than three of them there is no verdict.
 """
 
 import csv
 import io
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -24,96 +25,72 @@ import numpy as np
 from .. import datasets
 from ..properties.measured import LIQUID, PROPERTIES
 from . import results
+from .results import METHODS
 from .sources import SOURCES
 
-# VASP, PBE, from mlearn's stresses: the diamond lattice where they vanish, and slopes of stress against strain in its strained cells;
-# and neighbours in its liquids, germanium's at 1816 K and silicon's at 2530 K, 20 frames each, ± 0.06. Their pressure, 1.7 and
-# 0.3 GPa, is known to 0.2 only.
+# VASP, PBE, from mlearn's files: the slopes of stress against strain in its strained cells (GPa),
+# and neighbours in its liquids, germanium's at 1816 K and silicon's at 2530 K, 20 frames each, to
+# 0.06. Their pressure, 1.7 and 0.3 GPa, is only known to 0.2.
 MLEARN = {
-    "Ge": dict(
-        lattice_constant=SOURCES["mlearn"].lattice["Ge"],
-        c11=109.5,
-        c12=40.9,
-        c44_clamped=76.3,
-        liquid_neighbours=5.79,
-    ),
-    "Si": dict(
-        lattice_constant=SOURCES["mlearn"].lattice["Si"],
-        c11=153.6,
-        c12=57.1,
-        c44_clamped=98.9,
-        liquid_neighbours=5.97,
-    ),
+    "Ge": dict(c11=109.5, c12=40.9, c44_clamped=76.3, liquid_neighbours=5.79),
+    "Si": dict(c11=153.6, c12=57.1, c44_clamped=98.9, liquid_neighbours=5.97),
 }
-
-
-VASP, CP2K, DIRECT = (
-    "VASP, PBE (mlearn's cells)",
-    "CP2K, PBE (tlmlp.datasets.dft_reference)",
-    "Stillinger-Weber, evaluated directly",
-)
-
-
-METHODS = {"scratch": "scratch", "transfer": "transfer", "reduced": "transfer, reduced units"}
+VASP = "VASP, PBE (mlearn's cells)"
+CP2K = "CP2K, PBE (tlmlp.datasets.dft_reference)"
+DIRECT = "Stillinger-Weber, evaluated directly"
+PHONONS = {  # point, and which of its frequencies in ascending order
+    "phonon_gamma": ("Γ", -1),
+    "phonon_x_low": ("X", 0),
+    "phonon_x_high": ("X", -1),
+    "phonon_l_low": ("L", 0),
+    "phonon_l_high": ("L", -1),
+}
 NULLS = {  # what nothing was trained for on this card
     "Ge": {"transfer": "silicon unchanged", "reduced": "silicon, in reduced units"},
     "Si": {"transfer": "the potential that transfer starts from"},
 }
+COLUMNS = (
+    "element source property unit reference origin method structures mean spread seeds failed "
+    "mean_absolute_error verdict difference margin"
+).split()
 
 
-def reference(element, source, rows=None):
-    """(values {name: number}, words {name: where it is from}) of the truth that a source of data has.
+def reference(element: str, source: str, rows: Iterable[dict] = ()) -> tuple[dict, dict]:
+    """({property: value}, {property: where it is from}) of the reference that a source has.
 
-    "stillinger-weber": from the row of tlmlp.results.rows("properties") that evaluated it directly. "mlearn": VASP's, and CP2K's where
-    mlearn has none: the same functional, but forces in germanium are 5 % softer there (datasets/README.md). "dft": CP2K's, and VASP's
-    for the liquid: its trajectories have the volume and the temperature of the liquid that is measured (tlmlp.sources.melt).
+    "stillinger-weber": the potential itself, from its row among `rows`. "mlearn": VASP's values,
+    and CP2K's where mlearn has none; it is the same functional, but forces in germanium are 5 %
+    softer there (research/dft/README.md). "dft": CP2K's, and VASP's for the liquid, whose volume
+    and temperature are those of the liquid that is measured (sources.melt).
     """
-    ideal = dict(softening=1.0, force_r2=1.0)
-    values, words = dict(ideal), dict.fromkeys(ideal, "a perfect potential")
+    values = dict(softening=1.0, force_r2=1.0)
+    origin = dict.fromkeys(values, "a perfect potential")
     if source == "stillinger-weber":
-        for row in rows or ():
-            if (row["source"], row["method"], row.get("element", "Ge")) == (
-                source,
-                "reference",
-                element,
-            ):
-                values |= {k: v for k, v in row["properties"].items() if v is not None}
-        return values, {name: words.get(name, DIRECT) for name in values}
-    own = _from_cp2k(element)
-    values |= own
-    words |= dict.fromkeys(own, CP2K)
-    vasp = {k: v for k, v in MLEARN[element].items() if source == "mlearn" or k in LIQUID}
-    return values | vasp, words | dict.fromkeys(vasp, VASP)
+        wanted = (source, "reference", element)
+        own = [r for r in rows if (r["source"], r["method"], r["element"]) == wanted]
+        for row in own:
+            values |= {name: v for name, v in row["properties"].items() if v is not None}
+        return values, dict.fromkeys(values, DIRECT) | origin
+    cp2k = _from_cp2k(element)
+    vasp = MLEARN[element] | dict(lattice_constant=SOURCES["mlearn"].lattice[element])
+    if source == "dft":
+        vasp = {name: value for name, value in vasp.items() if name in LIQUID}
+    origin |= dict.fromkeys(cp2k, CP2K) | dict.fromkeys(vasp, VASP)
+    return values | cp2k | vasp, origin
 
 
 def _from_cp2k(element):
-    try:
-        known = datasets.dft_reference(element)
-    except FileNotFoundError:
-        return {}
-    out = {}
-    if "eos" in known:
-        out |= {name: known["eos"][name] for name in ("lattice_constant", "bulk_modulus")}
-    if "elastic" in known:
-        out |= {name: known["elastic"][name] for name in ("c11", "c12", "c44")} | dict(
-            c44_clamped=known["elastic"]["c44_clamped_ions"]
-        )
-    if "phonons" in known:
-        f = known["phonons"]["frequencies"]
-        ends = dict(
-            phonon_gamma=("Γ", -1),
-            phonon_x_low=("X", 0),
-            phonon_x_high=("X", -1),
-            phonon_l_low=("L", 0),
-            phonon_l_high=("L", -1),
-        )
-        out |= {name: sorted(f[point])[k] for name, (point, k) in ends.items()}
-    if "vacancy" in known:
-        out |= {name: known["vacancy"][name] for name in ("vacancy", "vacancy_unrelaxed")}
-    return out
-
-
-# -- the card ----------------------------------------------------------------------------------------------------------
+    known = datasets.dft_reference(element)
+    eos, elastic, vacancy = known["eos"], known["elastic"], known["vacancy"]
+    phonons = known["phonons"]["frequencies"]
+    return dict(
+        lattice_constant=eos["lattice_constant"],
+        bulk_modulus=eos["bulk_modulus"],
+        **{name: elastic[name] for name in ("c11", "c12", "c44")},
+        c44_clamped=elastic["c44_clamped_ions"],
+        **{name: sorted(phonons[point])[k] for name, (point, k) in PHONONS.items()},
+        **{name: vacancy[name] for name in ("vacancy", "vacancy_unrelaxed")},
+    )
 
 
 class Line(NamedTuple):
@@ -124,214 +101,153 @@ class Line(NamedTuple):
     n: int | None  # training structures; 0: all
     mean: float  # over seeds, in the property's unit
     spread: float  # standard deviation over seeds; nan for one
-    values: tuple  # of each seed that has one
+    values: tuple[float, ...]  # of each seed that has one
     failed: int  # seeds without a value
     error: float  # mean absolute error against the reference; nan without one
-    verdict: str  # of transfer against scratch: "helped", "no difference", "hurt"; "" where there is none
+    verdict: str  # on transfer: "helped", "no difference", "hurt"; "" where there is none
     difference: float  # mean of |scratch| - |transfer| over seeds; nan without
     margin: float  # t s / sqrt(S) of the rule
 
 
 class Card(NamedTuple):
+    """Properties of an element by the precomputed potentials of a source."""
+
     element: str
     source: str
     reference: dict  # value of each property that has one
     origin: dict  # where it is from, in words
-    lines: tuple  # of Line
+    lines: tuple[Line, ...]
     mine: dict = {}  # {name: {property: value}} of calculators that were put beside
 
-    def line(self, property, method, n):
-        """The Line of a property, "scratch", "transfer" or "reduced", and a number of structures (0: all; None: untrained)."""
-        return next(
-            (x for x in self.lines if (x.property, x.method, x.n) == (property, method, n)), None
-        )
+    def line(self, property: str, method: str, n: int | None) -> Line | None:
+        """The Line of a property, a method and a number of structures (0: all; None: untrained)."""
+        wanted = (property, method, n)
+        return next((x for x in self.lines if (x.property, x.method, x.n) == wanted), None)
 
-    def beside(self, name, measured):
+    def beside(self, name: str, measured) -> "Card":
         """The card with one more calculator: an iterable of Measured, or a dict of values."""
         values = measured if isinstance(measured, dict) else {m.name: m.value for m in measured}
         return self._replace(mine=self.mine | {name: values})
 
-    def verdicts(self, method="transfer"):
-        """How often transfer helped, made no difference and hurt: {n: {verdict: properties}}."""
-        out = {}
+    def verdicts(self, method: str = "transfer") -> dict[int, dict[str, list[str]]]:
+        """Names of the properties with each verdict: {n: {verdict: names}}."""
+        out: dict = {}
         for x in self.lines:
             if x.method == method and x.verdict:
                 out.setdefault(x.n, {}).setdefault(x.verdict, []).append(x.property)
         return out
 
-    def csv(self, path=None):
+    def csv(self, path: str | Path | None = None) -> str:
         """The table as CSV: written to `path`, where one is given; returns its text."""
         out = io.StringIO()
         writer = csv.writer(out, lineterminator="\n")
-        writer.writerow(
-            "element source property unit reference origin method structures mean spread seeds failed mean_absolute_error verdict "
-            "difference margin".split()
-        )
+        writer.writerow(COLUMNS)
         number = lambda x: "" if x is None or not np.isfinite(x) else f"{x:.6g}"
         for x in self.lines:
-            method = NULLS[self.element][x.method] if x.n is None else METHODS[x.method]
-            writer.writerow(
-                [
-                    self.element,
-                    self.source,
-                    PROPERTIES[x.property][0],
-                    PROPERTIES[x.property][1],
-                    number(self.reference.get(x.property)),
-                    self.origin.get(x.property, ""),
-                    method,
-                    "" if x.n is None else x.n or "all",
-                    number(x.mean),
-                    number(x.spread),
-                    len(x.values),
-                    x.failed,
-                    number(x.error),
-                    x.verdict,
-                    number(x.difference),
-                    number(x.margin),
-                ]
-            )
+            known, origin = self.reference.get(x.property), self.origin.get(x.property, "")
+            head = [self.element, self.source, *PROPERTIES[x.property], number(known), origin]
+            if x.n is None:
+                head += [NULLS[self.element][x.method], ""]
+            else:
+                head += [x.method, x.n or "all"]
+            counts = [number(x.mean), number(x.spread), len(x.values), x.failed, number(x.error)]
+            writer.writerow([*head, *counts, x.verdict, number(x.difference), number(x.margin)])
         if path is not None:
             Path(path).write_text(out.getvalue(), encoding="utf-8")
         return out.getvalue()
 
     def __str__(self):
         if not self.lines:
-            return "no precomputed properties yet: tlmlp sweep properties"
+            return "no precomputed properties yet: python -m research.sweep properties"
         sizes = sorted({x.n for x in self.lines if x.n is not None}, key=lambda n: n or np.inf)
-        head = f"{self.element}, {self.source}"
-        labels = {
-            name: words + (", " + unit if unit else "")
-            for name, (words, unit) in PROPERTIES.items()
-        }
-        width = max(map(len, labels.values()))
-        columns = [("scratch", 20)] + [("transfer", 34)] * (self.element == "Ge")
-        titles = "".join(
-            f"{METHODS[method] + ', ' + str(n or 'all'):>{wide}}"
-            for n in sizes
-            for method, wide in columns
-        )
-        out = [f"{head:{width}}{'reference':>10}{titles}"]
+        widths = dict(scratch=20, transfer=34) if self.element == "Ge" else dict(scratch=20)
+        columns = [(method, n, width) for n in sizes for method, width in widths.items()]
+        units = {name: f", {unit}" if unit else "" for name, (_, unit) in PROPERTIES.items()}
+        labels = {name: words + units[name] for name, (words, _) in PROPERTIES.items()}
+        first = max(map(len, labels.values()))
+        titles = "".join(f"{f'{m}, {n}' if n else f'{m}, all':>{width}}" for m, n, width in columns)
+        out = [f"{f'{self.element}, {self.source}':{first}}{'reference':>10}{titles}"]
         for name, label in labels.items():
-            cells = []
-            for n in sizes:
-                for method, wide in columns:
-                    x = self.line(name, method, n)
-                    text = _plus_minus(x) + (
-                        f" ({x.verdict})" if x is not None and x.verdict else ""
-                    )
-                    cells.append(f"{text:>{wide}}")
             known = self.reference.get(name)
-            out.append(
-                f"{label:{width}}{'–' if known is None else _digits(known):>10}" + "".join(cells)
-            )
+            row = f"{label:{first}}{'–' if known is None else _digits(known):>10}"
+            for method, n, width in columns:
+                row += f"{_cell(self.line(name, method, n)):>{width}}"
+            out.append(row)
         return "\n".join(out)
-
-    def plot(self, **options):
-        from . import plot
-
-        return plot({"": self}, **options)
 
 
 def _digits(x):
-    return (
-        f"{x:.0f}"
-        if abs(x) >= 100
-        else f"{x:.1f}"
-        if abs(x) >= 20
-        else f"{x:.2f}"
-        if abs(x) >= 5
-        else f"{x:.3f}"
-    )
+    places = next((k for k, above in enumerate((100, 20, 5)) if abs(x) >= above), 3)
+    return f"{x:.{places}f}"
 
 
-def _plus_minus(x):
-    if x is None or not len(x.values):
+def _cell(x):
+    if x is None or not x.values:
         return "–"
-    return _digits(x.mean) + (f" ± {_digits(x.spread)}" if np.isfinite(x.spread) else "")
+    spread = f" ± {_digits(x.spread)}" if np.isfinite(x.spread) else ""
+    return _digits(x.mean) + spread + (f" ({x.verdict})" if x.verdict else "")
 
 
-def card(element="Ge", source="dft", rows=None):
-    """Card of the precomputed potentials of a source, "dft" or "stillinger-weber"; empty where none ship.
+def card(element: str = "Ge", source: str = "dft", rows: list[dict] | None = None) -> Card:
+    """Card of the precomputed potentials of a source; empty where there are none.
 
-    That of germanium compares scratch with transfer. That of silicon, where transfer starts, has scratch alone, and the start itself.
-    rows: of tlmlp.results.rows("properties") [default: those that ship]. Raises ValueError where they hold nothing of this source.
+    That of germanium compares scratch with transfer. That of silicon, where transfer starts, has
+    scratch alone, and the start itself.
+
+    Args:
+        element: "Ge" or "Si".
+        source: "dft" or "stillinger-weber".
+        rows: of the table "properties" [default: those that ship].
+
+    Raises:
+        ValueError: unknown element, or rows that hold nothing of it in this source.
     """
-    if rows is None:
-        rows = [row for row in results.rows("properties") if row["source"] == source]
     if element not in NULLS:
         raise ValueError(f"element must be one of {', '.join(NULLS)}, not {element!r}")
-    truth, origin = reference(element, source, rows)
-    own = [
-        row
-        for row in rows
-        if (row["source"], row.get("element", "Ge")) == (source, element)
-        and row["method"] != "reference"
-    ]
-    if rows and not own:
-        known = sorted({f"{row.get('element', 'Ge')} on {row['source']}" for row in rows})
+    if rows is None:
+        rows = [row for row in results.rows("properties") if row["source"] == source]
+    mine = [row for row in rows if (row["source"], row["element"]) == (source, element)]
+    groups: dict = {}
+    for row in mine:
+        if row["method"] != "reference":
+            key = row["method"], row["n"] if row["steps"] else None
+            groups.setdefault(key, {})[row["seed"]] = row["properties"]
+    if rows and not groups:
+        known = sorted({f"{row['element']} on {row['source']}" for row in rows})
         raise ValueError(f"no rows of {element} on {source!r}; there are {', '.join(known)}")
-    lines, groups = [], {}
-    for row in own:
-        groups.setdefault((row["method"], row["n"] if row["steps"] else None), {})[row["seed"]] = (
-            row["properties"]
-        )
-    order = lambda key: (
-        key[1] is not None,
-        key[1] or np.inf,
-        list(METHODS).index(key[0]),
-    )  # untrained first, then 10, 50, all
+    # untrained first, then 10, 50, all
+    order = lambda key: (key[1] is not None, key[1] or np.inf, METHODS.index(key[0]))
+    values, origin = reference(element, source, rows)
+    lines = []
     for name in PROPERTIES:
         for method, n in sorted(groups, key=order):
-            seeds = groups[method, n]
-            values = {seed: p[name] for seed, p in seeds.items() if p.get(name) is not None}
-            rivals = {}
-            if method != "scratch" and n is not None:
-                rivals = {seed: p.get(name) for seed, p in groups.get(("scratch", n), {}).items()}
-            lines.append(
-                _line(name, method, n, values, len(seeds) - len(values), truth.get(name), rivals)
-            )
-    return Card(element, source, truth, origin, tuple(lines))
+            rivals = {} if method == "scratch" or n is None else groups.get(("scratch", n), {})
+            lines.append(_line(name, method, n, groups[method, n], rivals, values.get(name)))
+    return Card(element, source, values, origin, tuple(lines))
 
 
-def _line(name, method, n, values, failed, truth, rivals):
-    numbers = np.array(list(values.values()), float)
-    mean, spread = (
-        (numbers.mean() if len(numbers) else np.nan),
-        (numbers.std(ddof=1) if len(numbers) > 1 else np.nan),
-    )
-    error = float(np.abs(numbers - truth).mean()) if truth is not None and len(numbers) else np.nan
-    pairs = [
-        (rivals[seed], value) for seed, value in values.items() if rivals.get(seed) is not None
-    ]
-    word, difference, margin = (
-        verdict(*zip(*pairs), truth)
-        if truth is not None and len(pairs) >= 3
-        else ("", np.nan, np.nan)
-    )
-    return Line(
-        name,
-        method,
-        n,
-        float(mean),
-        float(spread),
-        tuple(numbers.tolist()),
-        failed,
-        error,
-        word,
-        difference,
-        margin,
-    )
+def _line(name, method, n, seeds, rivals, known):
+    values = {seed: float(p[name]) for seed, p in seeds.items() if p.get(name) is not None}
+    numbers, error, judged = tuple(values.values()), np.nan, ("", np.nan, np.nan)
+    mean, spread = results.mean_and_spread(numbers) if values else (np.nan, np.nan)
+    other = {seed: p[name] for seed, p in rivals.items() if p.get(name) is not None}
+    pairs = [(other[seed], value) for seed, value in values.items() if seed in other]
+    if known is not None and values:
+        error = float(np.abs(np.array(numbers) - known).mean())
+    if known is not None and len(pairs) >= 3:
+        judged = verdict(*zip(*pairs), known)
+    failed = len(seeds) - len(values)
+    return Line(name, method, n, mean, spread, numbers, failed, error, *judged)
 
 
-def verdict(scratch, transfer, truth):
-    """("helped", "hurt" or "no difference", mean of |scratch| - |transfer|, margin) of values paired by seed; see the module."""
+def verdict(
+    scratch: Sequence[float], transfer: Sequence[float], known: float
+) -> tuple[str, float, float]:
+    """(word, mean of d, margin) of values paired by seed against a known value; see the module."""
     from scipy.stats import t
 
-    d = np.abs(np.asarray(scratch, float) - truth) - np.abs(np.asarray(transfer, float) - truth)
+    d = np.abs(np.asarray(scratch, float) - known) - np.abs(np.asarray(transfer, float) - known)
     margin = float(t.ppf(0.975, len(d) - 1) * d.std(ddof=1) / len(d) ** 0.5)
     mean = float(d.mean())
-    return (
-        ("helped" if mean > margin else "hurt" if mean < -margin else "no difference"),
-        mean,
-        margin,
-    )
+    word = "helped" if mean > margin else "hurt" if mean < -margin else "no difference"
+    return word, mean, margin

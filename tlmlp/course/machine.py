@@ -1,21 +1,27 @@
-"""What the notebooks lean on: is this computer ready, how much may it be asked to do, and is an answer right?
+"""Is this computer ready for the notebooks, and how much may it be asked to do?
 
 doctor()        a table: what is there, what is missing, what to do
 mode()          "gpu", "cpu" or "binder"
-check_...       one for each exercise; each says in words what is right or wrong
+
+The doctor is for broken installations too: this file imports no other of ours, and packages that
+may be missing where they are used.
 """
 
 import html
+import json
 import os
 import platform
 import sys
 import tempfile
-from importlib import metadata, util
+from importlib import metadata, resources, util
 from pathlib import Path
 from typing import NamedTuple
 
+WEIGHTS = resources.files("tlmlp") / "weights"
+DFT = resources.files("tlmlp") / "data" / "dft"
 SMALL = 3.0  # GB; with less, we are on Binder or a computer like it
-
+AGAIN = "The installation is incomplete: install tlmlp again."
+VIEWER = "pip install --force-reinstall nglview==4.0"
 # (package, version): why it must not be there, and what to do.
 BAD_VERSIONS = {
     ("jax", "0.10.2"): 'computes wrong numbers on CPU: pip install "jax!=0.10.2"',
@@ -35,98 +41,72 @@ class Line(NamedTuple):
 
 
 class Report(list):
-    """Lines of the doctor; shows itself as a table. `ok` is False where something is bound to go wrong."""
+    """Lines of the doctor; shows itself as a table. `ok` is False where a line fails."""
 
     @property
-    def ok(self):
+    def ok(self) -> bool:
         return all(line.state != "fail" for line in self)
 
     def __str__(self):
-        return "\n".join(
-            f"{x.state:5}{x.what:22}{x.found}{'  -> ' + x.advice if x.advice else ''}" for x in self
-        )
+        advice = lambda line: f"  -> {line.advice}" if line.advice else ""
+        return "\n".join(f"{x.state:5}{x.what:22}{x.found}{advice(x)}" for x in self)
 
     __repr__ = __str__
 
     def _repr_html_(self):
-        colours = {"ok": "#009E73", "warn": "#B87A00", "fail": "#D55E00"}
-        signs = {"ok": "✓ ok", "warn": "! look", "fail": "✗ fail"}
-        style = 'style="text-align:left; padding:2px 14px 2px 0; vertical-align:top"'
-        rows = (
-            f'<tr><td {style}><b style="color:{colours[x.state]}; white-space:nowrap">{signs[x.state]}</b></td>'
-            f"<td {style}>{html.escape(x.what)}</td><td {style}>{html.escape(x.found)}</td>"
-            f"<td {style}>{html.escape(x.advice)}</td></tr>"
-            for x in self
-        )
-        return "<table>" + "".join(rows) + "</table>"
+        shown = dict(ok=("#009E73", "✓ ok"), warn=("#B87A00", "! look"), fail=("#D55E00", "✗ fail"))
+        style = "text-align:left; padding:2px 14px 2px 0; vertical-align:top"
+        out = ""
+        for line in self:
+            colour, sign = shown[line.state]
+            head = f'<b style="color:{colour}; white-space:nowrap">{sign}</b>'
+            cells = head, *map(html.escape, line[1:])
+            out += "<tr>" + "".join(f'<td style="{style}">{x}</td>' for x in cells) + "</tr>"
+        return f"<table>{out}</table>"
 
 
-def doctor():
-    """A table of what this computer has and lacks, each line with what to do about it. Downloads nothing."""
-    return Report(
-        [
-            _python(),
-            *map(_package, PACKAGES),
-            _viewer(),
-            _device(),
-            _memory(),
-            _weights(),
-            _dft(),
-            _mlearn(),
-            _writable(),
-        ]
-    )
+def doctor() -> Report:
+    """A table of what this computer has and lacks, with what to do about it. Downloads nothing."""
+    rest = _viewer, _device, _memory, _weights, _dft, _mlearn, _writable
+    return Report([_python(), *map(_package, PACKAGES), *(look() for look in rest)])
 
 
 def _python():
-    found = platform.python_version()
-    if sys.version_info < (3, 11):
-        return Line("fail", "Python", found, "tlmlp needs Python 3.11 or newer.")
-    return Line("ok", "Python", found)
+    new = sys.version_info >= (3, 11)
+    advice = "" if new else "tlmlp needs Python 3.11 or newer."
+    return Line("ok" if new else "fail", "Python", platform.python_version(), advice)
 
 
 def _package(name):
     try:
-        found = metadata.version(name)
+        found, advice = metadata.version(name), ""
     except metadata.PackageNotFoundError:
-        return Line("fail", PACKAGES[name], "missing", f"Install it: pip install {name}")
+        found, advice = "missing", f"Install it: pip install {name}"
     if reason := BAD_VERSIONS.get((name, found)):
-        return Line(
-            "fail", PACKAGES[name], found, f"This version {reason}, then restart the kernel."
-        )
-    return Line("ok", PACKAGES[name], found)
+        advice = f"This version {reason}, then restart the kernel."
+    return Line("fail" if advice else "ok", PACKAGES[name], found, advice)
 
 
 def _viewer():
     """Whether nglview's Python side asks for the front end that JupyterLab has."""
-    import json
-
     from jupyter_core.paths import jupyter_path
 
     spec = util.find_spec("nglview")
     if spec is None:
-        return Line(
-            "fail", "viewer", "missing", "Without nglview no atoms move: pip install nglview==4.0"
-        )
+        advice = "Without nglview no atoms move: pip install nglview==4.0"
+        return Line("fail", "viewer", "missing", advice)
     text = (Path(spec.origin).parent / "_frontend.py").read_text()
     wanted = text.split("=")[1].strip().strip("'\"")
-    found = None
-    for folder in jupyter_path("labextensions"):
-        file = Path(folder) / "nglview-js-widgets" / "package.json"
-        if file.is_file():
-            found = json.loads(file.read_text())["version"]
-            break
-    if found is None:
-        return Line(
-            "fail",
-            "viewer",
-            "no front end",
-            "JupyterLab will show no atoms: pip install --force-reinstall nglview==4.0",
-        )
-    if found != wanted:
-        advice = "The two sides of nglview differ, so no atoms will be shown: pip install --force-reinstall nglview==4.0"
-        return Line("fail", "viewer", f"asks for {wanted}, finds {found}", advice)
-    return Line("ok", "viewer", f"both sides {found}")
+    folders = [Path(folder) / "nglview-js-widgets" for folder in jupyter_path("labextensions")]
+    files = [folder / "package.json" for folder in folders if (folder / "package.json").is_file()]
+    if not files:
+        advice = f"JupyterLab will show no atoms: {VIEWER}"
+        return Line("fail", "viewer", "no front end", advice)
+    found = json.loads(files[0].read_text())["version"]
+    if found == wanted:
+        return Line("ok", "viewer", f"both sides {found}")
+    advice = f"The two sides of nglview differ, so no atoms will be shown: {VIEWER}"
+    return Line("fail", "viewer", f"asks for {wanted}, finds {found}", advice)
 
 
 def _device():
@@ -135,27 +115,22 @@ def _device():
     devices = jax.devices()
     if devices[0].platform == "gpu":
         return Line("ok", "device", ", ".join(d.device_kind for d in devices))
-    cores = cores()
-    return Line(
-        "ok",
-        "device",
-        f"CPU, {cores:g} core{'s' if cores != 1 else ''}",
-        "" if cores >= 2 else "One core: have patience.",
-    )
+    n = cores()
+    found = f"CPU, {n:g} core{'s' if n != 1 else ''}"
+    return Line("ok", "device", found, "" if n >= 2 else "One core: have patience.")
 
 
-def cores():
-    """Cores this process may use, also where a container gives it a share of them."""
-    cores = float(
-        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    )
+def cores() -> float:
+    """Cores this process may use, also where a container gives it a part of them."""
+    own = hasattr(os, "sched_getaffinity")
+    limits = [float(len(os.sched_getaffinity(0)) if own else os.cpu_count() or 1)]
     try:
         quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
-        cores = min(cores, float(quota) / float(period)) if quota != "max" else cores
-    except (OSError, ValueError):
+        limits.append(float(quota) / float(period))
+    except (OSError, ValueError):  # no such file; "max": no quota
         pass
-    limit = _number(os.environ.get("CPU_LIMIT"))
-    return min(cores, limit) if limit else cores
+    limits.append(_number(os.environ.get("CPU_LIMIT")))
+    return min(x for x in limits if x)
 
 
 def _number(text):
@@ -165,16 +140,14 @@ def _number(text):
         return None
 
 
-def memory_limit():
-    """Memory in GB that this process may use: that of the machine, or less inside a container such as Binder's."""
+def memory_limit() -> float:
+    """Memory in GB that this process may use: the machine's, or less inside a container."""
     import psutil
 
     limits = [psutil.virtual_memory().total]
     for file in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
-        try:
+        if Path(file).is_file():
             limits.append(_number(Path(file).read_text()))
-        except OSError:
-            pass
     limits.append(_number(os.environ.get("MEM_LIMIT")))
     return min(x for x in limits if x) / 1e9
 
@@ -183,78 +156,51 @@ def _memory():
     import psutil
 
     limit = memory_limit()
-    free = psutil.virtual_memory().available / 1e9
-    free = min(free, limit - psutil.Process().memory_info().rss / 1e9)
-    found = f"{free:.1f} of {limit:.1f} GB free"
+    used = psutil.Process().memory_info().rss / 1e9
+    free = min(psutil.virtual_memory().available / 1e9, limit - used)
+    state, advice = "ok", ""
+    if free < 1.5:
+        state, advice = "warn", "Enough for one notebook: shut down the kernels of others."
     if free < 0.7:
-        return Line(
+        state, advice = (
             "fail",
-            "memory",
-            found,
             "The kernel may be killed: shut down other kernels (Kernel, Shut Down All).",
         )
-    if free < 1.5:
-        return Line(
-            "warn", "memory", found, "Enough for one notebook: shut down the kernels of others."
-        )
-    return Line("ok", "memory", found)
+    return Line(state, "memory", f"{free:.1f} of {limit:.1f} GB free", advice)
 
 
 def _weights():
-    from ..potential import shipped
-
-    found = shipped()
+    found = sorted(p.name for p in WEIGHTS.iterdir() if p.name.endswith(".safetensors"))
     if not found:
-        return Line(
-            "fail",
-            "shipped potentials",
-            "none",
-            "The installation is incomplete: install tlmlp again.",
-        )
-    return Line(
-        "ok", "shipped potentials", f"{len(found)}, such as {found[-1]}; `tlmlp list` names all"
-    )
+        return Line("fail", "shipped potentials", "none", AGAIN)
+    last = found[-1].removesuffix(".safetensors")
+    words = f"{len(found)}, such as {last}; `tlmlp list` names all"
+    return Line("ok", "shipped potentials", words)
 
 
 def _dft():
-    from .. import datasets
-
-    if all(
-        (datasets.DFT / f"{e}-{split}.extxyz.xz").is_file()
-        for e in ("Si", "Ge")
-        for split in ("train", "test")
-    ):
+    files = [f"{e}-{split}.extxyz.xz" for e in ("Si", "Ge") for split in ("train", "test")]
+    if all((DFT / file).is_file() for file in files):
         return Line("ok", "DFT data", "structures of Si and Ge come with the package")
-    return Line(
-        "fail", "DFT data", "not complete", "The installation is incomplete: install tlmlp again."
-    )
+    return Line("fail", "DFT data", "not complete", AGAIN)
 
 
 def _mlearn():
     import pooch
 
-    mirror = os.environ.get("TLMLP_DATA")
-    folder = Path(mirror).expanduser() if mirror else Path(pooch.os_cache("tlmlp"))
-    names = [
-        s
-        for s in ("Si", "Ge")
-        if all((folder / "mlearn" / s / f).is_file() for f in ("training.json", "test.json"))
-    ]
+    what, mirror = "public DFT data", os.environ.get("TLMLP_DATA")
+    folder = (Path(mirror).expanduser() if mirror else Path(pooch.os_cache("tlmlp"))) / "mlearn"
+    here = lambda s: all((folder / s / f).is_file() for f in ("training.json", "test.json"))
+    names = [s for s in ("Si", "Ge") if here(s)]
     if len(names) == 2:
-        return Line("ok", "public DFT data", "mlearn's Si and Ge at hand")
+        return Line("ok", what, "mlearn's Si and Ge at hand")
     if mirror:
-        advice = "TLMLP_DATA names a folder without mlearn/Si and mlearn/Ge: put them there, or unset it to download them."
-        return Line(
-            "warn",
-            "public DFT data",
-            f"mlearn: {names[0]} alone" if names else "mlearn is not there",
-            advice,
-        )
-    return Line(
-        "ok",
-        "public DFT data",
-        "mlearn is fetched (5 MB) by what asks for it; no cell of the notebooks does",
-    )
+        found = f"mlearn: {names[0]} alone" if names else "mlearn is not there"
+        advice = "TLMLP_DATA names a folder without mlearn/Si and mlearn/Ge: "
+        advice += "put them there, or unset it to download them."
+        return Line("warn", what, found, advice)
+    words = "mlearn is fetched (5 MB) by what asks for it; no cell of the notebooks does"
+    return Line("ok", what, words)
 
 
 def _writable():
@@ -262,16 +208,12 @@ def _writable():
         with tempfile.NamedTemporaryFile(dir=Path.cwd(), prefix=".tlmlp"):
             return Line("ok", "this folder", "writable")
     except OSError:
-        return Line(
-            "warn",
-            "this folder",
-            "not writable",
-            "You cannot save potentials here: copy the notebook elsewhere.",
-        )
+        advice = "You cannot save potentials here: copy the notebook elsewhere."
+        return Line("warn", "this folder", "not writable", advice)
 
 
-def mode():
-    """How much this computer may be asked to do: "gpu", "cpu" or "binder" (a CPU with little memory).
+def mode() -> str:
+    """How much this computer may be asked to do: "gpu", "cpu", or "binder" (little memory).
 
     The environment variable TLMLP_MODE overrides it, to see what others see.
     """
@@ -285,6 +227,3 @@ def mode():
     if jax.default_backend() == "gpu":
         return "gpu"
     return "binder" if "BINDER_SERVICE_HOST" in os.environ or memory_limit() < SMALL else "cpu"
-
-
-# -- exercises ----------------------------------------------------------------------------------------------------------

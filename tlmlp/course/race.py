@@ -25,7 +25,7 @@ SILICON = 12  # silicon structures behind the error on silicon
 COMPILING = "compiling the network, once for each pattern of freezing"
 
 # Programs that this process has compiled, at most one for each pattern of freezing of a network.
-compiled = set()
+compiled: set[tuple] = set()
 
 
 class Lap(NamedTuple):
@@ -109,7 +109,10 @@ class Side:
 
     def __init__(self, run: Run, tested: list):
         self.run, self.tested = run, tested
-        self.step, self.curve, self.times, self.silicon_errors = 0, [], [], (None, None)
+        self.step = 0
+        self.curve: list[list[float]] = []
+        self.times: list[float] = []  # s of each step
+        self.silicon_errors: tuple = (None, None)  # force MAE before and after, meV/Å
         # one padded shape: one program to wait for
         self.before, fitted, valid, self.shapes = begin(run, most=1)
         self.now = self.before

@@ -28,8 +28,8 @@ def rows(name: str) -> list[dict]:
 
 def mean_and_spread(values: Sequence[float]) -> tuple[float, float]:
     """(mean, standard deviation of the sample) of numbers; the latter nan for a single one."""
-    values = np.asarray(values, float)
-    return float(values.mean()), float(values.std(ddof=1)) if len(values) > 1 else float("nan")
+    spread = float(np.std(np.asarray(values, float), ddof=1)) if len(values) > 1 else float("nan")
+    return float(np.mean(np.asarray(values, float))), spread
 
 
 def own_best(rows: list[dict]) -> list[dict]:
@@ -39,7 +39,7 @@ def own_best(rows: list[dict]) -> list[dict]:
     validation error over all sources, sizes and seeds that have tried every choice. So no
     point of a curve has had more choices than another.
     """
-    methods = {}
+    methods: dict = {}
     for row in rows:
         choices = methods.setdefault((row["method"], tuple(row["frozen"])), {})
         tried = choices.setdefault((row["learning_rate"], row["steps"]), {})

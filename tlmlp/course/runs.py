@@ -11,6 +11,7 @@ list of them can be divided over processes and machines (tlmlp.sweep).
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from ase import Atoms
@@ -24,7 +25,7 @@ from .sources import SOURCES
 
 POINTS = 16  # of a curve of test errors
 VALIDATIONS = 64  # of a training, where structures are held out
-FIT = dict(
+FIT: dict[str, Any] = dict(
     weights=Weights(energy=2.0, stress=0.01),
     final_weights=Weights(energy=50.0, stress=0.1),
     average=0.99,
