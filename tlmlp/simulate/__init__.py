@@ -1,74 +1,135 @@
-"""Molecular dynamics as generators of Snapshot: nve, nvt and npt."""
+"""Molecular dynamics with any Potential or with Stillinger-Weber: nve, nvt and npt.
 
+    for s in tlmlp.simulate.nvt("si-sw-course", atoms, 300, steps=1000):
+        print(s.time_fs, s.temperature_K, s.potential_energy)
+
+Each is a generator of Snapshot. Units: fs, Å, eV, K, GPa.
+"""
+
+import os
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from ase import Atoms
+from ase.calculators.calculator import Calculator
+
+from ..potential import Potential
 from .snapshot import SimulationError, Snapshot
 
+__all__ = ["SimulationError", "Snapshot", "npt", "nve", "nvt"]
 
-def nve(potential, atoms, temperature_K=None, **options):
-    """Constant energy: velocity Verlet. Yields Snapshot.
 
-    temperature_K: of the initial velocities, where `atoms` has none. Everything else as in `nvt`.
+def nve(
+    potential: Potential | Calculator | str | os.PathLike,
+    atoms: Atoms,
+    temperature_K: float | None = None,
+    *,
+    steps: int | None = None,
+    every: int | Callable[[], int] = 50,
+    timestep_fs: float = 2.0,
+    seed: int = 0,
+    trajectory: str | os.PathLike | None = None,
+    resume: bool = False,
+    dtype: str = "float32",
+    skin: float | None = None,
+    slots: int | None = None,
+) -> Iterator[Snapshot]:
+    """Constant energy: velocity Verlet. Yields Snapshot; arguments and errors as in `nvt`.
+
+    `temperature_K` is that of the initial velocities. It is needed where `atoms` has none.
     """
-    from .run import start  # jax-md takes 10 to 20 s to import
+    asked = (steps, every, timestep_fs, seed, trajectory, resume, dtype, skin, slots)
+    return _start(potential, atoms, "nve", temperature_K, *asked)
 
-    return start("nve", potential, atoms, temperature_K, 0.0, 100.0, 1000.0, **options)
 
+def nvt(
+    potential: Potential | Calculator | str | os.PathLike,
+    atoms: Atoms,
+    temperature_K: float | Callable[[float], float],
+    thermostat: str = "langevin",
+    damping_fs: float = 100.0,
+    *,
+    steps: int | None = None,
+    every: int | Callable[[], int] = 50,
+    timestep_fs: float = 2.0,
+    seed: int = 0,
+    trajectory: str | os.PathLike | None = None,
+    resume: bool = False,
+    dtype: str = "float32",
+    skin: float | None = None,
+    slots: int | None = None,
+) -> Iterator[Snapshot]:
+    """Constant temperature.
 
-def nvt(potential, atoms, temperature_K, thermostat="langevin", damping_fs=100.0, **options):
-    """Constant temperature. Yields Snapshot: the first at step 0, then one every `every` steps.
+    Args:
+        potential: a Potential, the name or file of one, its calculator, or a Stillinger-Weber
+            calculator (tlmlp.datasets).
+        atoms: their velocities are kept, but for that of the centre of mass. Where they have none,
+            they are drawn from the Maxwell-Boltzmann distribution. In directions that are not
+            periodic there is vacuum.
+        temperature_K: K, or a function of the time in fs. It is asked before every chunk.
+        thermostat: "langevin" (BAOAB) or "nose-hoover" (a chain of three).
+        damping_fs: time constant of the thermostat.
+        steps: how many in all; None: without end.
+        every: steps between two snapshots (a chunk); a number, or a function that gives one.
+        timestep_fs: 2 fs is right for silicon and heavier elements.
+        seed: of initial velocities and of the thermostat's noise.
+        trajectory: a file to which every good snapshot is written at once, .extxyz or .traj. It
+            must not exist yet, unless `resume` is set.
+        resume: go on from the last frame of `trajectory`, up to the same `steps`. With .traj that
+            is the same run to rounding, thermostat included; .extxyz keeps eight decimals.
+        dtype: of the network, "float32" or "float64"; Stillinger-Weber always has float64.
+        skin: Å by which lists of neighbours reach beyond the cutoff. None: 0.4, or what the cell
+            has room for.
+        slots: places for neighbours of an atom to begin with. None: what the atoms need now, and
+            some more. A crystal that is to melt needs more, and each time a program is compiled.
 
-    potential: a Potential, the name or file of one, or a Stillinger-Weber calculator (tlmlp.datasets)
-    atoms: ase.Atoms; their velocities are kept, but for that of the centre of mass; where they have none, they are drawn
-        from the Maxwell-Boltzmann distribution. In directions that are not periodic there is vacuum.
-    temperature_K: K, or a function of the time in fs, asked before every chunk: a ramp, or what a slider says
-    thermostat: "langevin" (BAOAB) or "nose-hoover" (a chain of three)
-    damping_fs: time after which velocities are forgotten (Langevin), or of the chain
+    Yields:
+        Snapshot: the first at step 0, then one every `every` steps.
 
-    Options of all ensembles:
-    steps: to do in all; None: for ever. every: steps between two snapshots, a chunk; a number, or a function that gives one.
-    timestep_fs: 2 fs is right for silicon and heavier; seed: of initial velocities and of the thermostat's noise.
-    trajectory: a file to which every good snapshot is written at once, .extxyz or .traj; an interrupted run leaves a file that
-        can be read. It must not exist yet, unless resume=True: then the run goes on from its last frame, with its step, and
-        ends at the same `steps`. With .traj that is the same run to rounding, thermostat included; .extxyz keeps eight
-        decimals.
-    dtype: of the network, "float32" or "float64" (Stillinger-Weber is always computed in float64); skin: Å, by how much lists of neighbours reach farther than the cutoff
-        (None: 0.4, or what the cell has room for).
-
-    Raises ValueError in one sentence for what cannot be simulated, before anything is compiled, such as a cell in which an
-    atom would see two images of another; and SimulationError after a Snapshot whose `health` is not "ok".
+    Raises:
+        TypeError: `atoms` or `potential` is of another kind.
+        ValueError: what cannot be simulated, before anything is compiled, such as a cell in which
+            an atom has two images of another one within the cutoff.
+        FileExistsError: `trajectory` exists, and `resume` is not set.
+        SimulationError: after a Snapshot whose `health` is not "ok".
     """
     if thermostat not in ("langevin", "nose-hoover"):
         raise ValueError(f"thermostat must be 'langevin' or 'nose-hoover', not {thermostat!r}")
-    from .run import start  # jax-md takes 10 to 20 s to import
-
-    return start(thermostat, potential, atoms, temperature_K, 0.0, damping_fs, 1000.0, **options)
+    asked = (steps, every, timestep_fs, seed, trajectory, resume, dtype, skin, slots)
+    return _start(potential, atoms, thermostat, temperature_K, *asked, damping_fs)
 
 
 def npt(
-    potential,
-    atoms,
-    temperature_K,
-    pressure_GPa=0.0,
-    damping_fs=100.0,
-    pressure_damping_fs=1000.0,
-    **options,
-):
-    """Constant temperature and pressure: the cell keeps its shape and changes its volume. Nosé-Hoover chains. Yields Snapshot.
+    potential: Potential | Calculator | str | os.PathLike,
+    atoms: Atoms,
+    temperature_K: float | Callable[[float], float],
+    pressure_GPa: float | Callable[[float], float] = 0.0,
+    damping_fs: float = 100.0,
+    pressure_damping_fs: float = 1000.0,
+    *,
+    steps: int | None = None,
+    every: int | Callable[[], int] = 50,
+    timestep_fs: float = 2.0,
+    seed: int = 0,
+    trajectory: str | os.PathLike | None = None,
+    resume: bool = False,
+    dtype: str = "float32",
+    skin: float | None = None,
+    slots: int | None = None,
+) -> Iterator[Snapshot]:
+    """Constant temperature and pressure, by Nosé-Hoover chains. Yields Snapshot.
 
-    pressure_GPa: GPa, or a function of the time in fs; pressure_damping_fs: of the barostat. `atoms` must be periodic in three
-    directions. Everything else as in `nvt`.
+    The cell keeps its shape and changes its volume. `atoms` must be periodic in three directions.
+    `pressure_GPa` is a number or a function of the time in fs, `pressure_damping_fs` the time
+    constant of the barostat. All other arguments and errors as in `nvt`.
     """
-    from .run import start  # jax-md takes 10 to 20 s to import
-
-    return start(
-        "npt",
-        potential,
-        atoms,
-        temperature_K,
-        pressure_GPa,
-        damping_fs,
-        pressure_damping_fs,
-        **options,
-    )
+    asked = (steps, every, timestep_fs, seed, trajectory, resume, dtype, skin, slots)
+    more = (damping_fs, pressure_GPa, pressure_damping_fs)
+    return _start(potential, atoms, "npt", temperature_K, *asked, *more)
 
 
-__all__ = ["SimulationError", "Snapshot", "npt", "nve", "nvt"]
+def _start(potential: Any, atoms: Atoms, *settings: Any) -> Iterator[Snapshot]:
+    from . import run  # jax-md takes 10 to 20 s to import
+
+    return run.start(potential, atoms, run.Settings(*settings))

@@ -1,4 +1,4 @@
-"""When a simulation has broken down: one sentence that says why, or "" where nothing is wrong."""
+"""When a simulation has broken down: limits, and one sentence that says why."""
 
 from collections.abc import Iterable
 
@@ -8,6 +8,7 @@ from numpy.typing import ArrayLike
 
 NEAREST = 0.64  # of the sum of two covalent radii; no temperature of ours brings atoms closer
 CORE_NEAREST = 0.8  # of the distance below which a potential's own core repels, where it has one
+WRONG = "the potential is wrong for such structures, or the timestep is too long."
 
 
 def limit(hottest_K: float) -> float:
@@ -27,36 +28,6 @@ def nearest(numbers: ArrayLike, core: float = 0.0) -> np.ndarray:
     return NEAREST * covalent_radii[np.asarray(numbers)]
 
 
-def not_a_number(numbers: Iterable[ArrayLike], time_ps: float) -> str:
-    """Whether one of several numbers or arrays holds nan or infinity."""
-    if all(np.isfinite(x).all() for x in numbers):
-        return ""
-    return (
-        f"A position or an energy was no longer a number before {time_ps:.2f} ps: "
-        f"take a shorter timestep, or another potential."
-    )
-
-
-def too_hot(temperature_K: float, hottest_K: float, time_ps: float) -> str:
-    """Whether the temperature is far above the highest one asked for so far."""
-    if temperature_K <= limit(hottest_K):
-        return ""
-    return (
-        f"The temperature rose to {temperature_K:.0f} K before {time_ps:.2f} ps, "
-        f"far above the {hottest_K:.0f} K asked for: "
-        f"the potential is wrong for such structures, or the timestep is too long."
-    )
-
-
-def too_close(distance: float, time_ps: float) -> str:
-    """The sentence for two atoms at a distance in Å that `nearest` rules out."""
-    return (
-        f"Two atoms came within {distance:.2f} Å of each other before {time_ps:.2f} ps, "
-        f"closer than they can be: "
-        f"the potential is wrong for such structures, or the timestep is too long."
-    )
-
-
 def check(
     numbers: Iterable[ArrayLike], temperature_K: float, hottest_K: float, time_ps: float
 ) -> str:
@@ -68,4 +39,14 @@ def check(
         hottest_K: the highest temperature asked for so far; infinity where none was asked for.
         time_ps: simulated time, for the sentence.
     """
-    return not_a_number(numbers, time_ps) or too_hot(temperature_K, hottest_K, time_ps)
+    if not all(np.isfinite(x).all() for x in numbers):
+        return (
+            f"A position or an energy was no longer a number before {time_ps:.2f} ps: "
+            f"take a shorter timestep, or another potential."
+        )
+    if temperature_K > limit(hottest_K):
+        return (
+            f"The temperature rose to {temperature_K:.0f} K before {time_ps:.2f} ps, "
+            f"far above the {hottest_K:.0f} K asked for: {WRONG}"
+        )
+    return ""

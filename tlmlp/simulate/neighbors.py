@@ -2,33 +2,30 @@
 
 Letters: N atoms, M places in a list, K slots of a Graph; i centre, m place, a slot.
 
-A list holds, for every atom, all others within `reach` = cutoff + skin, and stays true until an atom has moved by half the
-skin. Each step takes from it those within the cutoff and puts them into the K slots of a Graph, as few as will do: an empty
-slot costs a network as much as a full one. Positions are not wrapped back into the cell, so a bond keeps its cell shift.
+A list holds, for every atom, all others within `reach` = cutoff + skin. It stays true until an atom
+has moved by half the skin. Each step takes from it those within the cutoff and puts them into the K
+slots of a Graph, as few as will do: an empty slot costs a network as much as a full one. Positions
+are not wrapped back into the cell, so a bond keeps its cell shift.
 
-jax-md takes the nearest image of every atom and no other, which is all of them as long as no height of the cell is less
-than twice the reach: whoever calls must see to that.
+jax-md takes the nearest image of every atom and no other. Those are all of them as long as no
+height of the cell is less than twice the reach: whoever calls must see to that.
 """
 
+from collections.abc import Callable
 from functools import lru_cache
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-import vesin
+from ase import Atoms
 from jax_md import partition, space
 
-from ..graph import Graph, heights
+from ..graph import Graph, heights, pairs
 
 ROUNDING = 1e-4  # Å; the search is in float32
-LIST_FULL, SLOTS_FULL, GRID_FULL, CELL_SMALL, VACUUM_SMALL = (
-    1,
-    2,
-    4,
-    8,
-    16,
-)  # why a step cannot be trusted; bits of one number
+# Why a step cannot be trusted; bits of one number.
+LIST_FULL, SLOTS_FULL, GRID_FULL, CELL_SMALL, VACUUM_SMALL = 1, 2, 4, 8, 16
 
 
 class Plan(NamedTuple):
@@ -52,62 +49,77 @@ class Listing(NamedTuple):
     reach: jax.Array  # [] Å, cutoff + skin
 
 
-def plan(positions, cell, cutoff, reach, grown=()):
-    """A Plan with room for these positions [N, 3] in this cell [3, 3], and some more for others like them.
+def plan(
+    positions: np.ndarray,
+    cell: np.ndarray,
+    cutoff: float,
+    reach: float,
+    least: int = 0,
+    grown: tuple[Plan, int, int] | None = None,
+) -> Plan:
+    """A Plan with room for these atoms, and some more for others like them.
 
-    grown: a Plan that proved too small, and the bits that say where.
+    Args:
+        positions: [N, 3] Å.
+        cell: [3, 3] Å.
+        cutoff: Å.
+        reach: Å.
+        least: slots, at least.
+        grown: a Plan that proved too small, the bits that say where, and the most neighbours.
     """
-    n = len(positions)
-    rng = np.random.default_rng(
-        0
-    )  # a perfect crystal has few neighbours; atoms that move have more
+    n, rng = len(positions), np.random.default_rng(0)
+    # A perfect crystal has few neighbours; atoms that move have more.
     shaken = [positions + rng.normal(0, 0.12, positions.shape) for _ in range(1 + 200 // n)]
     count = lambda r: max(_most(x, cell, r) for x in (positions, *shaken))
-    slots, places = _even(count(cutoff) + 1), _even(1.1 * count(reach) + 2)
-    side = int(
-        min(heights(cell)) / (1.02 * reach)
-    )  # a little larger than needed: a cell may shrink
-    grid = side if side >= 4 else 0
-    occupancy = 0
+    slots, places = max(_even(count(cutoff) + 1), least), _even(1.1 * count(reach) + 2)
+    side = int(min(heights(cell)) / (1.02 * reach))  # larger than needed: a cell may shrink
+    grid, occupancy = side if side >= 4 else 0, 0
     if grid:
         fractional = positions @ np.linalg.inv(cell) % 1
         cells = np.ravel_multi_index((fractional * grid).astype(int).T % grid, (grid,) * 3)
         occupancy = int(1.3 * np.bincount(cells).max()) + 2
-    if grown:
+    if grown is not None:
         old, problem, crowd = grown
         slots = max(slots, old.slots, _even(crowd + 1) if problem & SLOTS_FULL else 0)
         places = max(places, old.places, _even(1.2 * old.places + 4) if problem & LIST_FULL else 0)
         if grid == old.grid:
-            occupancy = max(
-                occupancy, old.occupancy, int(1.3 * old.occupancy) + 2 if problem & GRID_FULL else 0
-            )
+            more = int(1.3 * old.occupancy) + 2 if problem & GRID_FULL else old.occupancy
+            occupancy = max(occupancy, more)
     places = min(max(places, slots), max(n - 1, 1))
     if grid:
         occupancy = max(occupancy, places // 27 + 1)
     return Plan(cutoff, min(slots, _even(n)), places, grid, occupancy)
 
 
-def _most(positions, cell, r):
-    finder = vesin.NeighborList(cutoff=float(r), full_list=True)
-    (i,) = finder.compute(
-        points=np.ascontiguousarray(positions),
-        box=np.ascontiguousarray(cell),
-        periodic=True,
-        quantities="i",
-    )
-    return int(np.bincount(i.astype(int)).max()) if len(i) else 1
+def _most(positions: np.ndarray, cell: np.ndarray, r: float) -> int:
+    """Neighbours of the fullest atom within r in Å."""
+    atoms = Atoms(np.zeros(len(positions), int), positions, cell=cell, pbc=True)
+    (i,) = pairs(atoms, r, "i")
+    return int(np.bincount(i.astype(int)).max(initial=1))
 
 
-def _even(x):
+def _even(x: float) -> int:
     return 2 * -(-int(x) // 2)
 
 
+def nothing(plan: Plan, reach: float, cell: np.ndarray, n: int) -> Listing:
+    """An empty list of n atoms, in the size of a plan, which is stale."""
+    shape = (n, plan.places)
+    shifts, back, nowhere = (
+        np.zeros((*shape, 3)),
+        np.zeros(shape, np.int32),
+        np.full((n, 3), np.inf),
+    )
+    return Listing(np.full(shape, n, np.int32), shifts, back, nowhere, cell, np.array(reach))
+
+
 @lru_cache
-def _searcher(grid, occupancy, places):
-    """search(fractional [N, 3], box [3, 3], its columns the cell vectors in units of the reach) -> (neighbours [N, M], bits)."""
-    with (
-        jax.ensure_compile_time_eval()
-    ):  # kept, so it must not hold anything of the function that is being compiled
+def _searcher(grid: int, occupancy: int, places: int) -> Callable:
+    """search(fractional [N, 3], box [3, 3]) -> (neighbours [N, M], bits).
+
+    The columns of box are the cell vectors, in units of the reach.
+    """
+    with jax.ensure_compile_time_eval():  # kept, so it must not hold anything of its caller's trace
         displacement, _ = space.periodic_general(np.eye(3), fractional_coordinates=True)
         finder = partition.neighbor_list(
             displacement, 1.0, 1.0, 0.0, disable_cell_list=not grid, fractional_coordinates=True
@@ -115,18 +127,10 @@ def _searcher(grid, occupancy, places):
         cells = partition.cell_list(1.0, 1 / (grid + 0.01)) if grid else None
 
     def search(fractional, box):
-        n = len(fractional)
-        empty = partition.NeighborList(
-            jnp.zeros((n, places), jnp.int32),
-            fractional,
-            partition.PartitionError(jnp.zeros((), jnp.uint8)),
-            occupancy or None,
-            places,
-            partition.Dense,
-            1 / (grid + 0.01) if grid else None,
-            cells,
-            finder.update,
-        )
+        blank = jnp.zeros((len(fractional), places), jnp.int32)
+        fine = partition.PartitionError(jnp.zeros((), jnp.uint8))
+        size = (occupancy or None, places, partition.Dense, 1 / (grid + 0.01) if grid else None)
+        empty = partition.NeighborList(blank, fractional, fine, *size, cells, finder.update)
         found = finder.update(fractional, empty, box=box)
         code = found.error.code
         full = jnp.where(code & partition.PEC.NEIGHBOR_LIST_OVERFLOW, LIST_FULL, 0)
@@ -135,14 +139,18 @@ def _searcher(grid, occupancy, places):
     return search
 
 
-def search(plan, reach, positions, cell, pbc):
-    """(Listing, bits) of atoms at positions [N, 3] in a cell [3, 3], all in Å; it has vacuum in directions without pbc [3]."""
+def search(
+    plan: Plan, reach: jax.Array, positions: jax.Array, cell: jax.Array, pbc: jax.Array
+) -> tuple[Listing, jax.Array]:
+    """(Listing, bits) of atoms at positions [N, 3] in a cell [3, 3], all in Å.
+
+    In directions without pbc [3] the cell has vacuum.
+    """
     n, M = len(positions), plan.places
     inverse = jnp.linalg.inv(cell)
     fractional = positions @ inverse
-    box = jnp.linalg.cholesky(cell @ cell.T).T / (
-        reach + ROUNDING
-    )  # the same cell, turned to the upper triangle that jax-md's grid wants
+    # The same cell, turned to the upper triangle that jax-md's grid wants.
+    box = jnp.linalg.cholesky(cell @ cell.T).T / (reach + ROUNDING)
     finder = _searcher(plan.grid, plan.occupancy, M)
     single = (fractional - jnp.floor(fractional)).astype(jnp.float32), box.astype(jnp.float32)
     with jax.enable_x64(False):  # jax-md mixes its integers otherwise
@@ -162,26 +170,34 @@ def search(plan, reach, positions, cell, pbc):
     return Listing(found, shifts, back, positions, cell, jnp.asarray(reach)), bits.astype(jnp.int32)
 
 
-def stale(plan, listing, positions, cell):
-    """Whether an atom outside the list may have come within the cutoff; a cell that shrinks brings atoms closer too."""
+def stale(plan: Plan, listing: Listing, positions: jax.Array, cell: jax.Array) -> jax.Array:
+    """Whether an atom outside the list may be within the cutoff; a cell that shrinks counts too."""
     scale = jnp.cbrt(jnp.abs(jnp.linalg.det(cell) / jnp.linalg.det(listing.cell)))
     moved = jnp.sqrt(jnp.sum((positions - scale * listing.positions) ** 2, -1).max())
     return ~(scale * listing.reach - 2 * moved > plan.cutoff)  # nan: search again
 
 
 class Crowd(NamedTuple):
-    """What a step saw of its neighbours."""
+    """The neighbours that a step met."""
 
     most: jax.Array  # [] neighbours of the fullest atom
     closest: jax.Array  # [] shortest distance, in units of what is allowed for its two atoms
     distance: jax.Array  # [] Å, that distance
 
 
-def graph_of(plan, listing, positions, cell, species, radii, dtype):
+def graph_of(
+    plan: Plan,
+    listing: Listing,
+    positions: jax.Array,
+    cell: jax.Array,
+    species: jax.Array,
+    radii: jax.Array,
+    dtype: jnp.dtype,
+) -> tuple[Graph, Crowd]:
     """(Graph, Crowd) of atoms at positions [N, 3] Å, as long as the list is not stale.
 
-    species [N] int32; radii [N] Å: two atoms should be no closer than the sum of theirs. Where Crowd.most exceeds the slots,
-    the graph is wrong.
+    species [N] int32; radii [N] Å: two atoms should be no closer than the sum of theirs. Where
+    Crowd.most exceeds the slots, the graph is wrong.
     """
     n, K, M = len(positions), plan.slots, plan.places
     found, filled = jnp.minimum(listing.neighbors, n - 1), listing.neighbors < n
@@ -190,35 +206,20 @@ def graph_of(plan, listing, positions, cell, species, radii, dtype):
     inside = filled & (squared < plan.cutoff**2)
     rank = jnp.cumsum(inside, axis=1, dtype=jnp.int32) - 1  # [N, M] slot of each neighbour
 
-    places = jnp.argsort(~inside, axis=1, stable=True)[
-        :, :K
-    ]  # [N, K] the places of those inside come first
+    # [N, K]: the places of those inside come first.
+    places = jnp.argsort(~inside, axis=1, stable=True)[:, :K]
     places = jnp.pad(places, ((0, 0), (0, max(0, K - M))))
     mask = jnp.arange(K) <= rank[:, -1:]
     own = jnp.arange(n * K, dtype=jnp.int32).reshape(n, K)
     take = lambda x: jnp.take_along_axis(x, places, axis=1)
     neighbors = jnp.where(mask, take(found), own // K)
     reverse = jnp.where(mask, neighbors * K + rank.reshape(-1)[take(listing.back)], own)
-    slot_vectors = jnp.where(
-        mask[..., None], jnp.take_along_axis(vectors, places[..., None], axis=1), 0
-    )
+    in_slots = jnp.take_along_axis(vectors, places[..., None], axis=1)
+    in_slots = jnp.where(mask[..., None], in_slots, 0).astype(dtype)
 
     relative = jnp.where(inside, squared / (radii[:, None] + radii[found]) ** 2, jnp.inf)
-    nearest = jnp.argmin(relative)
-    crowd = Crowd(
-        rank[:, -1].max() + 1,
-        jnp.sqrt(relative.reshape(-1)[nearest]),
-        jnp.sqrt(squared.reshape(-1)[nearest]),
-    )
-    volume = jnp.abs(jnp.linalg.det(cell)).reshape(1)
-    graph = Graph(
-        species,
-        slot_vectors.astype(dtype),
-        neighbors,
-        reverse,
-        mask,
-        jnp.zeros(n, jnp.int32),
-        jnp.ones(n, bool),
-        volume.astype(dtype),
-    )
-    return graph, crowd
+    nearest, root = jnp.argmin(relative), lambda x: jnp.sqrt(x.reshape(-1)[nearest])
+    crowd = Crowd(rank[:, -1].max() + 1, root(relative), root(squared))
+    volume = jnp.abs(jnp.linalg.det(cell)).reshape(1).astype(dtype)
+    structure, real = jnp.zeros(n, jnp.int32), jnp.ones(n, bool)
+    return Graph(species, in_slots, neighbors, reverse, mask, structure, real, volume), crowd

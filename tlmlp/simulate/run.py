@@ -1,156 +1,185 @@
-"""Molecular dynamics as generators of Snapshot: nve, nvt and npt, with any Potential or with Stillinger-Weber.
+"""One run of molecular dynamics: what is asked of it, and the chunks of steps it is made of.
 
-    for s in tlmlp.simulate.nvt("si-sw-course", atoms, 300, steps=1000):
-        print(s.time_fs, s.temperature_K, s.potential_energy)
+Many steps run in one compiled function (a chunk, between two snapshots), and neighbours are
+searched within it. Where a list of neighbours turns out too short, it is made longer and the chunk
+is repeated from its start: no step ever counts that did not see all its neighbours.
 
-Many steps run in one compiled function (a chunk, between two snapshots); neighbours are searched within it. Where a list of
-neighbours turns out too short, it is made longer and the chunk is repeated from its start: no step ever counts that did
-not see all its neighbours.
+After each chunk the run is checked: for what is not a number, for a temperature far above the one
+asked for, for atoms closer than physics allows, for a drift of the energy (NVE) and for a cell that
+became too small (NPT). The last Snapshot then holds the last good frame, with the reason in
+`health`, which is "ok" otherwise. Ask for one more and SimulationError is raised, so that no loop
+ends in silence. Not a number, too hot and too close end a chunk at once.
 
-A run that goes wrong says so: after each chunk it is checked for numbers that are none, for a temperature far above the
-one asked for, for atoms closer than physics allows, for a drift of the energy (NVE) and for a cell that became too small
-(NPT). The last Snapshot then holds the last good frame, with the reason in `health`, which is "ok" otherwise; ask for one
-more and SimulationError is raised, so that no loop ends in silence. Not a number, too hot and too close end a chunk at once.
-
-Positions and momenta are float64, whatever jax is set to; the network's forces are float32 unless asked otherwise. The same
-seed gives the same trajectory on the same machine, however it is cut into chunks.
-
-Units: fs, Å, eV, K, GPa.
+Positions and momenta are float64, whatever jax is set to. The same seed gives the same trajectory
+on the same machine, however it is cut into chunks.
 """
 
 import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
 import ase
 import jax
 import numpy as np
 from ase import units
-from ase.data import covalent_radii
 from ase.geometry import complete_cell
 
 from .. import graph as graphs
 from ..calculator import PotentialCalculator
-from ..elements import element as element_row
 from ..potential import Potential
 from ..stillinger_weber import StillingerWeber
-from . import neighbors, steps as integrate, trajectory as files
+from . import health, neighbors, trajectory
 from .snapshot import SimulationError, Snapshot
+from .steps import CHAIN, Drive, Job, State, System, cell_of, chunk
 
 SKIN = 0.4  # Å; more means fewer searches but longer lists
-VACUUM = 10.0  # Å more than needed beside a slab or around a cluster, so that it may move; doubled whenever too little
-NEAREST = (
-    0.64  # of the sum of two covalent radii: no closer than this at any temperature that we look at
-)
-CORE_NEAREST = 0.8  # the same for potentials that repel below a `core`: four fifths of it
+VACUUM = 10.0  # Å beside a slab or a cluster, so that it may move; doubled whenever too little
 DRIFT = 0.1  # of 3 kT per atom: what the total energy of NVE may be off
 
+Asked = float | Callable[[float], float]  # a number, or a function of the time in fs
 
-# -- before anything runs ---------------------------------------------------------------------------------------------
+
+# -- before anything runs -----------------------------------------------------------------------
 
 
-def start(
-    ensemble,
-    potential,
-    atoms,
-    temperature_K,
-    pressure_GPa,
-    damping_fs,
-    barostat_damping_fs,
-    *,
-    steps=None,
-    every=50,
-    timestep_fs=2.0,
-    seed=0,
-    trajectory=None,
-    resume=False,
-    dtype="float32",
-    skin=None,
-):
-    """Checks everything, then returns the generator."""
-    whole = lambda x: isinstance(x, (int, np.integer)) and not isinstance(x, bool)
+@dataclass(frozen=True)
+class Settings:
+    """What is asked of a run, see nvt; ValueError for what cannot be."""
+
+    ensemble: str  # "nve", "langevin", "nose-hoover" or "npt"
+    temperature_K: Asked | None
+    steps: int | None
+    every: int | Callable[[], int]
+    timestep_fs: float
+    seed: int
+    trajectory: str | os.PathLike | None
+    resume: bool
+    dtype: str
+    skin: float | None
+    slots: int | None
+    damping_fs: float = 100.0
+    pressure_GPa: Asked = 0.0
+    pressure_damping_fs: float = 1000.0
+
+    def __post_init__(self) -> None:
+        whole = lambda x: isinstance(x, (int, np.integer)) and not isinstance(x, bool) and x >= 1
+        duration = lambda x: np.isscalar(x) and np.isfinite(x) and x > 0
+        count, fs = "a whole number of at least 1", "a positive number of femtoseconds"
+        for name, fine, words in (
+            ("steps", lambda x: x is None or whole(x), f"{count}, or None for ever"),
+            ("every", lambda x: callable(x) or whole(x), count),
+            ("slots", lambda x: x is None or whole(x), count),
+            ("timestep_fs", duration, fs),
+            ("damping_fs", duration, fs),
+            ("pressure_damping_fs", duration, fs),
+            ("dtype", lambda x: x in ("float32", "float64"), "'float32' or 'float64'"),
+            ("skin", lambda x: x is None or x >= 0, "0 Å or more"),
+        ):
+            if not fine(getattr(self, name)):
+                raise ValueError(f"{name} must be {words}, not {getattr(self, name)!r}")
+        if self.ensemble != "nve":
+            self.temperature(0.0), self.pressure(0.0)
+
+    def temperature(self, time: float) -> float:
+        """K, at a time in fs."""
+        lowest = 0.0 if self.ensemble == "langevin" else 1e-3
+        return _number("temperature_K", self.temperature_K, time, lowest)
+
+    def pressure(self, time: float) -> float:
+        """GPa, at a time in fs."""
+        return _number("pressure_GPa", self.pressure_GPa, time, -np.inf)
+
+
+def _number(name: str, asked: Asked | None, time: float, lowest: float) -> float:
+    x: Any = asked(time) if callable(asked) else asked
+    if not (np.isscalar(x) and np.isreal(x) and np.isfinite(x) and x >= lowest):
+        bound = {-np.inf: "", 0.0: " of at least 0"}.get(lowest, " above 0")
+        raise ValueError(
+            f"{name} must be a number{bound}, or a function of the time that gives one, not {x!r}"
+        )
+    return float(x)
+
+
+class Model(NamedTuple):
+    """Whatever computes the forces of some atoms."""
+
+    kind: str  # "network" or "stillinger-weber"
+    spec: Any  # tlmlp.Config, or the row of tlmlp.elements
+    dtype: str
+    weights: Any
+    core: Any  # its repulsion
+    species: np.ndarray  # [N]
+    reference: float  # eV, of all atoms
+
+
+def start(potential: Any, atoms: ase.Atoms, settings: Settings) -> Iterator[Snapshot]:
+    """The generator of a run, after everything was checked."""
+    _check(atoms, settings.ensemble)
+    model = _model(potential, atoms, settings.dtype)
+    frame = None
+    if settings.trajectory is not None:
+        frame = trajectory.last_frame(settings.trajectory, atoms, settings.resume)
+    first = (atoms if frame is None else frame).copy()
+    momentum, n = _momenta(first, settings), len(first)
+    box, reach = _box_and_reach(first, model.spec.cutoff, settings)
+    plan = neighbors.plan(first.positions, box, model.spec.cutoff, reach, settings.slots or 0)
+    job = Job(settings.ensemble, model.kind, model.spec, model.dtype, plan)
+    radii = health.nearest(first.numbers, 0.0 if model.core is None else float(model.core[1]))
+    memory = np.zeros(4 * CHAIN + 1)  # of the thermostats
+    step, time = 0, 0.0
+    if frame is not None:
+        step, time = int(frame.info["step"]), float(frame.info["time_fs"])
+        if np.size(frame.info.get("thermostat")) == len(memory):
+            memory = np.ravel(frame.info["thermostat"])
+    with jax.enable_x64(True):
+        key = jax.random.key(settings.seed)
+        system = System(model.weights, model.core, model.species, radii, box, first.pbc, key)
+        system = jax.device_put(system)
+        zero, none, far = np.zeros(()), np.zeros((), np.int32), np.array(np.inf)
+        forces = (np.zeros((n, 3)), zero, np.zeros((3, 3)))
+        chains = (memory[:-1].reshape(2, 2, CHAIN), zero, memory[-1])
+        listing = neighbors.nothing(plan, reach, box, n)
+        mass, seen = first.get_masses()[:, None], (none, none, far, far, none)
+        atom = (first.positions, momentum, mass)
+        state = State(*atom, *forces, system.seed, *chains, listing, *seen)
+    run = _Run(settings, model, first, job, system, state, reach, step, time)
+    return run.snapshots(resumed=frame is not None)
+
+
+def _check(atoms: Any, ensemble: str) -> None:
+    """Whether these can be simulated at all."""
     if not isinstance(atoms, ase.Atoms):
         raise TypeError(f"atoms must be one ase.Atoms, not {type(atoms).__name__}")
-    if len(atoms) < 2:
-        raise ValueError(f"molecular dynamics needs at least two atoms, not {len(atoms)}")
-    if not np.isfinite(atoms.positions).all() or not np.isfinite(atoms.get_momenta()).all():
-        raise ValueError(
-            "positions and velocities must be finite; at least one of them is nan or infinity"
-        )
-    if atoms.constraints:
-        raise ValueError(
-            "atoms with constraints cannot be simulated here; remove them with atoms.set_constraint()"
-        )
-    if ensemble == "npt" and not atoms.pbc.all():
-        raise ValueError(
-            "constant pressure needs atoms that are periodic in three directions; set atoms.pbc = True"
-        )
-    if np.linalg.matrix_rank(atoms.cell.array[atoms.pbc], tol=1e-6) < atoms.pbc.sum():
-        raise ValueError(
-            "a periodic direction has no cell vector of its own: set the cell, or pbc to False there"
-        )
-    if steps is not None and (not whole(steps) or steps < 1):
-        raise ValueError(
-            f"steps must be a whole number of at least 1, or None for ever, not {steps!r}"
-        )
-    if not callable(every) and (not whole(every) or every < 1):
-        raise ValueError(f"every must be a whole number of at least 1, not {every!r}")
-    for name, value in dict(
-        timestep_fs=timestep_fs, damping_fs=damping_fs, pressure_damping_fs=barostat_damping_fs
-    ).items():
-        if not (np.isscalar(value) and np.isfinite(value) and value > 0):
-            raise ValueError(f"{name} must be a positive number of femtoseconds, not {value!r}")
-    if dtype not in ("float32", "float64"):
-        raise ValueError(f"dtype must be 'float32' or 'float64', not {dtype!r}")
-    if skin is not None and not skin >= 0:
-        raise ValueError(f"skin must be 0 Å or more, not {skin!r}")
-    kind, spec, weights, core, species, reference = _model(potential, atoms, dtype)
-    dtype = dtype if kind == "network" else "float64"
-    resumed = files.last_frame(trajectory, atoms, resume) if trajectory is not None else None
-    first = 0
-    if resumed is not None:
-        start, first = resumed, int(resumed.info["step"])
-    else:
-        start = atoms
-    temperature = _asked(
-        "temperature_K", temperature_K, lowest=0 if ensemble == "langevin" else 1e-3
-    )
-    pressure = _asked("pressure_GPa", pressure_GPa)
-    moving = bool(start.get_momenta().any())
-    if ensemble != "nve":
-        temperature(0.0), pressure(0.0)
-    elif not moving and (temperature_K is None or callable(temperature_K)):
-        raise ValueError(
-            "atoms at rest need a temperature_K, one number, from which to draw their velocities"
-        )
-
-    cutoff = spec.cutoff
-    box = _box(start.cell.array, start.pbc, start.positions, cutoff + SKIN)
-    room = _room(box, cutoff)
-    if skin is not None and skin > room:
-        raise ValueError(f"in this cell the skin can be at most {room:.2f} Å, not {skin!r}")
-    reach = cutoff + (_skin(room, ensemble) if skin is None else skin)
-    mass = start.get_masses()
-    momentum = start.get_momenta() if moving else _maxwell_boltzmann(mass, temperature(0.0), seed)
-    momentum = momentum - mass[:, None] * momentum.sum(0) / mass.sum()
-    if core is not None and core[1] > 0:
-        radii = np.full(len(start), CORE_NEAREST / 2 * float(core[1]))
-    else:
-        radii = NEAREST * covalent_radii[start.numbers]
-
-    job = integrate.Job(
-        ensemble, kind, spec, dtype, neighbors.plan(start.positions, box, cutoff, reach)
-    )
-    system = integrate.System(weights, core, species.astype(np.int32), radii, box, start.pbc, seed)
-    time = float(resumed.info["time_fs"]) if resumed is not None else 0.0
-    thermostat = resumed.info.get("thermostat") if resumed is not None else None
-    run = _Run(job, system, start, momentum, thermostat, reference, first, time, reach)
-    run.timestep, run.damping, run.barostat_damping = timestep_fs, damping_fs, barostat_damping_fs
-    run.temperature, run.pressure = temperature, pressure
-    writer = files.Writer(trajectory) if trajectory is not None else None
-    return run.snapshots(steps, every, writer, resumed is not None)
+    finite = np.isfinite(atoms.positions).all() and np.isfinite(atoms.get_momenta()).all()
+    rank = np.linalg.matrix_rank(atoms.cell.array[atoms.pbc], tol=1e-6)
+    for wrong, words in (
+        (len(atoms) < 2, f"molecular dynamics needs at least two atoms, not {len(atoms)}"),
+        (
+            not finite,
+            "positions and velocities must be finite; at least one of them is nan or infinity",
+        ),
+        (
+            atoms.constraints,
+            "atoms with constraints cannot be simulated here; "
+            "remove them with atoms.set_constraint()",
+        ),
+        (
+            ensemble == "npt" and not atoms.pbc.all(),
+            "constant pressure needs atoms that are periodic in three directions; "
+            "set atoms.pbc = True",
+        ),
+        (
+            rank < atoms.pbc.sum(),
+            "a periodic direction has no cell vector of its own: "
+            "set the cell, or pbc to False there",
+        ),
+    ):
+        if wrong:
+            raise ValueError(words)
 
 
-def _model(potential, atoms, dtype):
-    """(kind, spec, weights, core, species [N], reference energy in eV) of whatever computes the forces."""
+def _model(potential: Any, atoms: ase.Atoms, dtype: str) -> Model:
     if isinstance(potential, (str, os.PathLike)):
         potential = Potential.load(potential)
     if isinstance(potential, PotentialCalculator):
@@ -158,141 +187,106 @@ def _model(potential, atoms, dtype):
     if isinstance(potential, Potential):
         potential.check_elements(atoms)
         cast = lambda tree: jax.tree.map(lambda x: np.asarray(x, dtype), tree)
+        weights, core = cast(potential.params), cast(potential.repulsion())
         species = graphs.species_of(atoms, potential.elements)
         reference = float(potential.reference_energies(atoms).sum())
-        return (
-            "network",
-            potential.config,
-            cast(potential.params),
-            cast(potential.repulsion()),
-            species,
-            reference,
-        )
+        return Model("network", potential.config, dtype, weights, core, species, reference)
     if isinstance(potential, StillingerWeber):
-        row = element_row(potential.row.symbol)
+        row = potential.row
         if others := set(atoms.symbols) - {row.symbol}:
             raise ValueError(
                 f"this potential knows {row.symbol} alone, not {', '.join(sorted(others))}"
             )
-        return "stillinger-weber", row, None, None, np.zeros(len(atoms), np.int32), 0.0
+        species = np.zeros(len(atoms), np.int32)
+        return Model("stillinger-weber", row, "float64", None, None, species, 0.0)
     raise TypeError(
-        "potential must be a tlmlp.Potential, the name or file of one, or datasets.stillinger_weber_calculator(element), "
+        "potential must be a tlmlp.Potential, the name or file of one, "
+        "or datasets.stillinger_weber_calculator(element), "
         f"not {type(potential).__name__}; other ASE calculators run in ase.md"
     )
 
 
-def _asked(name, value, lowest=-np.inf):
-    """f(time in fs) of a number or a function; ValueError for what is no temperature or pressure."""
-
-    def ask(time):
-        answer = value(time) if callable(value) else value
-        if not (
-            np.isscalar(answer) and np.isreal(answer) and np.isfinite(answer) and answer >= lowest
-        ):
-            bound = "" if lowest == -np.inf else " of at least 0" if lowest == 0 else " above 0"
+def _momenta(atoms: ase.Atoms, settings: Settings) -> np.ndarray:
+    """Momenta [N, 3], the atoms' own or of Maxwell and Boltzmann; the centre of mass rests."""
+    mass, momentum = atoms.get_masses(), atoms.get_momenta()
+    if not momentum.any():
+        T = settings.temperature_K
+        if settings.ensemble == "nve" and (T is None or callable(T)):
             raise ValueError(
-                f"{name} must be a number{bound}, or a function of the time that gives one, not {answer!r}"
+                "atoms at rest need a temperature_K, one number, from which to draw their velocities"
             )
-        return float(answer)
+        noise = np.random.default_rng(settings.seed).normal(size=(len(mass), 3))
+        momentum = noise * np.sqrt(mass * units.kB * settings.temperature(0.0))[:, None]
+    return momentum - mass[:, None] * momentum.sum(0) / mass.sum()
 
-    return ask
+
+def _box_and_reach(atoms: ase.Atoms, cutoff: float, settings: Settings) -> tuple[np.ndarray, float]:
+    """(cell [3, 3] with vacuum, Å to which lists of neighbours reach)."""
+    box = _box(atoms, atoms.positions, cutoff + SKIN, VACUUM)
+    heights = graphs.heights(box)
+    if heights.min() < 2 * cutoff:
+        repeats = tuple(int(r) for r in np.ceil(2 * cutoff / heights - 1e-9))
+        raise ValueError(
+            f"the cell is too small for the cutoff of {cutoff:.2f} Å: its smallest height is "
+            f"{heights.min():.2f} Å and must be at least {2 * cutoff:.2f} Å; "
+            f"atoms.repeat({repeats}) is enough"
+        )
+    room, skin = heights.min() / 2 - cutoff, settings.skin
+    if skin is not None and skin > room:
+        raise ValueError(f"in this cell the skin can be at most {room:.2f} Å, not {skin!r}")
+    return box, cutoff + (_skin(room, settings.ensemble) if skin is None else skin)
 
 
-def _box(cell, pbc, positions, reach, vacuum=VACUUM):
-    """The cell [3, 3], with vacuum where it is not periodic: as long as the atoms, twice the reach, and `vacuum` Å more."""
+def _box(atoms: ase.Atoms, positions: np.ndarray, reach: float, vacuum: float) -> np.ndarray:
+    """The cell [3, 3]; directions without pbc get the atoms' extent, twice the reach and vacuum."""
+    cell, pbc = atoms.cell.array, atoms.pbc[:, None]
     if pbc.all():
         return cell
-    cell = cell * pbc[:, None]
-    normal = complete_cell(cell)
-    extent = np.ptp(positions @ np.linalg.inv(np.where(pbc[:, None], cell, normal)), axis=0)
-    return np.where(pbc[:, None], cell, normal * (extent + 2 * reach + vacuum)[:, None])
+    normal = complete_cell(cell * pbc)
+    extent = np.ptp(positions @ np.linalg.inv(np.where(pbc, cell, normal)), axis=0)
+    return np.where(pbc, cell, normal * (extent + 2 * reach + vacuum)[:, None])
 
 
-def _skin(room, ensemble):
-    """Å by which lists reach beyond the cutoff; where the cell may shrink, some of the room is left to it."""
+def _skin(room: float, ensemble: str) -> float:
+    """Å by which lists reach beyond the cutoff; a cell that may shrink needs some of the room."""
     return min(SKIN, 0.6 * room if ensemble == "npt" else room)
 
 
-def _room(box, cutoff):
-    """Å between the cutoff and half the smallest height of the cell; ValueError where there is none."""
-    heights = graphs.heights(box)
-    if heights.min() >= 2 * cutoff:
-        return heights.min() / 2 - cutoff
-    repeats = tuple(int(r) for r in np.ceil(2 * cutoff / heights - 1e-9))
-    raise ValueError(
-        f"the cell is too small for the cutoff of {cutoff:.2f} Å: its smallest height is {heights.min():.2f} Å and must be at "
-        f"least {2 * cutoff:.2f} Å; atoms.repeat({repeats}) is enough"
-    )
+# -- a run --------------------------------------------------------------------------------------
 
 
-def _maxwell_boltzmann(mass, temperature, seed):
-    """Momenta [N, 3] of a temperature in K."""
-    return (
-        np.random.default_rng(seed).normal(size=(len(mass), 3))
-        * np.sqrt(mass * units.kB * temperature)[:, None]
-    )
-
-
-# -- a run ------------------------------------------------------------------------------------------------------------
-
-
+@dataclass
 class _Run:
-    """A simulation under way. `timestep`, `damping`, ... are set by `_start`."""
+    """A simulation under way."""
 
-    def __init__(self, job, system, start, momentum, thermostat, reference, step, time, reach):
-        self.job, self.start, self.reference, self.step, self.time = (
-            job,
-            start.copy(),
-            reference,
-            step,
-            time,
-        )
-        self.start.calc, self.reach, self.vacuum = None, reach, VACUUM
-        self.mass, self.freedom = start.get_masses(), 3 * len(start) - 3
-        chain = 4 * integrate.CHAIN
-        memory = (
-            np.zeros(chain + 1)
-            if thermostat is None or np.size(thermostat) != chain + 1
-            else np.ravel(thermostat)
-        )
-        n = len(start)
-        with jax.enable_x64(True):
-            self.system = jax.device_put(system._replace(seed=jax.random.key(system.seed)))
-            zero = np.zeros(())
-            self.state = integrate.State(
-                start.positions,
-                momentum,
-                self.mass[:, None],
-                np.zeros((n, 3)),
-                zero,
-                np.zeros((3, 3)),
-                self.system.seed,
-                memory[:chain].reshape(2, 2, -1),
-                zero,
-                memory[chain],
-                None,
-                np.zeros((), np.int32),
-                np.zeros((), np.int32),
-                np.array(np.inf),
-                np.array(np.inf),
-                np.zeros((), np.int32),
-            )
-            self._forget_listing()
-        self.hottest, self.energy, self.warmth = 0.0, None, []
+    settings: Settings
+    model: Model
+    start: ase.Atoms  # what it was given, or the frame that it goes on from
+    job: Job
+    system: System
+    state: State
+    reach: float  # Å
+    step: int
+    time: float  # fs
+    vacuum: float = VACUUM
+    hottest: float = 0.0  # K, the highest temperature asked for so far
+    energy: float | None = None  # eV, conserved, of the first snapshot
+    warmth: list[float] = field(default_factory=list)  # K, of all snapshots of NVE
 
-    def snapshots(self, steps, every, writer, resumed):
+    @property
+    def freedom(self) -> int:
+        return 3 * len(self.start) - 3
+
+    def snapshots(self, resumed: bool) -> Iterator[Snapshot]:
+        steps, every = self.settings.steps, self.settings.every
         good = self._chunk(0)
         if good.health == "ok" and not resumed:
-            if writer:
-                writer.write(good.atoms)
-            yield good
+            yield self._written(good)
         while good.health == "ok" and (steps is None or self.step < steps):
             length = every() if callable(every) else every
             snapshot = self._chunk(length if steps is None else min(length, steps - self.step))
             if snapshot.health == "ok":
-                good = snapshot
-                if writer:
-                    writer.write(good.atoms)
+                good = self._written(snapshot)
                 yield good
             else:
                 good = good._replace(health=snapshot.health)
@@ -300,157 +294,132 @@ class _Run:
             yield good
             raise SimulationError(good)
 
-    def _chunk(self, steps):
+    def _written(self, snapshot: Snapshot) -> Snapshot:
+        if self.settings.trajectory is not None:
+            trajectory.append(self.settings.trajectory, snapshot.atoms)
+        return snapshot
+
+    def _chunk(self, steps: int) -> Snapshot:
         """The Snapshot after so many steps; with 0, that of the start."""
-        nve = self.job.ensemble == "nve"
-        target = np.nan if nve else self.temperature(self.time)
-        pressure = 0.0 if nve else self.pressure(self.time)
-        now = 2 * self._kinetic(self.state) / (self.freedom * units.kB)
-        self.hottest = max(
-            self.hottest, 0.0 if nve else target, now if self.energy is None else 0.0
-        )
-        limit = np.inf if nve else 2 * self.hottest + 1000
-        drive = integrate.Drive(
-            self.timestep * units.fs * (steps > 0),
+        asked, nve = self.settings, self.job.ensemble == "nve"
+        target = np.nan if nve else asked.temperature(self.time)
+        pressure = 0.0 if nve else asked.pressure(self.time)
+        if self.energy is None:
+            self.hottest = self._temperature(self._kinetic(self.state))
+        self.hottest = np.inf if nve else max(self.hottest, target)
+        limit = health.limit(self.hottest)
+        drive = Drive(
+            asked.timestep_fs * units.fs * (steps > 0),
             units.kB * (1.0 if nve else target),
             pressure * units.GPa,
-            self.damping * units.fs,
-            self.barostat_damping * units.fs,
+            asked.damping_fs * units.fs,
+            asked.pressure_damping_fs * units.fs,
             0.5 * self.freedom * units.kB * limit,
         )
         with jax.enable_x64(True):
             state, conserved = self._repeat(drive, max(steps, 1))
-            snapshot = self._snapshot(
-                state, float(conserved) + self.reference, target, self.step + steps
-            )
-            health = self._health(state, snapshot, limit)
-        if health == "ok":
-            self.state, self.step, self.time = state, snapshot.step, snapshot.time_fs
-            return snapshot
-        return snapshot._replace(health=health)
+            snapshot = self._snapshot(state, conserved, target, self.step + steps)
+            words = self._health(state, snapshot)
+        if words:
+            return snapshot._replace(health=words)
+        self.state, self.step, self.time = state, snapshot.step, snapshot.time_fs
+        return snapshot
 
-    def _repeat(self, drive, steps):
-        """A chunk from the state we are in, with longer lists until none of its steps found them full."""
+    def _repeat(self, drive: Drive, steps: int) -> tuple[State, float]:
+        """A chunk from the state we are in, with longer lists until no step found them full."""
         while True:
             start = self.state.set(problem=np.zeros((), np.int32), closest=np.array(np.inf))
-            _, state, conserved = integrate.chunk(
-                self.job, self.system, start, drive, self.step, steps
-            )
+            state, conserved = chunk(self.job, self.system, start, drive, self.step, steps)
             problem = int(state.problem)
-            if not problem or float(state.closest) < 1 or not np.isfinite(float(state.energy)):
-                return state, conserved
-            plan, cell = self.job.plan, np.asarray(integrate.cell_of(self.system, self.state))
-            if problem & neighbors.VACUUM_SMALL:  # atoms would meet images of others
-                self.vacuum *= 2
-                cell = _box(
-                    self.start.cell.array,
-                    self.start.pbc,
-                    np.asarray(self.state.position),
-                    self.reach,
-                    self.vacuum,
-                )
-                self.system = self.system._replace(cell=jax.numpy.asarray(cell))
-                self._forget_listing()
-                continue
+            broken = float(state.closest) < 1 or not np.isfinite(float(state.energy))
+            if not problem or broken or not self._make_room(problem, state):
+                return state, float(conserved)
+
+    def _make_room(self, problem: int, state: State) -> bool:
+        """Change what was too small in a chunk that ended in this state; False where that cannot be."""
+        plan, positions = self.job.plan, np.asarray(self.state.position)
+        if problem & neighbors.VACUUM_SMALL:  # atoms would meet images of others
+            self.vacuum *= 2
+            box = _box(self.start, positions, self.reach, self.vacuum)
+            self.system = self.system._replace(cell=jax.numpy.asarray(box))
+        else:
             if problem & neighbors.CELL_SMALL:
-                room = (
-                    graphs.heights(np.asarray(integrate.cell_of(self.system, state))).min() / 2
-                    - plan.cutoff
-                )
-                if room < 0.02:
-                    return state, conserved
-                self.reach = plan.cutoff + _skin(
-                    room, "npt"
-                )  # shorter: what has room in the plan still has
+                room = graphs.heights(np.asarray(cell_of(self.system, state))).min() / 2
+                if room - plan.cutoff < 0.02:
+                    return False
+                # Shorter: what has room in the plan still has.
+                self.reach = plan.cutoff + _skin(room - plan.cutoff, "npt")
             if problem & ~neighbors.CELL_SMALL:
-                grown = (plan, problem, int(state.most))
-                plan = neighbors.plan(
-                    np.asarray(self.state.position), cell, plan.cutoff, self.reach, grown
-                )
+                cell, grown = cell_of(self.system, self.state), (plan, problem, int(state.most))
+                box = np.asarray(cell)
+                plan = neighbors.plan(positions, box, plan.cutoff, self.reach, grown=grown)
             self.job = self.job._replace(plan=plan)
-            self._forget_listing()
-
-    def _forget_listing(self):
-        """An empty list, in the size that the plan wants, which is stale."""
-        n, M = len(self.mass), self.job.plan.places
-        listing = neighbors.Listing(
-            np.full((n, M), n, np.int32),
-            np.zeros((n, M, 3)),
-            np.zeros((n, M), np.int32),
-            np.full((n, 3), np.inf),
-            np.asarray(self.system.cell),
-            np.array(self.reach),
-        )
+        cell = np.asarray(self.system.cell)
+        listing = neighbors.nothing(plan, self.reach, cell, len(positions))
         self.state = self.state.set(listing=listing)
+        return True
 
-    def _kinetic(self, state):
-        return float(0.5 * np.sum(np.asarray(state.momentum) ** 2 / self.mass[:, None]))
+    def _kinetic(self, state: State) -> float:
+        return float(0.5 * np.sum(np.asarray(state.momentum) ** 2 / np.asarray(state.mass)))
 
-    def _snapshot(self, state, conserved, target, step):
-        kinetic, forever = self._kinetic(state), self.start.pbc.all()
-        virial, positions = np.asarray(state.virial), np.array(state.position)
-        scale = float(np.exp(state.strain))
-        cell = scale * np.asarray(self.system.cell) if forever else self.start.cell.array
-        temperature = 2 * kinetic / (self.freedom * units.kB)
-        pressure = np.nan
-        if forever:
-            ideal = len(positions) * units.kB * temperature
+    def _temperature(self, kinetic: float) -> float:
+        return 2 * kinetic / (self.freedom * units.kB)
+
+    def _snapshot(self, state: State, conserved: float, target: float, step: int) -> Snapshot:
+        kinetic, periodic = self._kinetic(state), self.start.pbc.all()
+        virial, temperature = np.asarray(state.virial), self._temperature(kinetic)
+        cell, pressure = self.start.cell.array, np.nan
+        if periodic:
+            cell = float(np.exp(state.strain)) * np.asarray(self.system.cell)
+            ideal = len(self.start) * units.kB * temperature
             pressure = (ideal - np.trace(virial) / 3) / abs(np.linalg.det(cell)) / units.GPa
-        memory = ()
+        memory: tuple[float, ...] = ()
         if self.job.ensemble in ("nose-hoover", "npt"):
             memory = (*np.asarray(state.chains).ravel().tolist(), float(state.strain_momentum))
         return Snapshot(
-            step,
-            self.time + (step - self.step) * self.timestep,
-            positions,
-            np.asarray(state.momentum) / self.mass[:, None] * units.fs,
-            float(state.energy) + self.reference,
-            kinetic,
-            temperature,
-            "ok",
-            np.array(state.force),
-            cell,
-            float(pressure),
-            conserved,
-            target,
-            int(state.searches),
-            virial,
-            memory,
-            self.start,
+            step=step,
+            time_fs=self.time + (step - self.step) * self.settings.timestep_fs,
+            positions=np.array(state.position),
+            velocities=np.asarray(state.momentum) / np.asarray(state.mass) * units.fs,
+            potential_energy=float(state.energy) + self.model.reference,
+            kinetic_energy=kinetic,
+            temperature_K=temperature,
+            health="ok",
+            forces=np.array(state.force),
+            cell=cell,
+            pressure_GPa=float(pressure),
+            conserved_energy=conserved + self.model.reference,
+            target_K=target,
+            searches=int(state.searches),
+            virial=virial,
+            thermostat=memory,
+            start=self.start,
         )
 
-    def _health(self, state, s, limit):
-        """ "ok", or one sentence on what went wrong in the chunk that ended in this state."""
-        when = f"before {s.time_fs / 1000:.2f} ps"
+    def _health(self, state: State, s: Snapshot) -> str:
+        """One sentence on what went wrong in the chunk that ended in this state, or ""."""
+        ps = s.time_fs / 1000
         if float(state.closest) < 1:
             return (
-                f"Two atoms came within {float(state.distance):.2f} Å of each other {when}, closer than they can be: "
-                f"the potential does not know such structures, or the timestep is too long."
+                f"Two atoms came within {float(state.distance):.2f} Å of each other before "
+                f"{ps:.2f} ps, closer than they can be: {health.WRONG}"
             )
         numbers = (s.positions, s.velocities, s.potential_energy, s.kinetic_energy)
-        if not all(np.isfinite(x).all() for x in numbers):
-            return f"A position or an energy was no longer a number {when}: take a shorter timestep, or another potential."
+        if words := health.check(numbers, s.temperature_K, self.hottest, ps):
+            return words
         if int(state.problem) & neighbors.CELL_SMALL:
-            height, cutoff = graphs.heights(s.cell).min(), self.job.plan.cutoff
             return (
-                f"The cell shrank to a height of {height:.2f} Å {when}, too small for the cutoff of {cutoff:.2f} Å: "
+                f"The cell shrank to a height of {graphs.heights(s.cell).min():.2f} Å before "
+                f"{ps:.2f} ps, too small for the cutoff of {self.job.plan.cutoff:.2f} Å: "
                 f"start from a larger one, atoms.repeat(2)."
             )
-        if s.temperature_K > limit:
-            return (
-                f"The temperature rose to {s.temperature_K:.0f} K {when}, far above the {self.hottest:.0f} K asked for: "
-                f"the potential does not know such structures, or the timestep is too long."
-            )
-        if self.job.ensemble == "nve":
-            if self.energy is None:
-                self.energy = s.conserved_energy
-            self.warmth.append(s.temperature_K)
-            drift = (s.conserved_energy - self.energy) / len(self.mass)
-            allowed = DRIFT * 3 * units.kB * np.mean(self.warmth)
-            if abs(drift) > max(allowed, 1e-3):
-                return (
-                    f"The total energy, which should stay the same, changed by {1000 * drift:.0f} meV per atom {when}: "
-                    f"take a shorter timestep."
-                )
         self.energy = s.conserved_energy if self.energy is None else self.energy
-        return "ok"
+        if self.job.ensemble == "nve":
+            self.warmth.append(s.temperature_K)
+            drift = (s.conserved_energy - self.energy) / len(self.start)
+            if abs(drift) > max(DRIFT * 3 * units.kB * np.mean(self.warmth), 1e-3):
+                return (
+                    f"The total energy, which should stay the same, changed by "
+                    f"{1000 * drift:.0f} meV per atom before {ps:.2f} ps: take a shorter timestep."
+                )
+        return ""

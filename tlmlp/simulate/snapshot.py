@@ -2,19 +2,10 @@
 
 from typing import NamedTuple
 
-import ase
 import numpy as np
-from ase import units
+from ase import Atoms, units
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.stress import full_3x3_to_voigt_6_stress
-
-
-class SimulationError(RuntimeError):
-    """A simulation broke down. `snapshot` is the last good one, with the reason in its `health`."""
-
-    def __init__(self, snapshot):
-        super().__init__(snapshot.health)
-        self.snapshot = snapshot
 
 
 class Snapshot(NamedTuple):
@@ -35,12 +26,12 @@ class Snapshot(NamedTuple):
     target_K: float  # of the thermostat; nan for NVE
     searches: int  # how often neighbours were searched since the run (or its resumption) began
     virial: np.ndarray  # [3, 3] eV, ∂E/∂strain
-    thermostat: tuple  # numbers that a resumed run needs beside positions and velocities
-    start: ase.Atoms  # what the run was given
+    thermostat: tuple[float, ...]  # what a resumed run needs beside positions and velocities
+    start: Atoms  # what the run was given
 
     @property
-    def atoms(self):
-        """ase.Atoms of this moment, with energy, forces and (if periodic) stress; `info` has step, time and target."""
+    def atoms(self) -> Atoms:
+        """These atoms with energy, forces and, if periodic, stress; `info` has step and time."""
         out = self.start.copy()
         out.set_cell(self.cell)
         out.positions = self.positions
@@ -53,3 +44,11 @@ class Snapshot(NamedTuple):
         if self.thermostat:
             out.info["thermostat"] = np.array(self.thermostat)
         return out
+
+
+class SimulationError(RuntimeError):
+    """A simulation broke down. `snapshot` is the last good one, with the reason in its `health`."""
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        super().__init__(snapshot.health)
+        self.snapshot = snapshot

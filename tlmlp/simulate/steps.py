@@ -1,22 +1,25 @@
-"""One step of molecular dynamics, and many of them in one compiled function; made of jax-md's parts.
+"""One step of molecular dynamics, and many of them in one compiled function; of jax-md's parts.
 
     velocity Verlet   p += F dt/2,  r += p/m dt,  F = F(r),  p += F dt/2
-    Langevin (BAOAB)  p += F dt/2,  r += p/m dt/2,  p = c p + sqrt((1 - c²) m kT) ξ,  r += p/m dt/2,  F = F(r),  p += F dt/2
-    Nosé-Hoover       half a step of a chain of thermostats, velocity Verlet, half a step of the chain
-    NPT               the same with a second chain and a cell that breathes, V = V_0 exp(3 ε), p_ε = W dε/dt:
-                      dp_ε/dt = (1 + 3/N_f) Σ p²/m - ∂E/∂ε - 3 P V
+    Langevin (BAOAB)  p += F dt/2,  r += p/m dt/2,  p = c p + sqrt((1 - c²) m kT) ξ,
+                      r += p/m dt/2,  F = F(r),  p += F dt/2
+    Nosé-Hoover       half a step of a chain of thermostats, velocity Verlet, half a step of it
+    NPT               the same with a second chain and a cell whose volume is V = V_0 exp(3 ε),
+                      p_ε = W dε/dt,  dp_ε/dt = (1 + 3/N_f) Σ p²/m - ∂E/∂ε - 3 P V
 
 | symbol | name here | |
 |---|---|---|
-| r, p, F, m | position, momentum, force, mass | [N, 3], [N, 1]; total momentum 0, so N_f = 3 N - 3 degrees of freedom |
+| r, p, F, m | position, momentum, force, mass | [N, 3], [N, 1]; Σ p = 0, so N_f = 3 N - 3 |
 | c = exp(-dt/τ), ξ | damping τ, key | ξ depends on the seed and the number of the step alone |
 | ε, p_ε, W | strain, strain_momentum | W = (N_f + 3) kT τ_b² |
 
-Units here are ASE's: Å, eV, amu, and for times Å sqrt(amu/eV) = 10.18 fs.
+N_f counts the degrees of freedom. Units here are ASE's: Å, eV, amu, and for times
+Å sqrt(amu/eV) = 10.18 fs.
 
-Source: Leimkuhler & Matthews, Appl. Math. Res. Express 2013, 34 (BAOAB); Martyna et al., Mol. Phys. 87, 1117 (1996) and
-Tuckerman et al., J. Phys. A 39, 5629 (2006) (chains, NPT). jax_md.simulate has all three ensembles; its NPT evaluates energies
-twice a step, and its chains count 3 N degrees of freedom, so here its parts are put together once more.
+Source: Leimkuhler & Matthews, Appl. Math. Res. Express 2013, 34 (BAOAB); Martyna et al., Mol.
+Phys. 87, 1117 (1996) and Tuckerman et al., J. Phys. A 39, 5629 (2006) (chains, NPT).
+jax_md.simulate has all three ensembles, but its NPT evaluates energies twice a step, and its chains
+count 3 N degrees of freedom.
 """
 
 from functools import partial
@@ -57,17 +60,17 @@ class System(NamedTuple):
 class Drive(NamedTuple):
     """What may change from chunk to chunk, without compiling anew."""
 
-    timestep: jax.Array
-    kT: jax.Array  # eV
-    pressure: jax.Array  # eV/Å^3
-    damping: jax.Array
-    barostat_damping: jax.Array
-    hottest: jax.Array  # eV, kinetic energy that ends a chunk
+    timestep: float
+    kT: float  # eV
+    pressure: float  # eV/Å^3
+    damping: float
+    barostat_damping: float
+    hottest: float  # eV, kinetic energy that ends a chunk
 
 
 @dataclasses.dataclass
 class State:
-    """What a step changes; jax-md's steps know position, momentum, force, mass and rng by these names."""
+    """What a step changes; jax-md's steps know position, momentum, force, mass, rng by name."""
 
     position: jax.Array  # [N, 3] Å, not wrapped
     momentum: jax.Array  # [N, 3]
@@ -87,15 +90,16 @@ class State:
     searches: jax.Array  # [] how often neighbours were searched
 
 
-def cell_of(system, state):
+def cell_of(system: System, state: State) -> jax.Array:
+    """The cell [3, 3] in Å at the strain of this moment."""
     return system.cell * jnp.exp(state.strain)
 
 
-def kinetic_energy(state):
+def _kinetic_energy(state):
     return 0.5 * jnp.sum(state.momentum**2 / state.mass)
 
 
-def evaluate(job, system, state):
+def _evaluate(job, system, state):
     """The State with force, energy and virial of its positions."""
     plan, cell = job.plan, cell_of(system, state)
     anew = neighbors.stale(plan, state.listing, state.position, cell)
@@ -104,22 +108,18 @@ def evaluate(job, system, state):
         lambda: neighbors.search(plan, state.listing.reach, state.position, cell, system.pbc),
         lambda: (state.listing, jnp.zeros_like(state.problem)),
     )
-    dtype = jnp.dtype(job.dtype)
-    graph, crowd = neighbors.graph_of(
-        plan, listing, state.position, cell, system.species, system.radii, dtype
-    )
+    atoms = (state.position, cell, system.species, system.radii)
+    graph, crowd = neighbors.graph_of(plan, listing, *atoms, jnp.dtype(job.dtype))
     if job.kind == "network":
-        energies, forces, virial = potentials.energy_forces(
-            job.spec, system.weights, graph, system.core
-        )
+        out = potentials.energy_forces(job.spec, system.weights, graph, system.core)
     else:
-        energies, forces, virial = stillinger_weber.energy_forces(job.spec, graph)
+        out = stillinger_weber.energy_forces(job.spec, graph)
     wide = lambda x: x.astype(state.position.dtype)
     nearer = crowd.closest < state.closest
     return state.set(
-        force=wide(forces),
-        energy=wide(energies).sum(),
-        virial=wide(virial)[0],
+        force=wide(out.forces),
+        energy=wide(out.energies).sum(),
+        virial=wide(out.virial)[0],
         listing=listing,
         problem=state.problem | bits | jnp.where(crowd.most > plan.slots, neighbors.SLOTS_FULL, 0),
         most=jnp.maximum(state.most, crowd.most),
@@ -136,7 +136,7 @@ def _move(position, distance):
 def _verlet(job, system, state, dt):
     state = simulate.momentum_step(state, dt / 2)
     state = simulate.position_step(state, _move, dt)
-    return simulate.momentum_step(evaluate(job, system, state), dt / 2)
+    return simulate.momentum_step(_evaluate(job, system, state), dt / 2)
 
 
 def _langevin(job, system, state, drive):
@@ -145,7 +145,7 @@ def _langevin(job, system, state, drive):
     state = simulate.position_step(state, _move, dt / 2)
     state = simulate.stochastic_step(state, dt, drive.kT, 1 / drive.damping)
     state = simulate.position_step(state, _move, dt / 2)
-    return simulate.momentum_step(evaluate(job, system, state), dt / 2)
+    return simulate.momentum_step(_evaluate(job, system, state), dt / 2)
 
 
 def _half_chain(dt, damping, freedom, kT, chain, momentum, mass):
@@ -166,13 +166,13 @@ def _nose_hoover(job, system, state, drive):
     return state.set(chains=state.chains.at[0].set(chain), momentum=p)
 
 
-def barostat_mass(state, drive):
+def _barostat_mass(state, drive):
     return 3 * len(state.position) * drive.kT * drive.barostat_damping**2  # N_f + 3 = 3 N
 
 
 def _npt(job, system, state, drive):
     dt, freedom = drive.timestep, 3 * len(state.position) - 3
-    alpha, W = 1 + 3 / freedom, barostat_mass(state, drive)
+    alpha, W = 1 + 3 / freedom, _barostat_mass(state, drive)
     atoms = partial(_half_chain, dt, drive.damping, freedom, drive.kT, mass=state.mass)
     walls = partial(_half_chain, dt, drive.barostat_damping, 1, drive.kT, mass=W)
     sinhc = lambda x: 1 + x**2 / 6 + x**4 / 120  # sinh(x)/x; x is the strain of one step
@@ -180,7 +180,7 @@ def _npt(job, system, state, drive):
     def push(state):  # p_ε and p by half a step; the two orders are each other's mirror image
         volume = jnp.abs(jnp.linalg.det(cell_of(system, state)))
         return (
-            alpha * 2 * kinetic_energy(state)
+            alpha * 2 * _kinetic_energy(state)
             - jnp.trace(state.virial)
             - 3 * drive.pressure * volume
         )
@@ -200,7 +200,7 @@ def _npt(job, system, state, drive):
         + dt * state.momentum / state.mass * jnp.exp(x / 2) * sinhc(x / 2),
         strain=state.strain + x,
     )
-    state = kick(evaluate(job, system, state))
+    state = kick(_evaluate(job, system, state))
     state = state.set(strain_momentum=state.strain_momentum + dt / 2 * push(state))
     thermostat, p = atoms(thermostat, state.momentum)
     barostat, p_strain = walls(barostat, state.strain_momentum)
@@ -215,9 +215,9 @@ STEPS = {
 }
 
 
-def conserved(job, system, state, drive):
+def _conserved(job, system, state, drive):
     """Energy in eV, without reference energies, that exact dynamics would keep; nan for Langevin."""
-    energy, N = state.energy + kinetic_energy(state), len(state.position)
+    energy, N = state.energy + _kinetic_energy(state), len(state.position)
 
     def chain(chain, damping, freedom):
         masses = drive.kT * damping**2 * jnp.array([freedom] + [1] * (CHAIN - 1))
@@ -232,21 +232,24 @@ def conserved(job, system, state, drive):
     if job.ensemble == "npt":
         energy += chain(state.chains[1], drive.barostat_damping, 1)
         energy += drive.pressure * jnp.abs(jnp.linalg.det(cell_of(system, state)))
-        energy += state.strain_momentum**2 / (2 * barostat_mass(state, drive))
+        energy += state.strain_momentum**2 / (2 * _barostat_mass(state, drive))
     return energy
 
 
 @partial(jax.jit, static_argnames="job")
-def chunk(job, system, state, drive, first, steps):
-    """(steps done, State, conserved energy): `steps` steps, the first of them number `first`; fewer where one went wrong.
+def chunk(
+    job: Job, system: System, state: State, drive: Drive, first: int, steps: int
+) -> tuple[State, jax.Array]:
+    """(State, conserved energy) after `steps` steps; after fewer where one went wrong.
 
-    With a timestep of 0 nothing moves, and forces are evaluated for the first time.
+    The first of them has the number `first`. With a timestep of 0 nothing moves, and forces are
+    evaluated for the first time.
     """
 
     def sound(carry):
         done, state = carry
         fine = (state.problem == 0) & jnp.isfinite(state.energy) & (state.closest >= 1)
-        return (done < steps) & fine & (kinetic_energy(state) <= drive.hottest)
+        return (done < steps) & fine & (_kinetic_energy(state) <= drive.hottest)
 
     def body(carry):
         done, state = carry
@@ -255,5 +258,5 @@ def chunk(job, system, state, drive, first, steps):
         drift = state.momentum.sum(0) / state.mass.sum()
         return done + 1, state.set(momentum=state.momentum - drift * state.mass)
 
-    done, state = jax.lax.while_loop(sound, body, (jnp.zeros((), jnp.int32), state))
-    return done, state, conserved(job, system, state, drive)
+    _, state = jax.lax.while_loop(sound, body, (jnp.zeros((), jnp.int32), state))
+    return state, _conserved(job, system, state, drive)

@@ -1,46 +1,47 @@
 """Trajectories on disk, written while a simulation runs: extended xyz or ASE's .traj.
 
-Every frame is written whole and at once, so a file can be read at any moment, also after an interruption.
+Every frame is written whole and at once. A file can be read at any moment, also after an
+interruption.
 """
 
 import io
+import os
 from pathlib import Path
 
 import ase.io
 import numpy as np
+from ase import Atoms
 from ase.io.trajectory import Trajectory
 
 FORMATS = (".extxyz", ".xyz", ".traj")
 
 
-class Writer:
-    """Appends frames (ase.Atoms) to a file."""
-
-    def __init__(self, path):
-        self.path = Path(path)
-
-    def write(self, atoms):
-        if self.path.suffix == ".traj":
-            with Trajectory(self.path, "a") as file:
-                file.write(atoms)
-            return
-        text = io.StringIO()
-        ase.io.write(text, atoms, format="extxyz")
-        with open(self.path, "ab", buffering=0) as file:
-            file.write(text.getvalue().encode())
+def append(path: str | os.PathLike, atoms: Atoms) -> None:
+    """One more frame of a file."""
+    if Path(path).suffix == ".traj":
+        with Trajectory(path, "a") as trajectory:
+            trajectory.write(atoms)
+        return
+    text = io.StringIO()
+    ase.io.write(text, atoms, format="extxyz")
+    with open(path, "ab", buffering=0) as file:
+        file.write(text.getvalue().encode())
 
 
-def last_frame(path, atoms, resume):
-    """The last whole frame of a trajectory to resume; None where there is no file yet. What follows that frame is cut off.
+def last_frame(path: str | os.PathLike, atoms: Atoms, resume: bool) -> Atoms | None:
+    """The last whole frame of a trajectory to resume; what follows it is cut off.
 
-    Raises ValueError for a kind of file that cannot be appended to, or for a trajectory of other atoms, and FileExistsError
-    where there is a file that is not to be resumed: it would be lost.
+    Returns:
+        None where there is no file yet.
+
+    Raises:
+        ValueError: a kind of file that cannot be appended to, or a trajectory of other atoms.
+        FileExistsError: there is a file that is not to be resumed; it would be lost.
     """
     path = Path(path)
     if path.suffix not in FORMATS:
-        raise ValueError(
-            f"a trajectory is written as {' or '.join(FORMATS)}, not as {path.suffix or path.name!r}"
-        )
+        kinds, kind = " or ".join(FORMATS), path.suffix or path.name
+        raise ValueError(f"a trajectory is written as {kinds}, not as {kind!r}")
     if not path.parent.is_dir():
         raise ValueError(f"there is no folder {str(path.parent)!r} to write a trajectory to")
     if not path.exists() or path.stat().st_size == 0:
@@ -68,21 +69,18 @@ def last_frame(path, atoms, resume):
     return frame
 
 
-def _cut_to_whole_frames(path):
-    """A frame of an xyz file that an interrupted run left unfinished goes. ValueError where it is no such file."""
+def _cut_to_whole_frames(path: Path) -> None:
+    """Drop a frame of an xyz file that was left unfinished; ValueError where it is no such file."""
     with open(path, "r+b") as file:
         whole = 0
-        while head := file.readline():
-            try:
-                lines = int(head) + 1
-            except ValueError:
-                if head.endswith(b"\n"):
+        while last := file.readline():
+            if not last.strip().isdigit():
+                if last.endswith(b"\n"):
                     raise ValueError(
-                        f"{path} is not an xyz file: a frame begins with {head[:20]!r}"
-                    ) from None
+                        f"{path} is not an xyz file: a frame begins with {last[:20]!r}"
+                    )
                 break
-            last = head
-            for _ in range(lines):
+            for _ in range(int(last) + 1):
                 last = file.readline()
             if not last.endswith(b"\n"):
                 break
