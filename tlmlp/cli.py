@@ -1,185 +1,160 @@
 """The command line: the same work without a screen. `tlmlp --help` lists it."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
-import typer
+from typer import Argument, BadParameter, Exit, Option, Typer, echo, secho
 
-app = typer.Typer(
-    help="Transfer learning of machine-learning potentials.",
-    no_args_is_help=True,
-    add_completion=False,
-)
+app = Typer(help="Transfer learning of potentials.", no_args_is_help=True, add_completion=False)
+
+
+@contextmanager
+def _work() -> Iterator[None]:
+    """Memory and jax are ready for it; what a user can mend is said in one sentence."""
+    from . import allocator
+
+    try:
+        allocator.prepare()
+        yield
+    except (ValueError, OSError, RuntimeError, ImportError, FloatingPointError) as error:
+        secho(f"tlmlp: {error}", fg="red", err=True)
+        raise Exit(1) from None
 
 
 @app.command()
 def train(
     data: Annotated[
-        Path | None,
-        typer.Argument(help="structures with energy and forces: extxyz or what ASE reads"),
+        Path | None, Argument(help="structures with energy and forces: what ASE reads")
     ] = None,
-    recipe: Annotated[
-        str | None, typer.Option(help="rebuild a shipped potential by its name, instead of DATA")
-    ] = None,
-    out: Annotated[
-        Path | None, typer.Option(help="file to write [default: NAME.safetensors here]")
-    ] = None,
-    preset: Annotated[str, typer.Option(help="size of the network: course or paper")] = "course",
-    steps: Annotated[int, typer.Option(help="gradient steps, one structure each")] = 4000,
-    learning_rate: Annotated[float, typer.Option(help="peak of the learning rate")] = 2e-3,
-    valid: Annotated[
-        float, typer.Option(help="fraction of the data held out to choose the best weights")
-    ] = 0.1,
-    seed: Annotated[int, typer.Option(help="of weights, order and the held-out frames")] = 0,
-):
-    """Train a potential on your own structures, or rebuild a shipped one. Stopped, the same command goes on where it was."""
-    if (data is None) == (recipe is None):
-        raise typer.BadParameter("give either a file of structures or --recipe NAME")
-    import tlmlp
-    from tlmlp import recipes
+    recipe: Annotated[str | None, Option(help="a shipped potential to rebuild, by name")] = None,
+    out: Annotated[Path | None, Option(help="file [default: NAME.safetensors]")] = None,
+    preset: Annotated[str, Option(help="size of the network: course or paper")] = "course",
+    steps: Annotated[int, Option(help="gradient steps, one structure each")] = 4000,
+    learning_rate: Annotated[float, Option(help="peak of the learning rate")] = 2e-3,
+    valid: Annotated[float, Option(help="fraction held out, to choose the best weights")] = 0.1,
+    seed: Annotated[int, Option(help="of weights, order and the held-out structures")] = 0,
+) -> None:
+    """Train a potential on your own structures, or rebuild a shipped one.
 
-    out = out or Path(f"{recipe or data.stem}.safetensors")
-    checkpoint = out.with_suffix(".checkpoint")
-    try:
+    Stopped, the same command goes on where it was.
+    """
+    from . import datasets, recipes
+    from .potential import Potential
+    from .train import fit
+
+    if (data is None) == (recipe is None):
+        raise BadParameter("give either a file of structures or --recipe NAME")
+    name = recipe or Path(str(data)).stem
+    out = out or Path(f"{name}.safetensors")
+    checkpoint = out.with_name(out.name + ".checkpoint")
+    with _work():
         if recipe:
-            progress = recipes.run(recipe, checkpoint)
-        else:
-            frames = tlmlp.datasets.read(data)
-            elements = sorted({s for atoms in frames for s in atoms.get_chemical_symbols()})
-            held_out = max(1, round(valid * len(frames))) if valid else 0
-            part, rest = (
-                tlmlp.datasets.split(frames, held_out, seed) if held_out else (frames, None)
-            )
-            potential = tlmlp.Potential.create(preset, elements, seed)
-            potential = potential.replace(
-                info=dict(data=data.name, frames=len(frames), steps=steps, seed=seed)
-            )
-            progress = tlmlp.fit(
-                potential,
-                part,
-                rest,
-                steps=steps,
-                learning_rate=learning_rate,
-                seed=seed,
-                checkpoint=checkpoint,
-            )
-        best = _watch(progress, out.stem)
-    except (ValueError, OSError, FloatingPointError) as error:
-        typer.secho(f"tlmlp: {error}", fg="red", err=True)
-        raise typer.Exit(1) from None
-    best.save(out)
+            best = _watch(recipes.run(recipe, checkpoint), name)
+            errors = f"test set: {best.info['test_errors']}"
+        elif data:
+            frames = datasets.read(data)
+            n = max(1, round(valid * len(frames))) if valid else 0
+            part, rest = datasets.split(frames, n, seed) if n else (frames, None)
+            elements = sorted({e for atoms in frames for e in atoms.get_chemical_symbols()})
+            info = dict(data=data.name, frames=len(frames), steps=steps, seed=seed)
+            fresh = Potential.create(preset, elements, seed).replace(info=info)
+            begin = partial(fit, fresh, part, rest, steps, checkpoint=checkpoint)
+            best = _watch(begin(learning_rate=learning_rate, seed=seed), name)
+            kind = "held-out" if rest else "training"
+            errors = f"{kind} structures:\n{best.evaluate(rest or part)}"
+        best.save(out)
     checkpoint.unlink(missing_ok=True)
-    if not recipe:
-        held = rest or part
-        typer.echo(f"\n{'held-out' if rest else 'training'} frames:\n{best.evaluate(held)}")
-    else:
-        typer.echo(f"test set: {best.info['test_errors']}")
-    typer.echo(f'\nwrote {out}: tlmlp.Potential.load("{out}").calculator() is an ASE calculator')
+    words = f'tlmlp.Potential.load("{out}").calculator() is an ASE calculator'
+    echo(f"\n{errors}\n\nwrote {out}: {words}")
 
 
 @app.command("list")
-def list_():
+def list_() -> None:
     """Name the potentials that ship and the errors they reached on their test sets."""
-    import tlmlp
-    from tlmlp.potential import shipped
+    from .potential import Potential, shipped
 
-    for name in shipped():
-        potential = tlmlp.Potential.load(name)
-        e = potential.info.get("test_errors", {})
-        typer.echo(
-            f"{name:22} {potential.config.preset:7} {potential.n_weights:7d} weights   "
-            f"energy RMSE {e.get('energy_rmse', float('nan')):6.2f} meV/atom   force RMSE {e.get('force_rmse', float('nan')):6.1f} meV/Å"
+    for potential in map(Potential.load, shipped()):
+        errors = potential.info["test_errors"]
+        echo(
+            f"{potential.info['recipe']:27} {potential.config.preset:7}"
+            f"{potential.n_weights:7d} weights   energy RMSE {errors['energy_rmse']:5.2f} meV/atom"
+            f"   force RMSE {errors['force_rmse']:6.1f} meV/Å"
         )
 
 
 @app.command()
 def sweep(
-    table: Annotated[
-        str,
-        typer.Argument(
-            help="learning-curve, own-best, frozen, frozen-best, temperature, cutoff, properties, softening, stability or melting"
-        ),
-    ],
-    out: Annotated[
-        Path | None, typer.Option(help="file of rows to write [default: TABLE.jsonl here]")
-    ] = None,
-    workers: Annotated[int, typer.Option(help="processes of one thread each")] = 2,
-    scheduler: Annotated[
-        str | None, typer.Option(help="address of a dask scheduler instead of processes here")
-    ] = None,
-    source: Annotated[
-        str | None, typer.Option(help="only the runs on this data, such as stillinger-weber")
-    ] = None,
-):
-    """Train all runs of a table of the course. Rows are written as they come; stopped, the same command does the rest."""
-    from tlmlp import sweep as sweeps
+    source: Annotated[Path, Argument(help="structures of the element to transfer from")],
+    target: Annotated[Path, Argument(help="structures of the element to transfer to")],
+    sizes: Annotated[str, Option(help="numbers of target structures to train on")] = "10,50",
+    seeds: Annotated[int, Option(help="trainings of each kind and size")] = 3,
+    steps: Annotated[
+        int, Option(help="gradient steps of each; the source has 5 times as many")
+    ] = 800,
+    preset: Annotated[str, Option(help="size of the network: course or paper")] = "course",
+    out: Annotated[Path | None, Option(help="rows [default: SOURCE-TARGET.jsonl]")] = None,
+    workers: Annotated[int, Option(help="processes of one thread each")] = 2,
+    scheduler: Annotated[str | None, Option(help="address of a dask scheduler instead")] = None,
+) -> None:
+    """Measure a learning curve of transfer and scratch on your own structures.
 
-    out = out or Path(f"{table}.jsonl")
-    try:
-        from tqdm import tqdm
+    Rows are written as they come; stopped, the same command does the rest. At the end a table is
+    printed and a figure drawn. A fifth of TARGET is held out for the errors.
+    """
+    from tqdm import tqdm
 
-        runs = [r for r in sweeps.table(table) if source in (None, r["source"])]
-        done = {sweeps.key(row) for row in sweeps.read(out)} if out.is_file() else set()
-        bar = tqdm(
-            total=len(runs),
-            initial=sum(sweeps.key(r) in done for r in runs),
-            desc=table,
-            unit="run",
-            dynamic_ncols=True,
-        )
-        for row in sweeps.execute(runs, out, workers, scheduler, sweeps.performer(table)):
-            error = f": {row['force_mae']:.0f} meV/Å" if row["force_mae"] else ""
-            bar.set_postfix_str(f"{row['source']} {row['method']} N={row['n'] or 'all'}{error}")
-            bar.update()
-        bar.close()
-    except (ValueError, OSError, RuntimeError, ImportError) as error:
-        typer.secho(f"tlmlp: {error}", fg="red", err=True)
-        raise typer.Exit(1) from None
+    from . import sweep as sweeps
+    from .show.figures.results import pair_curves
+
+    out = out or Path(f"{source.stem}-{target.stem}.jsonl")
+    figure = out.with_name(out.name.removesuffix(".jsonl") + ".png")
+    with _work():
+        numbers = [int(n) for n in sizes.split(",")]
+        tasks = sweeps.pair(source, target, numbers, seeds, steps, preset)
+        done = sum(row is not None for row in sweeps.found(tasks, out))
+        with tqdm(total=len(tasks), initial=done, unit="training", dynamic_ncols=True) as bar:
+            for row in sweeps.learn(tasks, (source, target), out, workers, scheduler):
+                bar.set_postfix_str(f"{row['method']} {row['n']}: {row['force_mae']:.0f} meV/Å")
+                bar.update()
+        rows = [row for row in sweeps.found(tasks, out) if row]
+        pair_curves(rows).savefig(figure, dpi=200)
+        echo(f"\n{sweeps.table(rows)}\n\nwrote {out} and {figure}")
 
 
 @app.command()
 def card(
-    potential: Annotated[str, typer.Argument(help="a shipped potential's name or a file")],
-    element: Annotated[
-        str, typer.Option(help="Si or Ge [default: the last it was trained on]")
-    ] = "",
-    only: Annotated[
-        list[str] | None, typer.Option(help="a property to measure, such as c44; may be repeated")
-    ] = None,
-):
-    """Measure the properties of a diamond crystal by a potential, each as it comes. About a minute."""
-    import tlmlp
-    from tlmlp.properties.card import PROPERTIES, measure
+    potential: Annotated[str, Argument(help="a shipped potential's name or a file")],
+    element: Annotated[str, Option(help="Si or Ge [default: the last it was trained on]")] = "",
+    only: Annotated[list[str] | None, Option(help="a property, such as c44; repeatable")] = None,
+) -> None:
+    """Measure the properties of a diamond crystal by a potential, each as it comes: a minute."""
+    from .potential import Potential
+    from .properties.measured import PROPERTIES, measure
 
-    try:
-        loaded = tlmlp.Potential.load(potential)
+    with _work():
+        loaded = Potential.load(potential)
         for m in measure(loaded.calculator(), element or loaded.trained[-1], only=only):
             words, unit = PROPERTIES[m.name]
-            typer.echo(
-                f"{words:28}{'–' if m.value is None else format(m.value, '.5g'):>10} {unit:8}{m.note}".rstrip()
-            )
-    except (ValueError, OSError) as error:
-        typer.secho(f"tlmlp: {error}", fg="red", err=True)
-        raise typer.Exit(1) from None
+            value = "–" if m.value is None else format(m.value, ".5g")
+            echo(f"{words:28}{value:>10} {unit:8}{m.note}".rstrip())
 
 
 def _watch(progress, name):
     """Consume a training with a bar; returns the best potential."""
     from tqdm import tqdm
 
-    bar, valid = None, ""
-    for p in progress:
-        if bar is None:
-            bar = tqdm(
-                total=p.steps, initial=0, desc=name, unit="step", mininterval=5, dynamic_ncols=True
-            )
-        if p.valid:
-            valid = f"valid E {p.valid.energy_rmse:.1f} F {p.valid.force_rmse:.0f}"
-        bar.set_postfix_str(
-            f"train E {p.energy_mae:.1f} meV/atom F {p.force_mae:.0f} meV/Å {valid}", refresh=False
-        )
-        bar.update(p.step - bar.n)
-    bar.close()
+    valid = ""
+    with tqdm(desc=name, unit="step", mininterval=5, dynamic_ncols=True) as bar:
+        for p in progress:
+            bar.total = p.steps
+            if p.valid:
+                valid = f"valid E {p.valid.energy_rmse:.1f} F {p.valid.force_rmse:.0f}"
+            words = f"train E {p.energy_mae:.1f} meV/atom F {p.force_mae:.0f} meV/Å {valid}"
+            bar.set_postfix_str(words, refresh=False)
+            bar.update(p.step - bar.n)
     return p.best
 
 
