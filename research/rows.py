@@ -1,79 +1,82 @@
-"""Rows: what a run of a table comes to."""
+"""Rows: what a run of a table comes to. One performer for each kind of table.
 
-import os
-import platform
+A performer takes a task, a run as a dict (Run.as_dict), and gives its row, the task with what came
+out. `python -m research.sweep TABLE` calls them. Nothing else of research is imported here, so
+that dask workers which cannot import research get this file with their task.
+"""
+
 import time
-from datetime import date
-from importlib import metadata
 
 import numpy as np
 from ase.build import bulk
 
-from tlmlp import datasets, transfer
-from tlmlp.course.runs import POINTS, as_silicon, begin, silicon, train
+from tlmlp import allocator, datasets, properties, transfer
+from tlmlp.course import stability
+from tlmlp.course.runs import POINTS, Run, as_silicon, begin, silicon, train
 from tlmlp.course.sources import SOURCES, TRAJECTORIES, data, melt
-from tlmlp.course.stability import APART, LENGTH, NEAREST, TIMESTEP, WINDOW, reference, trial, truth
-from tlmlp.elements import element as _element
+from tlmlp.recipes import circumstances
+from tlmlp.simulate import SimulationError
 
-from .tables import MELTING
+ERRORS = ("force_mae", "force_rmse", "energy_rmse")
+# The crystal and the liquid are cells of this size each; the interval is a fraction of the
+# reference's melting temperature, and so is the accuracy.
+MELTING = dict(cell=(2, 2, 4), between=(0.7, 1.3), accuracy=0.02)
 
 
-def perform(run):
-    """The row of a run: the run, its curve of test errors, its errors by group and by temperature, what silicon it forgot."""
-    started, curve = time.perf_counter(), []
-    _, test = data(run["source"], run["element"])
-    potential, fitted, valid, shapes = begin(run)
-    before = potential.evaluate(test, shapes) if run["method"] != "scratch" else None
-    for progress in train(run, potential, fitted, valid, shapes):
-        if progress.step % max(1, run["steps"] // POINTS):
-            continue  # a validation between two points of the curve
-        errors = progress.potential.evaluate(test, shapes)
-        curve.append(
-            [progress.step, *_round(errors.force_mae, errors.force_rmse, errors.energy_rmse)]
-        )
-    best = progress.best if run["validation"] else progress.potential
+def perform(table: str, task: dict) -> dict:
+    """The row of a task of a table."""
+    allocator.prepare()
+    return PERFORMERS.get(table, training_row)(task)
+
+
+def training_row(task: dict) -> dict:
+    """Curve of test errors, errors by group and by temperature, and the error on silicon."""
+    started, run, curve = time.perf_counter(), Run.of(task), []
+    _, test = data(run.source, run.element)
+    start, fitted, valid, shapes = begin(run)
+    every = max(1, run.steps // POINTS)
+    for progress in train(run, start, fitted, valid, shapes):
+        if progress.step % every == 0:  # the others are validations between two points
+            curve.append([progress.step, *three(progress.potential.evaluate(test, shapes))])
+    best = progress.best if valid else progress.potential
     errors = best.evaluate(test, shapes)
-    row = run | dict(zip(("force_mae", "force_rmse", "energy_rmse"), _round(*_three(errors))))
+    row = task | dict(zip(ERRORS, three(errors)))
     if valid:
-        held_out = best.evaluate(valid, shapes)
         row |= dict(
-            zip(
-                ("valid_force_mae", "valid_force_rmse"),
-                _round(held_out.force_mae, held_out.force_rmse),
-            )
+            zip(("valid_force_mae", "valid_force_rmse"), three(best.evaluate(valid, shapes)))
         )
-    row |= dict(
+    untrained = on_silicon = None
+    if run.method != "scratch":
+        untrained = three(start.evaluate(test, shapes))
+        back = as_silicon(best, silicon(run))
+        on_silicon = three(back.evaluate(data(run.source, "Si")[1]))[0]
+    return row | dict(
         curve=curve,
-        untrained=_round(*_three(before)) if before else None,
-        temperatures=_by_temperature(best, test, shapes),
-        groups={name: _round(*_three(e)) for name, e in errors.groups.items()},
-        best_step=progress.best_step if run["validation"] else run["steps"],
-        silicon_force_mae=_round(_forgotten(best, run))[0] if run["method"] != "scratch" else None,
-        moved={k: round(v, 5) for k, v in transfer.moved(potential, best).items()},
-        **circumstances(started),
+        untrained=untrained,
+        temperatures=by_temperature(best, test, shapes),
+        groups={name: three(own) for name, own in errors.groups.items()},
+        best_step=progress.best_step if valid else run.steps,
+        silicon_force_mae=on_silicon,
+        moved={name: round(far, 5) for name, far in transfer.moved(start, best).items()},
+        **circumstances(started, "tlmlp"),
     )
-    return row
 
 
-def perform_properties(run):
-    """The row of a run of the table "properties": the run, its test errors, and its properties (tlmlp.properties.card).
+def properties_row(task: dict) -> dict:
+    """Test errors, slopes of forces, and all properties of crystal and liquid.
 
     With no steps nothing is trained; the method "reference" is Stillinger-Weber itself.
     """
-    from tlmlp.properties import measure
-
-    started, element = time.perf_counter(), run["element"]
+    started, run = time.perf_counter(), Run.of(task)
     values, notes, seconds = {}, {}, {}
-    calculator, row = _asked(run)
+    calculator, row = asked(run, task)
     if "softening" in row:
-        values |= dict(softening=row["softening"]["all"][0], force_r2=row["softening"]["all"][1])
+        values |= dict(zip(("softening", "force_r2"), row["softening"]["all"]))
     trained = time.perf_counter() - started
-    atoms, temperature, _ = melt(run["source"], element)
-    for measured in measure(
-        calculator,
-        element,
-        SOURCES[run["source"]].strained_at.get(element),
-        melt=(atoms, temperature),
+    liquid, temperature, _ = melt(run.source, run.element)
+    strained_at = SOURCES[run.source].strained_at.get(run.element)
+    for measured in properties.measure(
+        calculator, run.element, strained_at, melt=(liquid, temperature)
     ):
         values[measured.name] = measured.value
         seconds[measured.name] = round(measured.seconds, 2)
@@ -84,199 +87,145 @@ def perform_properties(run):
         notes=notes,
         seconds_of=seconds,
         training_seconds=round(trained, 1),
-        **circumstances(started, "ase", "phonopy"),
+        **circumstances(started, "tlmlp", "ase", "phonopy"),
     )
 
 
-def perform_softening(run):
-    """The row of a run of the table "softening": slopes of its forces on test structures of each kind, and of curvatures.
+def softening_row(task: dict) -> dict:
+    """Slopes of forces on test structures of each kind, and slopes of curvatures.
 
-    Curvatures are those of the perfect crystal's own modes, where the reference can be asked for them (Stillinger-Weber).
+    Curvatures are those of the perfect crystal's own modes, where the reference can be evaluated
+    (Stillinger-Weber).
     """
-    from tlmlp.properties import softening_of_curvature
-
-    started = time.perf_counter()
-    potential, row = _softened(run)
+    started, run = time.perf_counter(), Run.of(task)
+    potential, row = softened(run, task)
     curvature = None
-    if run["source"] == "stillinger-weber":
-        crystal = bulk(
-            run["element"], "diamond", a=_element(run["element"]).lattice_constant, cubic=True
-        ).repeat(2)
-        c = softening_of_curvature(
-            crystal, datasets.stillinger_weber_calculator(run["element"]), potential.calculator()
-        )
+    if run.source == "stillinger-weber":
+        reference = datasets.stillinger_weber_calculator(run.element)
+        lattice = SOURCES[run.source].lattice[run.element]
+        crystal = bulk(run.element, "diamond", a=lattice, cubic=True).repeat(2)
+        c = properties.softening_of_curvature(crystal, reference, potential.calculator())
         curvature = [round(c.slope, 4), round(c.spread, 4)]
-    return row | dict(curvature=curvature, **circumstances(started))
+    return row | dict(curvature=curvature, **circumstances(started, "tlmlp"))
 
 
-def _asked(run):
-    """(ASE calculator, row so far) of a run whose properties are asked for: the reference itself, or what it has trained."""
-    if run["method"] == "reference":
-        return datasets.stillinger_weber_calculator(run["element"]), dict(run, force_mae=None)
-    potential, row = _softened(run)
-    return potential.calculator(), row
+def melting_row(task: dict) -> dict:
+    """Where tlmlp.properties.melting finds crystal and liquid to coexist.
 
-
-def _softened(run):
-    """(potential, trained, its row so far) with test errors and slopes of forces: [s, R², s', error of s, frames] by temperature or group."""
-    from tlmlp.properties import softening
-
-    _, test = data(run["source"], run["element"])
-    potential, fitted, valid, shapes = begin(run)
-    for progress in train(run, potential, fitted, valid, shapes) if run["steps"] else ():
-        potential = progress.potential
-    row = dict(
-        run,
-        **dict(
-            zip(
-                ("force_mae", "force_rmse", "energy_rmse"),
-                _round(*_three(potential.evaluate(test, shapes))),
-            )
-        ),
-    )
-    guess, kinds = potential.predict(test, shapes), {}
-    for k, atoms in enumerate(test):
-        t = (
-            atoms.info["temperature"] if run["source"] in TRAJECTORIES else None
-        )  # elsewhere, too many of them
-        kinds.setdefault(f"{t:.0f} K" if t else atoms.info["group"], []).append(k)
-    parts = {"all": range(len(test)), **kinds}
-    moving = {
-        name: ks
-        for name, ks in parts.items()
-        if any(np.abs(test[k].get_forces()).max() > 1e-3 for k in ks)
-    }
-    slopes = {
-        name: softening([test[k] for k in ks], [guess[k] for k in ks]).overall
-        for name, ks in moving.items()
-    }
-    return potential, row | dict(
-        softening={name: [round(x, 4) for x in s] for name, s in slopes.items()}
-    )
-
-
-def perform_melting(run):
-    """The row of a run of the table "melting": where tlmlp.properties.melting has found crystal and liquid to coexist.
-
-    All of an element share the reference's cell and interval, so that what a small cell does to the number is the same for all.
-    `melting_K` is None where the interval does not hold it, or where the simulation broke down; then `note` says which.
+    All potentials of an element share the reference's cell and interval, so that what a small cell
+    does to the number is the same for all. `melting_K` is None where the interval does not hold it,
+    or where the simulation broke down; then `note` says which.
     """
-    from tlmlp.properties import melting
-    from tlmlp.simulate import SimulationError
-
-    started, source = time.perf_counter(), SOURCES[run["source"]]
-    calculator, row = _asked(run)
-    crystal = bulk(run["element"], "diamond", a=source.lattice[run["element"]], cubic=True).repeat(
-        MELTING["cell"]
-    )
-    known = source.melting[run["element"]]
-    between, last, note = [share * known for share in MELTING["between"]], None, ""
+    started, run = time.perf_counter(), Run.of(task)
+    calculator, row = asked(run, task)
+    source = SOURCES[run.source]
+    cube = bulk(run.element, "diamond", a=source.lattice[run.element], cubic=True)
+    crystal, known = cube.repeat(MELTING["cell"]), source.melting[run.element]
+    low, high = between = [fraction * known for fraction in MELTING["between"]]
+    accuracy = MELTING["accuracy"] * known
+    last, note, found = None, "", None
     try:
-        for last in melting(
-            calculator, crystal, *between, accuracy_K=MELTING["accuracy"] * known, seed=run["seed"]
+        for state in properties.melting(
+            calculator, crystal, low, high, accuracy_K=accuracy, seed=run.seed
         ):
-            pass
+            last = state
     except SimulationError as error:
         note = str(error)
-    runs = (
-        []
-        if last is None
-        else [[round(T, 1), round(ps, 2), round(share, 3)] for T, ps, share in last.runs]
-    )
-    found = None
     if not note:
-        note = (
-            "melts below"
-            if last.low == between[0]
-            else "melts above"
-            if last.high == between[1]
-            else ""
-        )
-        found = None if note else [round(last.melting_K, 1), round(last.error_K, 1)]
+        note = "melts below" * (last.low == low) or "melts above" * (last.high == high)
+    if not note:
+        found = [round(last.melting_K, 1), round(last.error_K, 1)]
+    runs = last.runs if last else ()
     return row | dict(
         melting_K=found,
         between=between,
         interval=[last.low, last.high] if last else between,
-        runs=runs,
+        runs=[[round(T, 1), round(ps, 2), round(share, 3)] for T, ps, share in runs],
         note=note,
         atoms=2 * len(crystal),
-        **circumstances(started, "ase"),
+        **circumstances(started, "tlmlp", "ase"),
     )
 
 
-def circumstances(started, *packages):
-    """What a row says of how it came about: seconds since `started`, machine, date, versions."""
-    return dict(
-        seconds=round(time.perf_counter() - started, 1),
-        machine=f"{platform.machine()}, {os.cpu_count()} cores",
-        date=str(date.today()),
-        versions={p: metadata.version(p) for p in ("tlmlp", "jax", *packages)},
-    )
-
-
-def perform_stability(run):
-    """The row of a run of the table "stability": see tlmlp.stability.perform."""
-    return perform_trials(run)
-
-
-def performer(name):
-    """The function that makes a row of a run of a table."""
-    own = dict(
-        properties=perform_properties,
-        softening=perform_softening,
-        stability=perform_stability,
-        melting=perform_melting,
-    )
-    return own.get(name, perform)
-
-
-def _three(errors):
-    return errors.force_mae, errors.force_rmse, errors.energy_rmse
-
-
-def _round(*values):
-    return [round(float(v), 2) for v in values]
-
-
-def _by_temperature(potential, test, shapes):
-    """Force MAE and RMSE on the test frames of each temperature, as [temperature in K, phase, MAE, RMSE, frames]."""
-    kinds = sorted(
-        {(a.info["temperature"], a.info["phase"]) for a in test if a.info["temperature"]}
-    )
-    out = []
-    for kind in kinds:
-        part = [a for a in test if (a.info["temperature"], a.info["phase"]) == kind]
-        errors = potential.evaluate(part, shapes)
-        out.append([*kind, *_round(errors.force_mae, errors.force_rmse), len(part)])
-    return out
-
-
-def _forgotten(potential, run):
-    """Force MAE in meV/Å on silicon's test set."""
-    back = as_silicon(potential, silicon(run))
-    return back.evaluate(data(run["source"], "Si")[1]).force_mae
-
-
-def perform_trials(run, temperatures=None, length_ps=LENGTH):
-    """The row of a run of tlmlp.sweep: trains it, then tries the potential at every temperature of its source.
+def stability_row(task: dict, temperatures=None, length_ps: float = stability.LENGTH) -> dict:
+    """Trials at every temperature of the source, of what the run has trained.
 
     The method "reference" is Stillinger-Weber itself, and trains nothing.
     """
-    started, error = time.perf_counter(), None
-    if run["method"] == "reference":
-        potential = truth(run["source"])
+    started, run, error = time.perf_counter(), Run.of(task), None
+    if run.method == "reference":
+        potential = stability.truth(run.source)
     else:
-        *begun, shapes = begin(run)
-        for progress in train(run, *begun, shapes):
-            pass
-        potential = progress.best if run["validation"] else progress.potential
-        error = round(float(potential.evaluate(data(run["source"])[1], shapes).force_mae), 2)
+        start, fitted, valid, shapes = begin(run)
+        *_, progress = train(run, start, fitted, valid, shapes)
+        potential = progress.best if valid else progress.potential
+        error, *_ = three(potential.evaluate(data(run.source)[1], shapes))
     trained = time.perf_counter()
     trials = [
-        trial(potential, reference(run["source"], T), length_ps, run["seed"])
-        for T in temperatures or SOURCES[run["source"]].temperatures
+        stability.trial(potential, stability.reference(run.source, T), length_ps, run.seed)
+        for T in temperatures or SOURCES[run.source].temperatures
     ]
-    row = run | dict(force_mae=error, trials=[t._asdict() for t in trials], length_ps=length_ps)
-    row |= dict(limits=dict(apart=APART, nearest=NEAREST, window_fs=WINDOW, timestep_fs=TIMESTEP))
+    limits = dict(
+        apart=stability.APART,
+        nearest=stability.NEAREST,
+        window_fs=stability.WINDOW,
+        timestep_fs=stability.TIMESTEP,
+    )
+    row = task | dict(force_mae=error, trials=[t._asdict() for t in trials], length_ps=length_ps)
     seconds = [round(trained - started, 1), round(time.perf_counter() - trained, 1)]
-    return row | circumstances(started, "jax-md") | dict(seconds=seconds)
+    made = circumstances(started, "tlmlp", "jax-md")
+    return row | dict(limits=limits) | made | dict(seconds=seconds)
+
+
+PERFORMERS = {
+    "properties": properties_row,
+    "softening": softening_row,
+    "stability": stability_row,
+    "melting": melting_row,
+}  # all other tables: training_row
+
+
+def asked(run: Run, task: dict):
+    """(ASE calculator, row so far): the reference itself, or what the run has trained."""
+    if run.method == "reference":
+        return datasets.stillinger_weber_calculator(run.element), task | dict(force_mae=None)
+    potential, row = softened(run, task)
+    return potential.calculator(), row
+
+
+def softened(run: Run, task: dict):
+    """(potential, its row so far): test errors and slopes of forces by temperature or group.
+
+    A slope is [s, R², s', error of s, frames].
+    """
+    _, test = data(run.source, run.element)
+    potential, fitted, valid, shapes = begin(run)
+    for progress in train(run, potential, fitted, valid, shapes) if run.steps else ():
+        potential = progress.potential
+    row = task | dict(zip(ERRORS, three(potential.evaluate(test, shapes))))
+    guess, kinds = potential.predict(test, shapes), {"all": list(range(len(test)))}
+    for k, atoms in enumerate(test):
+        # without trajectories of its own, a source has too many temperatures
+        T = atoms.info["temperature"] if run.source in TRAJECTORIES else None
+        kinds.setdefault(f"{T:.0f} K" if T else atoms.info["group"], []).append(k)
+    slopes = {}
+    for name, members in kinds.items():
+        if any(np.abs(test[k].get_forces()).max() > 1e-3 for k in members):
+            pairs = [test[k] for k in members], [guess[k] for k in members]
+            slopes[name] = [round(x, 4) for x in properties.softening(*pairs).overall]
+    return potential, row | dict(softening=slopes)
+
+
+def three(errors) -> list[float]:
+    """Force MAE and RMSE in meV/Å, and energy RMSE in meV/atom, rounded."""
+    return [round(float(getattr(errors, name)), 2) for name in ERRORS]
+
+
+def by_temperature(potential, test, shapes) -> list:
+    """[temperature in K, phase, force MAE, force RMSE, frames] for each temperature of test."""
+    kind_of = lambda atoms: (atoms.info["temperature"], atoms.info["phase"])
+    out = []
+    for kind in sorted({kind_of(atoms) for atoms in test if atoms.info["temperature"]}):
+        part = [atoms for atoms in test if kind_of(atoms) == kind]
+        out.append([*kind, *three(potential.evaluate(part, shapes))[:2], len(part)])
+    return out

@@ -1,138 +1,159 @@
-"""Tables of runs of the course."""
+"""The tables of runs behind the course's rows: TABLES, from a table's name to a generator of Run.
+
+The most telling runs come first, so that a sweep cut short has seen a bit of everything.
+`python -m research.sweep TABLE` performs them; the rows that ship are in tlmlp/course/rows.
+"""
+
+from collections.abc import Iterator
 
 from tlmlp import Potential, transfer
-from tlmlp.course.runs import CUTOFFS, LONG, METHODS, RATES, SIZES, run
+from tlmlp.course.results import METHODS, SIZES
+from tlmlp.course.runs import CUTOFFS, Run
 from tlmlp.course.sources import COURSE, TRAJECTORIES
 
-MELTING = dict(
-    cell=(2, 2, 4), between=(0.7, 1.3), accuracy=0.02
-)  # cubes of one half; of the reference's melting temperature
+SW = "stillinger-weber"
+# Of 1e-3 and 3e-3, the one with the lower validation errors in "own-best".
+RATES = dict(scratch=3e-3, transfer=1e-3, reduced=1e-3)
+LONG = dict(steps=12800, validation=0.2)  # each method at its own best
+KINDS = [(source, method) for source in COURSE for method in METHODS]
 
 
-def table(name):
-    """The runs of a table, most telling first, so that a sweep cut short has seen a bit of everything.
+def learning_curve() -> Iterator[Run]:
+    """Every size, method and source, five seeds, equal steps."""
+    for seed in range(5):
+        for n in SIZES:
+            for source, method in KINDS:
+                yield Run(source=source, method=method, n=n, seed=seed)
 
-    learning-curve: every size, method and source, five seeds, equal steps. own-best: the same with sixteen times the steps,
-    of which validation structures choose the best, and the learning rate that three seeds with 10 and 50 structures chose
-    of two (RATES). frozen: depths of freezing at 10 and 50 structures. frozen-best: the same at 10, trained as in own-best.
-    temperature: trained on crystals alone and on liquids alone. cutoff: the gain of a change of units taken apart from that
-    of the larger cutoff. properties: what potentials trained on 10, 50 and all structures say of crystal and liquid, with
-    silicon's untrained and the reference itself; and silicon's own. softening: 10 crystals, or 9 and one structure of the
-    highest energy. stability: for how long they hold in molecular dynamics, trained on 10 and 50 structures, or on 10
-    crystals alone, and the reference itself. melting: the temperature at which crystal and liquid coexist, by the reference
-    itself, by silicon's potential, and by germanium's. Raises ValueError for another name.
+
+def own_best() -> Iterator[Run]:
+    """The same with sixteen times the steps, of which validation structures choose the best.
+
+    Three seeds with 10 and 50 structures chose the learning rate, of two (RATES). A still higher
+    one is tried for scratch, which does best with the higher of the two.
     """
-    sources, out = COURSE, []
-    if name == "learning-curve":
-        for seed in range(5):
-            for n in SIZES:
-                out += [run(source=s, method=m, n=n, seed=seed) for s in sources for m in METHODS]
-    elif name == "own-best":
-        out += [
-            run(source=s, method=m, n=n, seed=seed, learning_rate=RATES[m], **LONG)
-            for seed in range(5)
-            for n in (50, 10, 20, 0, 100, 5)
-            for s in sources
-            for m in METHODS
-        ]
-        out += [
-            run(source=s, method=m, n=n, seed=seed, learning_rate=rate, **LONG)
-            for n in (50, 10)
-            for seed in range(3)
-            for s in sources
-            for m in METHODS
-            for rate in (1e-3, 3e-3)
-            if rate != RATES[m]
-        ]
-        # scratch likes the higher rate, so a still higher one is tried
-        out += [
-            run(source=s, n=50, seed=seed, learning_rate=1e-2, **LONG)
-            for seed in range(3)
-            for s in sources
-        ]
-    elif name == "frozen":
-        names = transfer.groups(Potential.load("si-sw-course"))
-        for seed in range(5):
-            for n in (10, 50):
-                out += [
-                    run(source=s, method="transfer", n=n, seed=seed, frozen=names[:depth])
-                    for s in sources
-                    for depth in range(1, len(names))
-                ]
-    elif name == "frozen-best":
-        names = transfer.groups(Potential.load("si-sw-course"))
-        for depth in (2, 5, 3, 1, 4):
-            out += [
-                run(
-                    source=s,
-                    method="transfer",
-                    n=10,
-                    seed=seed,
-                    frozen=names[:depth],
-                    learning_rate=RATES["transfer"],
-                    **LONG,
-                )
-                for seed in range(3)
-                for s in sources
-            ]
-    elif name == "temperature":
+    for seed in range(5):
+        for n in (50, 10, 20, 0, 100, 5):
+            for source, method in KINDS:
+                rate = RATES[method]
+                yield Run(source=source, method=method, n=n, seed=seed, learning_rate=rate, **LONG)
+    for n in (50, 10):
         for seed in range(3):
-            for phase in ("crystal", "liquid"):  # there are 49 liquids of DFT
-                out += [
-                    run(source=s, method=m, n=40 if s == "dft" else 50, seed=seed, phase=phase)
-                    for s in sources
-                    for m in METHODS
-                ]
-    elif name == "cutoff":
-        for seed in range(5):
-            for n in (10, 50):
-                out += [
-                    run(source=s, method=m, n=n, seed=seed, cutoff=c)
-                    for s in sources
-                    for c, m in CUTOFFS.items()
-                ]
-    elif name == "properties":
-        out += [
-            run(source="stillinger-weber", element=e, method="reference", n=0, steps=0)
-            for e in ("Ge", "Si")
-        ]
-        out += [
-            run(source=s, method=m, n=0, steps=0) for s in sources for m in ("transfer", "reduced")
-        ]
-        out += [run(source=s, element="Si", method="transfer", n=0, steps=0) for s in sources]
-        for seed in range(5):
-            for n in (10, 50, 0):
-                out += [run(source=s, method=m, n=n, seed=seed) for s in sources for m in METHODS]
-                if seed < 3:
-                    out += [
-                        run(source=s, element="Si", method="scratch", n=n, seed=seed)
-                        for s in sources
-                    ]
-    elif name == "softening":
-        for seed in range(5):
-            out += [
-                run(source=s, method=m, n=10, phase="crystal", hot=hot, seed=seed)
-                for s in sources
-                for m in METHODS
-                for hot in (0, 1)
-            ]
-    elif name == "stability":
+            for source, method in KINDS:
+                (rate,) = {1e-3, 3e-3} - {RATES[method]}
+                yield Run(source=source, method=method, n=n, seed=seed, learning_rate=rate, **LONG)
+    for seed in range(3):
+        for source in COURSE:
+            yield Run(source=source, n=50, seed=seed, learning_rate=1e-2, **LONG)
+
+
+def _groups():
+    return transfer.groups(Potential.load("si-sw-course"))
+
+
+def frozen() -> Iterator[Run]:
+    """Every depth of freezing, at 10 and 50 structures."""
+    names = _groups()
+    for seed in range(5):
+        for n in (10, 50):
+            for source in COURSE:
+                for depth in range(1, len(names)):
+                    part = names[:depth]
+                    yield Run(source=source, method="transfer", n=n, seed=seed, frozen=part)
+
+
+def frozen_best() -> Iterator[Run]:
+    """Every depth of freezing at 10 structures, trained as in own_best."""
+    names, start = _groups(), dict(method="transfer", learning_rate=RATES["transfer"], **LONG)
+    for depth in (2, 5, 3, 1, 4):
         for seed in range(3):
-            out += [run(source="stillinger-weber", method="reference", n=0, steps=0, seed=seed)]
-            for n, phase in ((10, None), (10, "crystal"), (50, None)):
-                out += [
-                    run(source=s, method=m, n=n, phase=phase, seed=seed)
-                    for s in TRAJECTORIES
-                    for m in METHODS
-                ]
-    elif name == "melting":
-        out += [
-            run(source="stillinger-weber", element=e, method="reference", n=0, steps=0)
-            for e in ("Si", "Ge")
-        ]
-        out += [run(source="stillinger-weber", element="Si", method="transfer", n=0, steps=0)]
-        out += [run(source="stillinger-weber", method=m, n=n) for n in (50, 10) for m in METHODS]
-    else:
-        names = "learning-curve, own-best, frozen, frozen-best, temperature, cutoff, properties, softening, stability and melting"
-        raise ValueError(f"no table {name!r}; there are {names}")
-    return out
+            for source in COURSE:
+                yield Run(source=source, n=10, seed=seed, frozen=names[:depth], **start)
+
+
+def temperature() -> Iterator[Run]:
+    """Training on crystals alone and on liquids alone; there are 49 liquids of DFT."""
+    for seed in range(3):
+        for phase in ("crystal", "liquid"):
+            for source, method in KINDS:
+                n = 40 if source == "dft" else 50
+                yield Run(source=source, method=method, n=n, seed=seed, phase=phase)
+
+
+def cutoff() -> Iterator[Run]:
+    """Reduced units without their larger cutoff, and the larger cutoff without reduced units."""
+    for seed in range(5):
+        for n in (10, 50):
+            for source in COURSE:
+                for name, method in CUTOFFS.items():
+                    yield Run(source=source, method=method, n=n, seed=seed, cutoff=name)
+
+
+def properties() -> Iterator[Run]:
+    """Crystal and liquid by potentials trained on 10, 50 and all structures.
+
+    With them silicon's, untrained, the reference itself, and cards of silicon.
+    """
+    untrained = dict(n=0, steps=0)
+    for element in ("Ge", "Si"):
+        yield Run(source=SW, element=element, method="reference", **untrained)
+    for source in COURSE:
+        for method in ("transfer", "reduced"):
+            yield Run(source=source, method=method, **untrained)
+    for source in COURSE:
+        yield Run(source=source, element="Si", method="transfer", **untrained)
+    for seed in range(5):
+        for n in (10, 50, 0):
+            for source, method in KINDS:
+                yield Run(source=source, method=method, n=n, seed=seed)
+            for source in COURSE if seed < 3 else ():
+                yield Run(source=source, element="Si", n=n, seed=seed)
+
+
+def softening() -> Iterator[Run]:
+    """Ten crystals, or nine and one structure of the highest energy."""
+    for seed in range(5):
+        for source, method in KINDS:
+            for hot in (0, 1):
+                yield Run(source=source, method=method, n=10, phase="crystal", hot=hot, seed=seed)
+
+
+def stability() -> Iterator[Run]:
+    """Molecular dynamics of potentials trained on 10 and 50 structures, or on 10 crystals."""
+    for seed in range(3):
+        yield Run(source=SW, method="reference", n=0, steps=0, seed=seed)
+        for n, phase in ((10, None), (10, "crystal"), (50, None)):
+            for source in TRAJECTORIES:
+                for method in METHODS:
+                    yield Run(source=source, method=method, n=n, phase=phase, seed=seed)
+
+
+def melting() -> Iterator[Run]:
+    """Coexistence of crystal and liquid by the reference, silicon's potential and germanium's."""
+    for element in ("Si", "Ge"):
+        yield Run(source=SW, element=element, method="reference", n=0, steps=0)
+    yield Run(source=SW, element="Si", method="transfer", n=0, steps=0)
+    for n in (50, 10):
+        for method in METHODS:
+            yield Run(source=SW, method=method, n=n)
+
+
+TABLES = {
+    "learning-curve": learning_curve,
+    "own-best": own_best,
+    "frozen": frozen,
+    "frozen-best": frozen_best,
+    "temperature": temperature,
+    "cutoff": cutoff,
+    "properties": properties,
+    "softening": softening,
+    "stability": stability,
+    "melting": melting,
+}
+
+
+def table(name: str) -> list[Run]:
+    """The runs of a table; ValueError for a name that is none."""
+    if name not in TABLES:
+        raise ValueError(f"no table {name!r}; there are {', '.join(TABLES)}")
+    return list(TABLES[name]())
