@@ -1,4 +1,4 @@
-"""What a person sees: figures, and widgets that work in the background while the notebook stays free."""
+"""What a person sees: figures, and widgets that work in the background of a notebook."""
 
 from .figures.cards import repair
 from .figures.dynamics import conservation, melting

@@ -1,1 +1,1 @@
-"""Figures: matplotlib, with units on every axis and colours that colour-blind readers can tell apart."""
+"""Figures: matplotlib, with units on every axis and colours for every kind of colour vision."""

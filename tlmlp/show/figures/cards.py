@@ -2,16 +2,14 @@
 
 import numpy as np
 
-from ...course.results import METHODS as TRAINED
-from ...course.results import mean_and_spread
+from ...course.results import METHODS as TRAINED, mean_and_spread
 from ...course.sources import SOURCES
 from ...properties.measured import PROPERTIES
-from .learning import by_method
+from .learning import groups, where
 from .picture import legend_below, note, nothing, panels
-from .results import where
 from .style import BLACK, GREEN, GREY, METHODS, OWN, PALE, RED, TEXT
 
-SIGNS = {"helped": ("+", GREEN), "hurt": ("–", RED), "no difference": ("=", GREY)}
+SIGNS = {"helped": ("+", GREEN), "hurt": ("–", RED), "no difference": ("=", GREY), "": ("", GREY)}
 ENDS = 60  # % of the reference; what is farther out is drawn at the edge
 
 
@@ -19,12 +17,8 @@ def card_dots(results, sizes=None, methods=TRAINED):
     """Deviations of a Card from its reference in %, a panel a number of structures.
 
     Mean and spread over seeds. Grey: silicon's potential, unchanged. The signs at the right say
-    what transfer did against scratch.
-
-    Args:
-        results: {any name: a Card}.
-        sizes: numbers of structures to draw, 0 for all [default: every one that the card has].
-        methods: to draw.
+    what transfer did against scratch. results: {any name: a Card}; sizes: numbers of structures,
+    0 for all [default: all that the card has].
     """
     (card,) = results.values()
     measured = {line.property for line in card.lines if line.values}
@@ -34,28 +28,26 @@ def card_dots(results, sizes=None, methods=TRAINED):
     if sizes is None:
         trained = {line.n for line in card.lines if line.n is not None}
         sizes = sorted(trained, key=lambda n: n or np.inf)
-    size = (2.2 + 3.1 * len(sizes), 1.5 + 0.29 * len(known))
-    figure, (axes,) = panels(size, 1, len(sizes), sharey=True)
+    size = 2.2 + 3.1 * len(sizes), 1.5 + 0.29 * len(known)
+    figure, (axes,) = panels(*size, 1, len(sizes), sharey=True)
+    null = METHODS["silicon"]
+    if card.element == "Si":
+        null = null._replace(word="the potential that transfer starts from")
     hollow = False  # whether a point stands for some of its seeds only
     for ax, n in zip(axes, sizes):
         ax.grid(False, axis="y")
         for y in range(0, len(known), 2):
             ax.axhspan(y - 0.5, y + 0.5, color=PALE, alpha=0.5, lw=0, zorder=0)
         ax.axvline(0, color=BLACK, lw=1)
-        null = METHODS["silicon"]
-        if card.element == "Si":
-            null = null._replace(word="the potential that transfer starts from")
-        look = dict(ms=4, alpha=0.7, zorder=2)
-        hollow |= _deviations(ax, card, known, ("transfer", None), 0.0, null, **look)
+        hollow |= _deviations(ax, card, known, ("transfer", None), 0.0, null)
         for k, method in enumerate(methods):
             shift = 0.22 * (k - (len(methods) - 1) / 2)
-            hollow |= _deviations(ax, card, known, (method, n), shift, METHODS[method], ms=5)
+            hollow |= _deviations(ax, card, known, (method, n), shift, METHODS[method])
         _beside(ax, card, known)
-        for y, name in enumerate(known):
-            line = card.line(name, "transfer", n)
-            words, colour = SIGNS.get(line.verdict if line is not None else "", ("", GREY))
+        for y, line in enumerate(card.line(name, "transfer", n) for name in known):
+            sign, colour = SIGNS[line.verdict if line else ""]
             look = dict(fontsize=12, color=colour, weight="bold", annotation_clip=False)
-            note(ax, words, (1.02, y), on=("axes fraction", "data"), va="center", **look)
+            note(ax, sign, (1.02, y), on=("axes fraction", "data"), va="center", **look)
         ax.set(xlim=(-ENDS, ENDS), ylim=(len(known) - 0.5, -0.5))
         ax.set_xlabel("deviation from the reference (%)")
         ax.set_title(f"{n or 'all'} structures", fontsize=10.5)
@@ -77,28 +69,25 @@ def _quantity(card, name):
     return f"{words}  {value:.{digits}f} {unit}".rstrip()
 
 
-def _deviations(ax, card, known, kind, shift, look, **size):
-    """Points of one method in a panel; whether one is hollow. kind: (method, structures) of its lines."""
-    hollow = False
-    lines = [card.line(name, *kind) for name in known]
-    size = dict(lw=0, elinewidth=1.5, color=look.colour) | size
-    for y, (name, line) in enumerate(zip(known, lines)):
-        if line is None or not line.values:
-            continue
+def _deviations(ax, card, known, kind, shift, look):
+    """Points of one method in a panel; whether one is hollow. kind: (method, n) of its lines."""
+    word, _, colour, marker, zorder = look
+    lines = [(y, name, card.line(name, *kind)) for y, name in enumerate(known)]
+    lines = [(y + shift, name, line) for y, name, line in lines if line and line.values]
+    for y, name, line in lines:
         reference = card.reference[name]
         percent = 100 * (line.mean / reference - 1)
-        if abs(percent) > ENDS:
-            arrow = ">" if percent > 0 else "<"
-            edge = dict(color=look.colour, ms=5, clip_on=False, zorder=3)
-            ax.plot(np.sign(percent) * 0.985 * ENDS, y + shift, arrow, **edge)
-            continue
         spread = np.nan_to_num(100 * line.spread / abs(reference))
-        fill = "white" if line.failed else look.colour
-        hollow |= bool(line.failed)
-        ax.errorbar(percent, y + shift, xerr=spread, marker=look.marker, mfc=fill, **size)
-    if any(line is not None and line.values for line in lines):
-        ax.plot([], [], look.marker, color=look.colour, ms=5, label=look.word)
-    return hollow
+        point = dict(color=colour, ms=5, zorder=zorder)
+        if abs(percent) > ENDS:
+            edge = np.sign(percent) * 0.985 * ENDS
+            ax.plot(edge, y, ">" if percent > 0 else "<", clip_on=False, **point)
+        else:
+            fill = "white" if line.failed else colour
+            ax.errorbar(percent, y, xerr=spread, marker=marker, mfc=fill, elinewidth=1.5, **point)
+    if lines:
+        ax.plot([], [], marker, color=colour, ms=5, label=word)
+    return any(line.failed for *_, line in lines)
 
 
 def _beside(ax, card, known):
@@ -111,64 +100,43 @@ def _beside(ax, card, known):
         ax.plot(at, [y for y, _ in found], "*", **star)
 
 
-# -- slopes of forces --------------------------------------------------------------------------------------------------
-
-
 def repair(rows, source="stillinger-weber"):
-    """Slopes of forces on germanium's test structures, trained on 10 crystals (hollow), or on 9 and 1.
+    """Slopes of forces on germanium's test structures, of "softening", a panel a method.
 
-    The one is a structure of the highest energy (full). The slope s is drawn as mean and standard
-    deviation over seeds; R² is dotted, or a dash where structures come in groups.
-
-    Args:
-        rows: of tlmlp.course.rows("softening").
-        source: of the data.
+    Trained on 10 crystals (hollow), or on 9 and one structure of the highest energy (full). The
+    slope s is a mean over seeds with its standard deviation. R² is dotted, or a dash where
+    structures come in groups and not in temperatures.
     """
-    methods = by_method(where(rows, source=source))
+    methods = groups(where(rows, source=source), method=METHODS)
     if not methods:
         return nothing()
-    kinds = sorted(
-        methods[0][1][0]["softening"],
-        key=lambda kind: (kind != "all", kind in ("Liquid", "High energy")),
-    )  # calm ones first
+    late = ("Liquid", "High energy")  # calm ones first
+    kinds = sorted(methods[0][1][0]["softening"], key=lambda k: (k != "all", k in late))
     along = all(kind.endswith(" K") for kind in kinds[1:])
-    figure, (axes,) = panels((1.0 + 3.0 * len(methods), 3.8), 1, len(methods), sharey=True)
+    r2 = dict(ls=":") if along else dict(ls="", marker="_", ms=13)
+    figure, (axes,) = panels(1.0 + 3.0 * len(methods), 3.8, 1, len(methods), sharey=True)
     for ax, (method, own) in zip(axes, methods):
-        for hot in (0, 1):
-            if group := [row["softening"] for row in own if row["hot"] == hot]:
-                _slopes(ax, group, kinds, METHODS[method], hot, along)
+        _, _, colour, marker, _ = METHODS[method]
+        for hot, at in enumerate(np.arange(len(kinds)) + [[-0.06], [0.06]]):
+            if not (group := [row["softening"] for row in own if row["hot"] == hot]):
+                continue
+            slopes = [mean_and_spread([row[kind][0] for row in group]) for kind in kinds]
+            mean, spread = np.nan_to_num(slopes).T
+            look = dict(color=colour, marker=marker, mfc=colour if hot else "white", ms=6)
+            look |= dict(elinewidth=1.5, capsize=2)
+            ax.errorbar(at[:1], mean[:1], spread[:1], lw=0, **look)  # of all: no point of the line
+            ax.errorbar(at[1:], mean[1:], spread[1:], lw=1.5 * along, **look)
+            values = [np.mean([row[kind][1] for row in group]) for kind in kinds[1:]]
+            ax.plot(at[1:], values, color=colour, lw=0.9 + 0.9 * hot, mew=0.9 + 0.9 * hot, **r2)
         ax.axhline(1, color=BLACK, lw=1)
         seeds = len({row["seed"] for row in own})
         ax.set_title(f"{METHODS[method].word}, {seeds} seeds", fontsize=10)
         words = [kind.replace(" ", "\n") for kind in kinds]
         ax.set_xticks(range(len(kinds)), words, fontsize=8.5 if along else 7.5)
     for hot, words in enumerate(("10 crystals", "9 crystals and 1 of the hottest")):
-        dot = dict(color=TEXT, mfc=TEXT if hot else "white")
-        axes[0].plot([], [], "o", label=f"s, {words}", **dot)
-        axes[0].plot([], [], label=f"R², {words}", color=TEXT, **_dash(hot, along))
+        fill, width = TEXT if hot else "white", 0.9 + 0.9 * hot
+        axes[0].plot([], [], "o", color=TEXT, mfc=fill, label=f"s, {words}")
+        axes[0].plot([], [], color=TEXT, lw=width, mew=width, label=f"R², {words}", **r2)
     legend_below(figure)
-    axes[0].set_ylabel("slope s and R² of test forces")
+    axes[0].set_ylabel("slope s and R² of test forces (no unit)")
     return figure
-
-
-def _slopes(ax, group, kinds, look, hot, along):
-    """Slope and R² of a group of rows against the kind of structure."""
-    at = np.arange(len(kinds)) + 0.12 * (hot - 0.5)
-    slopes = [mean_and_spread([row[kind][0] for row in group]) for kind in kinds]
-    mean, spread = np.nan_to_num(slopes).T
-    dot = dict(color=look.colour, marker=look.marker, mfc=look.colour if hot else "white", ms=6)
-    for part, width in (
-        (slice(0, 1), 0),
-        (slice(1, None), 1.5 * along),
-    ):  # "all" is no part of a line
-        bars = dict(lw=width, elinewidth=1.5, capsize=2)
-        ax.errorbar(at[part], mean[part], spread[part], **bars, **dot)
-    r2 = [np.mean([row[kind][1] for row in group]) for kind in kinds[1:]]
-    ax.plot(at[1:], r2, color=look.colour, **_dash(hot, along))
-
-
-def _dash(hot, along):
-    """How R² is drawn."""
-    if along:
-        return dict(ls=":", lw=1.8 if hot else 0.9)
-    return dict(ls="", marker="_", ms=13, mew=1.8 if hot else 0.9)

@@ -7,27 +7,24 @@ from .picture import SMALL, panels
 from .style import BLUE, GREEN, GREY, MARKERS, ORANGE, PALETTE, RED
 
 
-def conservation(runs, size=(8.6, 3.2)):
+def conservation(runs):
     """Total energy along constant-energy runs, and how its error grows with the time step.
 
     Left, the deviation from the first snapshot in meV per atom; right, its standard deviation
-    against the time step, beside dt².
-
-    Args:
-        runs: {time step in fs: list of tlmlp.simulate.Snapshot of a run}.
+    beside dt². runs: {time step in fs: list of tlmlp.simulate.Snapshot}.
     """
-    figure, ((energy, error),) = panels(size, 1, 2, width_ratios=(1.5, 1))
-    steps, spreads = sorted(runs), {}
+    figure, ((energy, error),) = panels(8.6, 3.2, 1, 2, width_ratios=(1.5, 1))
+    steps, spreads = sorted(runs), []
     for k, dt in enumerate(steps):
-        n = len(runs[dt][0].positions)
-        E = 1e3 * np.array([s.conserved_energy for s in runs[dt]]) / n
-        t = np.array([s.time_fs for s in runs[dt]]) / 1000
-        spreads[dt] = E[1:].std()
+        total = np.array([s.conserved_energy for s in runs[dt]])
+        meV = 1e3 * total / len(runs[dt][0].positions)
+        spreads.append(meV[1:].std())
         look = dict(color=PALETTE[k % 8], zorder=3 - 0.1 * k)  # long steps are noisy: behind
-        energy.plot(t, E - E[0], lw=1.2, label=f"{dt:g} fs", **look)
-        error.plot(dt, spreads[dt], MARKERS[k % 8], ms=7, **look)
+        time = np.array([s.time_fs for s in runs[dt]]) / 1000
+        energy.plot(time, meV - meV[0], lw=1.2, label=f"{dt:g} fs", **look)
+        error.plot(dt, spreads[-1], MARKERS[k % 8], ms=7, **look)
     ends = np.array([steps[0] / 1.2, steps[-1] * 1.2])
-    square = spreads[steps[0]] * (ends / steps[0]) ** 2
+    square = spreads[0] * (ends / steps[0]) ** 2
     error.plot(ends, square, color=GREY, lw=1.2, ls="--", label="∝ dt²")
     energy.set(xlabel="time (ps)", ylabel="E − E(0) (meV/atom)")
     energy.legend(title="time step", ncol=len(steps), **SMALL)
@@ -38,31 +35,24 @@ def conservation(runs, size=(8.6, 3.2)):
     return figure
 
 
-def melting(snapshots, stages=(), width_ps=0.4, size=(8.6, 3.3)):
+def melting(snapshots, stages=(), width_ps=0.4):
     """A crystal that is heated: potential energy against temperature, and g(r) at some stages.
 
-    Args:
-        snapshots: list of tlmlp.simulate.Snapshot of a run whose temperature rises.
-        stages: thermostat temperatures in K for g(r) [default: the first, the middle, the last].
-        width_ps: each g(r) is a mean over this time.
+    snapshots: tlmlp.simulate.Snapshot of a run whose temperature rises; stages: temperatures of the
+    thermostat in K [default: the first, the middle, the last]; g(r) is a mean over width_ps.
     """
     T = np.array([s.target_K for s in snapshots])
     t = np.array([s.time_fs for s in snapshots]) / 1000
-    n = len(snapshots[0].positions)
-    figure, ((energy, g),) = panels(size, 1, 2)
-    energy.plot(
-        T, [s.potential_energy / n for s in snapshots], color=GREY, lw=1, label="each frame"
-    )
+    E = np.array([s.potential_energy / len(s.positions) for s in snapshots])
+    figure, ((energy, g),) = panels(8.6, 3.3, 1, 2)
+    energy.plot(T, E, color=GREY, lw=1, label="each frame")
     for k, stage in enumerate(stages or (T[0], (T[0] + T[-1]) / 2, T[-1])):
         middle = np.clip(t[np.argmin(abs(T - stage))], t[0] + width_ps / 2, t[-1] - width_ps / 2)
-        part = [s for s, time in zip(snapshots, t) if abs(time - middle) <= width_ps / 2]
+        part = np.flatnonzero(abs(t - middle) <= width_ps / 2)
         look = dict(color=(BLUE, ORANGE, RED, GREEN)[k % 4], label=f"{stage:.0f} K")
-        mean = [
-            np.mean([s.target_K for s in part]),
-            np.mean([s.potential_energy for s in part]) / n,
-        ]
-        energy.plot(*mean, MARKERS[k % 8], ms=8, **look)
-        g.plot(*radial_distribution([s.atoms for s in part], 6.0, 80)[:2], lw=1.5, **look)
+        energy.plot(T[part].mean(), E[part].mean(), MARKERS[k % 8], ms=8, **look)
+        found = radial_distribution([snapshots[i].atoms for i in part], 6.0, 80)
+        g.plot(found.r, found.g, lw=1.5, **look)
     energy.set(xlabel="temperature of the thermostat (K)", ylabel="potential energy (eV/atom)")
     g.set(xlabel="distance r (Å)", ylabel="g(r) (no unit)", xlim=(1.5, 6))
     g.set_ylim(0, min(9, g.get_ylim()[1]))

@@ -1,4 +1,4 @@
-"""Figures of learning: errors against steps, predictions against labels, and how alike two crystals are."""
+"""Figures of learning: errors against steps, predictions against labels, two crystals compared."""
 
 import numpy as np
 
@@ -9,24 +9,19 @@ from .style import BLUE, ELEMENT_COLOURS, GREY, MARKERS, METHODS, PALETTE, RED, 
 AXIS = "test force MAE (meV/Å)"
 
 
-# -- one training ------------------------------------------------------------------------------------------------------
-
-
 def learning_curve(history, size=(7.2, 3.0)):
-    """Force errors in meV/Å against the step, of a list of Progress; without lines where it is empty."""
-    figure, ((ax,),) = panels(size)
-    valid = [p for p in history if p.valid is not None]
+    """Force errors in meV/Å against the step, of a list of Progress, which may be empty."""
+    figure, ((ax,),) = panels(*size)
     values = [36, 240]  # the least that the axis shows
     if history:
         steps, training, over = running_mean(history)
         ax.plot(steps, training, color=SKY, lw=1.6, label=f"training, MAE over {over} steps")
         values += training
-    for key, colour, line in (("force_mae", BLUE, "o-"), ("force_rmse", RED, "s--")):
-        errors = [getattr(p.valid, key) for p in valid]
-        words = "validation, " + key.removeprefix("force_").upper()
-        if valid:
-            at = [p.step for p in valid]
-            ax.plot(at, errors, line, color=colour, ms=4, lw=1.5, label=words)
+    valid = [p for p in history if p.valid is not None]
+    for key, colour, line in (("mae", BLUE, "o-"), ("rmse", RED, "s--")):
+        errors = [getattr(p.valid, f"force_{key}") for p in valid]
+        look = dict(color=colour, ms=4, lw=1.5, label=f"validation, {key.upper()}" * bool(valid))
+        ax.plot([p.step for p in valid], errors, line, **look)
         values += errors
     log_axis(ax, values)
     ax.set(xlabel="training step", ylabel="force error (meV/Å)")
@@ -45,17 +40,12 @@ def running_mean(history, points=25):
     A report is of a few structures only. Alone, reports would fill the picture with their noise.
     """
     step = np.array([p.step for p in history])
-    mae = np.array([p.force_mae for p in history])
     weight = np.diff(step, prepend=0)  # steps that a report is a mean of
     over = max(int(weight.max()), history[-1].steps // points)
-    total, count = np.cumsum(weight * mae), np.cumsum(weight)
-    # the first report of each window
-    first = np.searchsorted(step, np.maximum(step - over, 0), side="right")
+    total, count = np.cumsum(weight * [p.force_mae for p in history]), np.cumsum(weight)
+    first = np.searchsorted(step, np.maximum(step - over, 0), side="right")  # of each window
     before = lambda sums: np.where(first > 0, sums[np.maximum(first - 1, 0)], 0)
     return list(step), list((total - before(total)) / (count - before(count))), over
-
-
-# -- predictions -------------------------------------------------------------------------------------------------------
 
 
 def parity(frames, predicted, by="group", shift=False):
@@ -69,73 +59,64 @@ def parity(frames, predicted, by="group", shift=False):
         shift: add a constant per atom to predicted energies, so that they agree on average. For
             two methods whose energies have different zeros.
     """
-    columns = predicted if isinstance(predicted, dict) else {"": predicted}
+    predicted = predicted if isinstance(predicted, dict) else {"": predicted}
     groups = [str(atoms.info.get(by, "all")) for atoms in frames]
-    n = len(columns)
-    if n == 1:
-        figure, axes = panels((8.4, 3.7), 1, 2)
+    if len(predicted) == 1:
+        figure, axes = panels(8.4, 3.7, 1, 2)
         axes = axes.T
     else:
-        figure, axes = panels((3.9 * n, 6.6), 2, n, sharex="row", sharey="row")
+        size = 3.9 * len(predicted), 6.6
+        figure, axes = panels(*size, 2, len(predicted), sharex="row", sharey="row")
     energy = lambda atoms: np.array([atoms.get_potential_energy() / len(atoms)])
     force = lambda atoms: atoms.get_forces(apply_constraint=False).ravel()
-    for column, (name, own) in zip(axes.T, columns.items()):
+    for (top, bottom), (name, own) in zip(axes.T, predicted.items()):
         own = own.predict(frames) if hasattr(own, "predict") else list(own)
         if len(own) != len(frames):
             whose = f" of {name}" if name else ""
             raise ValueError(f"there are {len(frames)} frames but {len(own)} predictions{whose}")
-        for ax, get, what, unit, area in (
-            (column[0], energy, "energy", "eV/atom", 26),
-            (column[1], force, "force component", "eV/Å", 7),
-        ):
-            reference, guess = [get(a) for a in frames], [get(a) for a in own]
-            shifted = shift and get is energy
-            if shifted:
-                constant = np.mean(np.concatenate(reference) - np.concatenate(guess))
-                guess = [e + constant for e in guess]
-            words = _scatter(ax, reference, guess, groups, area) + f" m{unit}"
-            ax.set_title(f"{name}\n{words}" if name and get is energy else words, fontsize=9.5)
-            ax.set_xlabel(f"reference {what} ({unit})")
-            if column is axes.T[0] or n == 1:
-                ax.set_ylabel(f"predicted {what}{', shifted' * shifted} ({unit})")
+        values = [energy(a) for a in frames], [energy(a) for a in own]
+        if shift:
+            constant = np.mean(np.concatenate(values[0]) - np.concatenate(values[1]))
+            values = values[0], [e + constant for e in values[1]]
+        words = f"{name}\n" if name else ""
+        top.set_title(words + _scatter(top, *values, groups, 26) + " meV/atom", fontsize=9.5)
+        values = [force(a) for a in frames], [force(a) for a in own]
+        bottom.set_title(_scatter(bottom, *values, groups, 7) + " meV/Å", fontsize=9.5)
+        top.set_xlabel("reference energy (eV/atom)")
+        bottom.set_xlabel("reference force component (eV/Å)")
+    axes[0, 0].set_ylabel(f"predicted energy{', shifted' * shift} (eV/atom)")
+    axes[1, 0].set_ylabel("predicted force component (eV/Å)")
     return figure
 
 
 def _scatter(ax, reference, guess, groups, area):
     """Points of each group and the diagonal; the errors in words, in thousandths of the unit."""
-    error = 1e3 * (np.concatenate(guess) - np.concatenate(reference))
     both = np.concatenate(reference + guess)
     margin = 0.05 * (np.ptp(both) or 1)
     ends = [both.min() - margin, both.max() + margin]
     ax.plot(ends, ends, color=GREY, lw=1, zorder=1)
     names = sorted(set(groups))
     for k, group in enumerate(names):
-        x, y = (
-            np.concatenate([v for v, own in zip(values, groups) if own == group])
-            for values in (reference, guess)
-        )
+        own = [i for i, name in enumerate(groups) if name == group]
+        points = (np.concatenate([values[i] for i in own]) for values in (reference, guess))
         look = dict(color=PALETTE[k % 8], marker=MARKERS[k % 8], alpha=0.75, linewidths=0)
-        ax.scatter(x, y, s=area, rasterized=True, label=group, zorder=2, **look)
+        ax.scatter(*points, s=area, rasterized=True, label=group, zorder=2, **look)
     if len(names) > 1:
-        ax.legend(loc="upper left", handletextpad=0.2, borderpad=0.1, **SMALL)
+        ax.legend(loc="upper left", handletextpad=0.2, borderpad=0.1, markerscale=1.4, **SMALL)
     ax.locator_params(nbins=5)  # four digits a tick: more of them run into each other
+    error = 1e3 * (np.concatenate(guess) - np.concatenate(reference))
     return f"MAE {np.abs(error).mean():.1f}, RMSE {np.sqrt(np.mean(error**2)):.1f}"
 
 
-# -- two crystals ------------------------------------------------------------------------------------------------------
-
-
 def likeness(silicon, germanium, cutoff=1.25):
-    """How alike two crystals are: distances in Å and in lattice constants, and angles between bonds.
+    """Distances in Å, distances in lattice constants, and angles between bonds, of two crystals.
 
-    Args:
-        silicon: (list of ase.Atoms, lattice constant in Å), a crystal; germanium likewise.
-        cutoff: up to where distances are counted, in lattice constants. Bonds reach to 0.54 of
-            them, halfway between first and second neighbours.
+    silicon, germanium: (list of ase.Atoms, lattice constant in Å); cutoff: up to where distances
+    are counted, in lattice constants.
     """
-    figure, ((far, scaled, angles),) = panels((10.6, 3.2), 1, 3)
+    figure, ((far, scaled, angles),) = panels(10.6, 3.2, 1, 3)
     for name, (frames, a), line in (("Si", silicon, "-"), ("Ge", germanium, "--")):
-        found = [_lengths_and_angles(atoms, a, cutoff) for atoms in frames]
+        found = [_lengths_and_angles(atoms, cutoff * a, 0.54 * a) for atoms in frames]
         lengths, bends = map(np.concatenate, zip(*found))
         look = dict(color=ELEMENT_COLOURS[name], lw=1.8, ls=line)
         for ax, values, unit in ((far, lengths, 1.0), (scaled, lengths / a, 1 / a)):
@@ -156,22 +137,20 @@ def likeness(silicon, germanium, cutoff=1.25):
     return figure
 
 
-def _lengths_and_angles(atoms, a, cutoff):
-    """Distances in Å of all pairs within `cutoff` lattice constants a, and all angles in degrees."""
-    centre, vectors = pairs(atoms, cutoff * a, "iD")
+def _lengths_and_angles(atoms, cutoff, bond):
+    """Distances of all pairs within `cutoff` Å; angles in degrees of bonds up to `bond` Å long.
+
+    Bonds reach to 0.54 lattice constants, halfway between first and second neighbours.
+    """
+    centre, vectors = pairs(atoms, cutoff, "iD")
     lengths = np.linalg.norm(vectors, axis=1)
-    bends = []
-    for i in range(len(atoms)):
-        bonds = (centre == i) & (lengths < 0.54 * a)
-        u = vectors[bonds] / lengths[bonds, None]
-        bends.append((u @ u.T)[np.triu_indices(len(u), 1)])
-    return lengths, np.rad2deg(np.arccos(np.clip(np.concatenate(bends), -1, 1)))
+    units = vectors / lengths[:, None]
+    around = (units[(centre == i) & (lengths < bond)] for i in range(len(atoms)))
+    cosines = np.concatenate([(u @ u.T)[np.triu_indices(len(u), 1)] for u in around])
+    return lengths, np.rad2deg(np.arccos(np.clip(cosines, -1, 1)))
 
 
-# -- transfer and scratch ----------------------------------------------------------------------------------------------
-
-
-def race(current=(), earlier=(), precomputed=(), stale="", empty="", steps=None, size=(5.6, 2.9)):
+def race(current=(), earlier=(), precomputed=(), stale="", empty="", steps=None):
     """Force errors on held-out germanium against the training step.
 
     Args:
@@ -182,23 +161,19 @@ def race(current=(), earlier=(), precomputed=(), stale="", empty="", steps=None,
         empty: words where there is nothing to draw.
         steps: where the axis ends at least.
     """
-    figure, ((ax,),) = panels(size)
-    strength = 0.4 if stale else 1.0
-    seen = []
-    for rows in earlier:
-        for method, group in by_method(rows):
-            at, mean, *_ = over_seeds(group)
-            ax.plot(at, mean, color=METHODS[method].colour, lw=0.9, alpha=0.45, zorder=2)
-            seen += list(mean)
-    for method, group in by_method(precomputed):
-        look = dict(ls=":", lw=2, zorder=METHODS[method].zorder)
-        seen += _mean_line(ax, method, group, "precomputed ", 0.10, **look)
-    for method, group in by_method(current):
-        colour, marker, z = METHODS[method][2:]
+    figure, ((ax,),) = panels(5.6, 2.9)
+    strength, seen = 0.4 if stale else 1.0, []
+    for method, group in (pair for rows in earlier for pair in groups(rows, method=METHODS)):
+        at, mean, *_ = over_seeds(group)
+        ax.plot(at, mean, color=METHODS[method].colour, lw=0.9, alpha=0.45, zorder=2)
+        seen += list(mean)
+    for method, group in groups(precomputed, method=METHODS):
+        seen += _mean_line(ax, method, group, "precomputed ", 0.10, ls=":", lw=2)
+    for method, group in groups(current, method=METHODS):
         for row in group if len(group) > 1 else ():
-            own = np.array(row["curve"], float)
-            ax.plot(own[:, 0], own[:, 1], color=colour, lw=0.8, alpha=0.6 * strength, zorder=3)
-        look = dict(marker=marker, ms=4.5, lw=2.2, alpha=strength, zorder=1 + z)
+            look = dict(color=METHODS[method].colour, lw=0.8, alpha=0.6 * strength, zorder=3)
+            ax.plot(*np.array(row["curve"], float).T[:2], **look)
+        look = dict(marker=METHODS[method].marker, ms=4.5, lw=2.2, alpha=strength)
         seen += _mean_line(ax, method, group, "", 0.18 * strength, **look)
     log_axis(ax, seen or [50.0, 500.0])
     every = [*current, *precomputed, *(row for rows in earlier for row in rows)]
@@ -214,25 +189,31 @@ def race(current=(), earlier=(), precomputed=(), stale="", empty="", steps=None,
 
 
 def _mean_line(ax, method, rows, before, strength, **look):
-    """The mean over seeds in a band of one standard deviation, its end in the legend; its values."""
+    """The mean over seeds, its last value in the legend, in a band of one standard deviation."""
     at, mean, spread, seeds = over_seeds(rows)
-    colour = METHODS[method].colour
-    label = f"{before}{METHODS[method].word}: {mean[-1]:.0f}"
+    word, _, colour, _, zorder = METHODS[method]
+    label = f"{before}{word}: {mean[-1]:.0f}"
     if seeds > 1:
         label += f" ± {spread[-1]:.0f}, {seeds} seeds"
         ax.fill_between(at, mean - spread, mean + spread, color=colour, alpha=strength, lw=0)
-    ax.plot(at, mean, color=colour, label=label, **look)
+    zorder += not before  # what runs lies above what was computed before
+    ax.plot(at, mean, color=colour, label=label, zorder=zorder, **look)
     return list(mean)
 
 
-def by_method(rows):
-    """[(method, its rows)] of the methods that rows are of."""
-    groups = [(method, [r for r in rows if r["method"] == method]) for method in METHODS]
-    return [(method, group) for method, group in groups if group]
+def where(rows, **fields):
+    """Those rows that have these values."""
+    return [r for r in rows if all(r.get(name) == value for name, value in fields.items())]
+
+
+def groups(rows, **values):
+    """[(value, its rows)] of one field, such as method=METHODS, for the values that rows have."""
+    ((field, values),) = values.items()
+    return [(value, own) for value in values if (own := where(rows, **{field: value}))]
 
 
 def over_seeds(rows):
-    """(steps, mean, standard deviation, rows) of force MAE at the steps that all complete rows have.
+    """(steps, mean, standard deviation, seeds) of force MAE at the steps that complete rows share.
 
     A training under way is drawn by itself. It joins the mean when it is complete.
     """

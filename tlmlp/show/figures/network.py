@@ -1,9 +1,10 @@
-"""DimeNet++ in three pictures: atoms and slots, bases of distance and angle, blocks and their weights."""
+"""DimeNet++ in three pictures: atoms and slots, bases of distance and angle, blocks and weights."""
 
 import numpy as np
 from matplotlib.patches import Circle, FancyArrowPatch, FancyBboxPatch, Rectangle
+from scipy.spatial.transform import Rotation
 
-from ... import bessel
+from ... import bessel, transfer
 from ...graph import topology
 from .picture import Picture, note, panels, quiet
 from .style import BLACK, BLUE, GREEN, GREY, ORANGE, PALE, PALETTE, TEXT
@@ -16,36 +17,28 @@ def _arrow(ax, start, end, style="-|>", size=13, color=TEXT, lw=1.4, **options):
     ax.add_patch(FancyArrowPatch(start, end, **look, **options))
 
 
-# -- slots -------------------------------------------------------------------------------------------------------------
-
-
 def picture_slots(atoms, cutoff, atom=0):
-    """An atom, its neighbours and the messages that arrive (left); the same as rows of slots (right).
+    """An atom, its neighbours and the messages that arrive (left); the same as slots (right).
 
-    Args:
-        atoms: ase.Atoms; they are seen along a slanted direction.
-        cutoff: Å.
-        atom: index of the one whose neighbours are drawn.
-
-    Raises:
-        ValueError: where it has no neighbour.
+    atoms: ase.Atoms, seen along a slanted direction; cutoff: Å; atom: index of the one whose
+    neighbours are drawn. Raises ValueError where it has none.
     """
     top = topology(atoms, cutoff)
-    mask = top.mask
-    if not mask[atom].any():
+    if not top.mask[atom].any():
         raise ValueError(f"atom {atom} has no neighbour within {cutoff} Å; take a larger cutoff")
     vectors = top.vectors(atoms.positions)
-    distances = np.where(mask, np.linalg.norm(vectors, axis=-1), np.inf)
+    distances = np.where(top.mask, np.linalg.norm(vectors, axis=-1), np.inf)
     order = np.argsort(distances, axis=1, kind="stable")  # nearest first, for the eye
-    near = order[atom, : mask[atom].sum()]
-    shells = _shells(distances[atom, near])
+    near = order[atom, : top.mask[atom].sum()]
+    gaps = np.flatnonzero(np.diff(distances[atom, near]) > 0.3) + 1  # Å, between two shells
+    shells = [part.mean() for part in np.split(distances[atom, near], gaps)]
     shell = np.abs(distances[..., None] - shells).argmin(-1)  # of each slot
 
     figure = Picture(9.8, 4.6)
     figure.get_layout_engine().set(rect=(0, 0.03, 1, 0.96))
     ax, table = figure.subplots(1, 2, width_ratios=(1, 1.15))
-    neighbours = [(vectors[atom, a], top.neighbors[atom, a], shell[atom, a]) for a in near]
-    _messages(ax, atom, neighbours, cutoff)
+    seen = Rotation.from_euler("yx", (24, -18), degrees=True).apply(vectors[atom, near])
+    _messages(ax, atom, list(zip(seen, top.neighbors[atom, near], shell[atom, near])), cutoff)
     for s, distance in enumerate(shells):
         label = f"{(shell[atom, near] == s).sum()} near {distance:.2f} Å"
         ax.plot([], [], "o", color=PALETTE[s % 8], label=label)
@@ -55,42 +48,28 @@ def picture_slots(atoms, cutoff, atom=0):
     return figure
 
 
-def _shells(distances, width=0.3):
-    """Mean distance of each group of neighbours; groups are apart by more than `width` Å."""
-    return [
-        part.mean() for part in np.split(distances, np.flatnonzero(np.diff(distances) > width) + 1)
-    ]
-
-
-def _turn(about_y, about_x):
-    """Rotation matrix [3, 3] about y and then about x, by degrees."""
-    a, b = np.deg2rad(about_y), np.deg2rad(about_x)
-    y = np.array([[np.cos(a), 0, np.sin(a)], [0, 1, 0], [-np.sin(a), 0, np.cos(a)]])
-    x = np.array([[1, 0, 0], [0, np.cos(b), -np.sin(b)], [0, np.sin(b), np.cos(b)]])
-    return x @ y
-
-
 def _messages(ax, atom, neighbours, cutoff):
     """Arrows from neighbours to an atom. neighbours: (vector in Å, index, shell), nearest first."""
-    turned = [(*(_turn(24, -18) @ vector), i, s, k) for k, (vector, i, s) in enumerate(neighbours)]
-    for x, y, _, i, s, k in sorted(turned, key=lambda item: item[2]):  # from the back to the front
-        colour = PALETTE[s % 8]
-        look = dict(color=colour, lw=1 if k else 2.4, alpha=0.55 if k else 1, zorder=2)
-        _arrow(ax, (x, y), (0, 0), size=11, shrinkA=9, shrinkB=13, **look)
-        ax.add_patch(Circle((x, y), 0.30, facecolor=colour, edgecolor="white", lw=1, zorder=3))
+    nearest = neighbours[0]
+    for neighbour in sorted(neighbours, key=lambda n: n[0][2]):  # from the back to the front
+        (x, y, _), i, s = neighbour
+        bold = neighbour is nearest
+        look = dict(color=PALETTE[s % 8], lw=2.4 if bold else 1, alpha=1 if bold else 0.55)
+        _arrow(ax, (x, y), (0, 0), size=11, shrinkA=9, shrinkB=13, zorder=2, **look)
+        dot = dict(facecolor=PALETTE[s % 8], edgecolor="white", lw=1, zorder=3)
+        ax.add_patch(Circle((x, y), 0.30, **dot))
         ax.text(x, y, str(i), color="white", fontsize=7.5, zorder=4, **CENTRE)
     ax.add_patch(Circle((0, 0), 0.38, facecolor=BLACK, edgecolor="white", lw=1, zorder=5))
     ax.text(0, 0, str(atom), color="white", fontsize=9, zorder=6, **CENTRE)
     ax.add_patch(Circle((0, 0), cutoff, fill=False, ls="--", color=GREY, lw=1))
     note(ax, f"cutoff {cutoff:g} Å", (0, -cutoff), (0, -3), ha="center", va="top", fontsize=9)
-    low, high = -1.3 * cutoff, 1.3 * cutoff
-    ax.set(xlim=(low, high), ylim=(-1.2 * cutoff, 1.35 * cutoff), aspect="equal")
-    ax.set(xlabel="x (Å)", ylabel="y (Å)")
+    ax.set(xlim=(-1.3 * cutoff, 1.3 * cutoff), ylim=(-1.2 * cutoff, 1.35 * cutoff))
+    ax.set(xlabel="x (Å)", ylabel="y (Å)", aspect="equal")
     quiet(ax)
 
 
 def _table(ax, atom, top, order, shell):
-    """Rows of slots of an atom and of four neighbours. Frames mark the two slots of its first bond."""
+    """Rows of slots of an atom and four neighbours. Frames mark the two slots of its first bond."""
     slots = top.mask.shape[1]
     rank = np.argsort(order, axis=1)
     seen = order[atom, 0]
@@ -118,61 +97,51 @@ def _table(ax, atom, top, order, shell):
     low = -1.5 * len(rows) - 0.6
     ax.set(xlim=(-2.9, max(slots, 10) + 0.2), ylim=(low, 2.2))
     ax.text(0, 1.35, f"{slots} slots per atom, nearest neighbour first", fontsize=10)
-    words = "framed: one bond, kept at both of its ends.\nA message leaves one slot and arrives at the other."
+    words = "framed: one bond, kept at both of its ends.\n"
+    words += "A message leaves one slot and arrives at the other."
     ax.text(0, low + 1.2, words, fontsize=9, va="top", color=TEXT)
     ax.set_axis_off()
 
 
-# -- bases -------------------------------------------------------------------------------------------------------------
-
-
 def picture_bases(config):
-    """Functions in which the network writes a distance, an angle, and both together.
+    """Functions in which the network of a Config writes a distance, an angle, and both together.
 
     Left: radial Bessel functions e_n and their envelope. Middle: Legendre polynomials P_l of the
     angle. Right: one product R_ln(d) P_l(cosθ) around an atom.
-
-    Args:
-        config: tlmlp.Config.
     """
+    c = config
     figure = Picture(11, 3.6)
     radial, angular, both = figure.subplots(1, 3, width_ratios=(1, 1, 0.95))
-    _radial(radial, config)
-    _angular(angular, config)
-    for ax in (radial, angular):
-        ax.legend(fontsize=8, frameon=False, ncol=2, loc="lower center")
-        quiet(ax)
-    _product(figure, both, config)
-    return figure
-
-
-def _radial(ax, c):
     d = np.linspace(1.0, 1.06 * c.cutoff, 400, dtype=np.float32)
     inside = np.minimum(d / c.cutoff, 1)
     frequencies = np.pi * np.arange(1, c.n_radial + 1, dtype=np.float32)
     e = np.asarray(bessel.radial_bessel(inside, frequencies, c.cutoff, c.envelope_power))
     for n in range(c.n_radial):
-        ax.plot(d, e[:, n], color=PALETTE[n % 8], lw=1.4, label=f"n = {n + 1}")
+        radial.plot(d, e[:, n], color=PALETTE[n % 8], lw=1.4, label=f"n = {n + 1}")
     u = np.asarray(bessel.envelope(inside, c.envelope_power)) * (d < c.cutoff)
-    ax.plot(d, u, color=GREY, ls="--", lw=1.6, label="envelope u")
-    ax.axvline(c.cutoff, color=GREY, lw=1, ls=":")
+    radial.plot(d, u, color=GREY, ls="--", lw=1.6, label="envelope u")
+    radial.axvline(c.cutoff, color=GREY, lw=1, ls=":")
     look = dict(ha="right", va="top", fontsize=9, rotation=90)
-    note(ax, "cutoff", (c.cutoff, 0.98), (-2, 0), ("data", "axes fraction"), **look)
-    words = "radial Bessel $e_n$ (Å$^{-3/2}$), u (no unit)"
-    ax.set(xlabel="distance d (Å)", ylabel=words, title="distance", ylim=(-1.45, 1.1))
+    note(radial, "cutoff", (c.cutoff, 0.98), (-2, 0), ("data", "axes fraction"), **look)
+    radial.set(xlabel="distance d (Å)", title="distance", ylim=(-1.45, 1.1))
+    radial.set_ylabel("radial Bessel $e_n$ (Å$^{-3/2}$), u (no unit)")
 
-
-def _angular(ax, c):
     angle = np.linspace(0, np.pi, 181)
     for l, p in enumerate(bessel.legendre(np.cos(angle), c.n_spherical)):
-        ax.plot(np.rad2deg(angle), np.asarray(p), color=PALETTE[l % 8], lw=1.4, label=f"l = {l}")
-    ax.axvline(109.47, color=GREY, lw=1, ls=":")
-    ax.text(111, 0.75, "109.5°:\ndiamond", fontsize=8, color=TEXT)
-    ax.set(xlabel="angle θ between two bonds (°)", ylabel="Legendre $P_l$(cos θ) (no unit)")
-    ax.set(title="angle", xticks=range(0, 181, 45), ylim=(-1.6, 1.1))
+        angular.plot(np.rad2deg(angle), p, color=PALETTE[l % 8], lw=1.4, label=f"l = {l}")
+    angular.axvline(109.47, color=GREY, lw=1, ls=":")
+    angular.text(111, 0.75, "109.5°:\ndiamond", fontsize=8, color=TEXT)
+    angular.set(xlabel="angle θ between two bonds (°)", ylabel="Legendre $P_l$(cos θ) (no unit)")
+    angular.set(title="angle", xticks=range(0, 181, 45), ylim=(-1.6, 1.1))
+    for ax in (radial, angular):
+        ax.legend(fontsize=8, frameon=False, ncol=2, loc="lower center")
+        quiet(ax)
+    _product(figure, both, c)
+    return figure
 
 
 def _product(figure, ax, c):
+    """The map of one product of both bases."""
     l, n = min(2, c.n_spherical - 1), min(1, c.n_radial - 1)
     axis = np.linspace(-c.cutoff, c.cutoff, 241, dtype=np.float32)
     x, y = np.meshgrid(axis, axis)
@@ -190,14 +159,10 @@ def _product(figure, ax, c):
     ax.set(xlabel="x (Å)", ylabel="y (Å)", title=f"both: l = {l}, n = {n + 1}")
 
 
-# -- blocks ------------------------------------------------------------------------------------------------------------
-
-
 def picture_network(potential):
-    """The blocks of a Potential from its messages to the energy, each with its number of weights."""
-    sizes = _sizes(potential.params)
-    blocks = potential.config.n_blocks
-    figure, ((ax,),) = panels((max(8.0, 2.4 * (blocks + 1) + 2.6), 3.5))
+    """The blocks of a Potential from messages to energy, each with its number of weights."""
+    sizes, blocks = transfer.sizes(potential), potential.config.n_blocks
+    figure, ((ax,),) = panels(max(8.0, 2.4 * (blocks + 1) + 2.6), 3.5)
     step, width, height = 3.0, 2.2, 1.0
     top, low, base = 3.0, 1.2, -0.35
     last = blocks * step
@@ -209,7 +174,7 @@ def picture_network(potential):
         corner = (x - width / 2, y - height / 2)
         ax.add_patch(FancyBboxPatch(corner, width, height, **shape, **look))
         ax.text(x, y + 0.17, name, fontsize=10.5, **CENTRE)
-        words = f"{number(sizes.get(name, 0))} weights"
+        words = f"{number(sizes[name])} weights"
         ax.text(x, y - 0.22, words, fontsize=8.5, color=TEXT, **CENTRE)
 
     for n in range(blocks + 1):
@@ -221,30 +186,19 @@ def picture_network(potential):
         if n < blocks:
             _arrow(ax, (x + width / 2, top), (x + step - width / 2, top))
             ax.text(x + step / 2, top + 0.12, "$m_{ji}$", fontsize=9, ha="center", va="bottom")
-        if n:
-            ax.text(x + 0.12, base + 0.1, "+", fontsize=11)
+        ax.text(x + 0.12, base + 0.1, "+" if n else "", fontsize=11)
     ax.plot([0, last], [base, base], color=TEXT, lw=1.4)
     _arrow(ax, (last, base), (last + 0.9, base))
-    ax.text(last + 1.0, base, r"$E = \sum_i \epsilon_i$", fontsize=13, va="center")
-    ax.text(last + 1.0, base - 0.42, "energy in eV", fontsize=9, va="center", color=TEXT)
-    words = f"{number(sum(sizes.values()))} weights in all,\n{sizes.get('frequencies', 0)} of them "
-    words += "frequencies\nof the radial functions"
-    ax.text(last + width / 2 + 0.25, top, words, fontsize=9, va="center", color=TEXT)
-    words = "distance and elements of a bond"
-    ax.text(-width / 2, top + 0.85, words, fontsize=9, color=GREEN)
-    words = "each block: distances and angles, one cutoff farther" if blocks else ""
-    ax.text(step - width / 2, top + 0.85, words, fontsize=9, color=BLUE)
+    total = f"{number(sum(sizes.values()))} weights in all,\n{potential.config.n_radial} of them "
+    total += "frequencies\nof the radial functions, in the\nembedding"
+    for x, y, words, look in (
+        (last + 1.0, base, r"$E = \sum_i \epsilon_i$", dict(fontsize=13)),
+        (last + 1.0, base - 0.42, "energy in eV", {}),
+        (last + width / 2 + 0.25, top, total, {}),
+        (-width / 2, top + 0.9, "distance and elements of a bond", dict(color=GREEN)),
+        (step - width / 2, top + 0.9, "each block: distances and angles, one cutoff farther", {}),
+    ):
+        ax.text(x, y, words, **dict(fontsize=9, va="center", color=TEXT) | look)
     ax.set(xlim=(-1.3, last + 3.6), ylim=(base - 0.75, top + 1.2))
     ax.set_axis_off()
     return figure
-
-
-def _sizes(params):
-    """Number of weights of each block: embedding, interaction_1 ..., output_0 ..., frequencies."""
-    sizes = {}
-    for module, weights in params.items():
-        _, *block = module.split("/")
-        for name, w in weights.items():
-            key = block[0] if block else name
-            sizes[key] = sizes.get(key, 0) + int(np.size(w))
-    return sizes

@@ -1,4 +1,4 @@
-"""Picture: a matplotlib figure that a notebook shows by itself; and what all figures have in common."""
+"""Picture: a matplotlib figure that a notebook shows by itself; and what all figures share."""
 
 import io
 
@@ -29,9 +29,6 @@ class Picture(Figure):
         width, height = (round(100 * x) for x in self.get_size_inches())
         return {"image/png": self.png()}, {"image/png": {"width": width, "height": height}}
 
-    def __repr__(self):
-        return f"<figure, {len(self.axes)} axes>"
-
 
 def nothing(words=NOTHING, size=(5.0, 0.8)):
     """A Picture without axes that says why there is nothing to draw."""
@@ -47,9 +44,9 @@ def quiet(ax):
     ax.set_axisbelow(True)
 
 
-def panels(size, rows=1, columns=1, **options):
+def panels(width, height, rows=1, columns=1, **options):
     """(Picture, its quiet axes [rows, columns]). options: of `Figure.subplots`."""
-    figure = Picture(*size)
+    figure = Picture(width, height)
     axes = figure.subplots(rows, columns, squeeze=False, **options)
     for ax in axes.flat:
         quiet(ax)

@@ -8,9 +8,9 @@ YELLOW, BLUE, RED, PURPLE = "#F0E442", "#0072B2", "#D55E00", "#CC79A7"
 GREY, PALE, TEXT, INK = "#8a929b", "#e4e7ea", "#56606b", "#1b1f23"  # marks, grids, notes, frames
 
 PALETTE = (BLUE, ORANGE, GREEN, RED, PURPLE, SKY, BLACK, YELLOW)  # of series that are no methods
-OWN = (PURPLE, RED, SKY, YELLOW)  # of potentials that are none of METHODS
+OWN = (PURPLE, RED, SKY, YELLOW)  # of potentials beside METHODS
 MARKERS = "os^Dv<>P"
-ELEMENT_COLOURS = {"Si": ORANGE, "Ge": BLUE}
+ELEMENT_COLOURS = {"Si": PURPLE, "Ge": SKY}
 
 
 class Method(NamedTuple):
