@@ -1,5 +1,7 @@
 """The doctor finds what is wrong, and exercise checks can fail as well as pass."""
 
+import subprocess
+import sys
 from importlib import metadata
 from pathlib import Path
 
@@ -10,15 +12,17 @@ from ase.build import bulk
 from ase.calculators.lj import LennardJones
 
 from tlmlp import course
+from tlmlp.course import machine
 
 
 def line(what):
     return next(x for x in course.doctor() if x.what == what)
 
 
-@pytest.mark.parametrize("package, shown, version", [
-    ("jax", "jax", "0.10.2"), ("jax", "jax", "0.11.1"), ("nglview", "nglview", "4.0.1"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "package, shown, version",
+    [("jax", "jax", "0.10.2"), ("jax", "jax", "0.11.1"), ("nglview", "nglview", "4.0.1")],
+)
 def test_doctor_flags_versions_that_must_not_be_there(monkeypatch, package, shown, version):
     true = metadata.version
     monkeypatch.setattr(
@@ -38,7 +42,9 @@ def test_doctor_misses_a_package(monkeypatch):
         return true(name)
 
     monkeypatch.setattr(metadata, "version", version)
-    assert line("optax") == course.Line("fail", "optax", "missing", "Install it: pip install optax")
+    assert line("optax") == machine.Line(
+        "fail", "optax", "missing", "Install it: pip install optax"
+    )
 
 
 def test_doctor_compares_both_sides_of_the_viewer(monkeypatch, tmp_path):
@@ -56,7 +62,7 @@ def test_doctor_compares_both_sides_of_the_viewer(monkeypatch, tmp_path):
 
 def test_doctor_misses_data_that_should_have_come_with_the_package(monkeypatch, tmp_path):
     assert line("DFT data").state == "ok"
-    monkeypatch.setattr("tlmlp.datasets.DFT", tmp_path)
+    monkeypatch.setattr(machine, "DFT", tmp_path)
     assert line("DFT data").state == "fail" and "install tlmlp again" in line("DFT data").advice
 
 
@@ -76,13 +82,13 @@ def test_doctor_tells_a_folder_that_cannot_be_written(monkeypatch):
     def refuse(*args, **kwargs):
         raise PermissionError
 
-    monkeypatch.setattr(course.tempfile, "NamedTemporaryFile", refuse)
+    monkeypatch.setattr(machine.tempfile, "NamedTemporaryFile", refuse)
     assert line("this folder").state == "warn"
 
 
 def test_doctor_shows_itself_in_both_worlds():
-    report = course.Report(
-        [course.Line("ok", "a", "1"), course.Line("fail", "b <c>", "2", "Do this.")]
+    report = machine.Report(
+        [machine.Line("ok", "a", "1"), machine.Line("fail", "b <c>", "2", "Do this.")]
     )
     assert not report.ok and "Do this." in str(report)
     assert "b &lt;c&gt;" in report._repr_html_()
@@ -92,9 +98,9 @@ def test_mode(monkeypatch):
     monkeypatch.delenv("BINDER_SERVICE_HOST", raising=False)
     monkeypatch.delenv("TLMLP_MODE", raising=False)
     monkeypatch.setattr("jax.default_backend", lambda: "cpu")
-    monkeypatch.setattr(course, "memory_limit", lambda: 16.0)
+    monkeypatch.setattr(machine, "memory_limit", lambda: 16.0)
     assert course.mode() == "cpu"
-    monkeypatch.setattr(course, "memory_limit", lambda: 2.0)
+    monkeypatch.setattr(machine, "memory_limit", lambda: 2.0)
     assert course.mode() == "binder"
     monkeypatch.setenv("TLMLP_MODE", "gpu")
     assert course.mode() == "gpu"
@@ -106,6 +112,39 @@ def test_mode(monkeypatch):
 def test_memory_limit_respects_a_container(monkeypatch):
     monkeypatch.setenv("MEM_LIMIT", "2147483648")
     assert course.memory_limit() == pytest.approx(2.147, abs=1e-3)
+
+
+def test_the_doctor_needs_no_other_file_of_ours():
+    """It is asked where something is missing. And what draws or simulates is imported when used."""
+    code = """
+import sys
+from tlmlp import course
+course.doctor()
+named = [name for name in sys.modules if name.startswith("tlmlp.")]
+assert named == ["tlmlp.course", "tlmlp.course.machine"], named
+for name in dir(course):
+    getattr(course, name)
+heavy = {"jax_md", "matplotlib", "nglview", "distributed"} & set(sys.modules)
+assert not heavy, heavy
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=300)
+
+
+@pytest.mark.parametrize("quota, expected", [("150000 100000", 1.5), ("max 100000", None)])
+def test_cores_are_those_of_a_container(monkeypatch, quota, expected):
+    free = machine.cores()
+    monkeypatch.setattr(machine.Path, "read_text", lambda path, **_: quota)
+    monkeypatch.setattr("os.cpu_count", lambda: 64)
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: set(range(64)), raising=False)
+    assert machine.cores() == (expected or 64) and free > 0
+    monkeypatch.setenv("CPU_LIMIT", "0.5")
+    assert machine.cores() == 0.5
+
+
+def test_the_doctor_names_the_device(monkeypatch):
+    monkeypatch.setattr("jax.devices", lambda: [type("Device", (), dict(platform="cpu"))])
+    monkeypatch.setattr(machine, "cores", lambda: 1.0)
+    assert line("device").found == "CPU, 1 core" and "One core" in line("device").advice
 
 
 @pytest.fixture(scope="module")
@@ -128,9 +167,16 @@ def test_a_force_by_finite_differences_passes_and_mistakes_do_not(atoms):
     check = lambda answer: course.check_force(answer, atoms, atom=2, axis=1)
     assert check(force) and check(np.float64(force))
     for answer, words in [
-        (-force, "wrong sign"), (2 * force, "2 h apart"), (force / 2, "divide by 2 h"), (0.0, "zero"), (..., "dots"),
-        ("big", "one number"), (np.nan, "not a number"), (atoms.get_forces()[2, 0], "along x"), (force + 100, "near 0.01"),
-    ]:  # fmt: skip
+        (-force, "wrong sign"),
+        (2 * force, "2 h apart"),
+        (force / 2, "divide by 2 h"),
+        (0.0, "zero"),
+        (..., "dots"),
+        ("big", "one number"),
+        (np.nan, "not a number"),
+        (atoms.get_forces()[2, 0], "along x"),
+        (force + 100, "near 0.01"),
+    ]:
         verdict = check(answer)
         assert not verdict and words in verdict.words, (answer, verdict)
 
@@ -138,11 +184,16 @@ def test_a_force_by_finite_differences_passes_and_mistakes_do_not(atoms):
 @pytest.mark.parametrize(
     "answer, right, words",
     [
-        ((138.3 + 2 * 50.9) / 3, True, "GPa: 1 % less volume"), (138.3 + 2 * 50.9, False, "three times as much"),
-        ((138.3 + 50.9) / 3, False, "C12 counts twice"), ((138.3 - 50.9) / 2, False, "shear modulus"), (138.3, False, "C11 alone"),
-        (80033, False, "in MPa"), (1.0, False, "strain all three axes"), (..., False, "in place of the dots"),
+        ((138.3 + 2 * 50.9) / 3, True, "GPa: 1 % less volume"),
+        (138.3 + 2 * 50.9, False, "three times as much"),
+        ((138.3 + 50.9) / 3, False, "C12 counts twice"),
+        ((138.3 - 50.9) / 2, False, "shear modulus"),
+        (138.3, False, "C11 alone"),
+        (80033, False, "in MPa"),
+        (1.0, False, "strain all three axes"),
+        (..., False, "in place of the dots"),
     ],
-)  # fmt: skip
+)
 def test_bulk_modulus(answer, right, words):
     verdict = course.check_bulk_modulus(answer, 138.3, 50.9)
     assert bool(verdict) is right and words in verdict.words
@@ -180,8 +231,12 @@ def test_timestep():
     """0.08 at 2 fs and 1 allowed: 2 sqrt(12.5) = 7.07 fs."""
     assert course.check_timestep(7.07, 2, 0.08, 1.0)
     for answer, words in [
-        (25, "as its square"), (312.5, "other way round"), (2 * 0.08**0.5, "upside down"), (3, "error = c dt²"), (..., "dots"),
-    ]:  # fmt: skip
+        (25, "as its square"),
+        (312.5, "other way round"),
+        (2 * 0.08**0.5, "upside down"),
+        (3, "error = c dt²"),
+        (..., "dots"),
+    ]:
         verdict = course.check_timestep(answer, 2, 0.08, 1.0)
         assert not verdict and words in verdict.words, (answer, verdict)
 
@@ -191,8 +246,13 @@ def test_a_frequency_by_corresponding_states():
     check = lambda answer: course.check_frequency(answer, known, s, e, m)
     assert check(known * (e / m / s**2) ** 0.5)
     for answer, words in [
-        (known * e / m / s**2, "square root"), (known * e**0.5 / s, "mass"), (known * (e / m) ** 0.5, "length"), (1.0, "units of"),
-        (known * (e * m) ** 0.5 / s, "slower"), (known / m**0.5, "now the spring"), (..., "dots"),
-    ]:  # fmt: skip
+        (known * e / m / s**2, "square root"),
+        (known * e**0.5 / s, "mass"),
+        (known * (e / m) ** 0.5, "length"),
+        (1.0, "units of"),
+        (known * (e * m) ** 0.5 / s, "slower"),
+        (known / m**0.5, "now the spring"),
+        (..., "dots"),
+    ]:
         verdict = check(answer)
         assert not verdict and words in verdict.words, (answer, verdict)
