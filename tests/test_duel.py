@@ -5,10 +5,9 @@ import time
 import numpy as np
 import pytest
 from test_stability import nothing
-from tlmlp.show.md import SW
-
-from tlmlp import stability
+from tlmlp.course import stability
 from tlmlp.show import Duel
+from tlmlp.show.widgets.md import SW
 
 
 def until(condition, seconds=120):
@@ -39,15 +38,15 @@ def test_play_pause_stop_with_equal_weapons(duel):
     steps = lambda side: {
         round(t, 6) for t, *_ in side.curve if t <= shared * stability.TIMESTEP / 1000
     }
-    assert steps(duel._sides[0]) == steps(duel._sides[1]) == steps(duel._truth)
-    for a, b in zip(duel._sides[0].curve, duel._sides[1].curve):
+    assert steps(duel.sides[0]) == steps(duel.sides[1]) == steps(duel.reference)
+    for a, b in zip(duel.sides[0].curve, duel.sides[1].curve):
         assert a == b
     assert right.target_K == pytest.approx(
         300 + 0.8 * (right.time_fs - 20)
     )  # asked before the chunk of 20 fs that ends here
     held = duel.looks
     time.sleep(0.2)
-    assert duel.looks == held and "holds" in duel._sides[0].clock.value
+    assert duel.looks == held and "holds" in duel.sides[0].clock.value
     duel.pause_after = 0.5
     duel.play().wait(60)
     until(lambda: "spare the processor" in duel.status.value)
@@ -58,19 +57,19 @@ def test_play_pause_stop_with_equal_weapons(duel):
     duel.stop()
     duel.wait()
     until(lambda: duel.looks == (None, None) and "back at the start" in duel.status.value)
-    assert "0.00 ps" in duel._sides[1].clock.value
-    duel.paint(duel._run)  # as where the worker ends between the painter's two last looks at it
+    assert "0.00 ps" in duel.sides[1].clock.value
+    duel.paint(duel.run)  # as where the worker ends between the painter's two last looks at it
     assert duel.looks == (None, None) and "back at the start" in duel.status.value
 
 
 @pytest.mark.parametrize("duel", [(nothing(), SW)], indirect=True)
 def test_a_clock_stops_when_its_side_breaks_and_the_other_goes_on(duel):
     duel.play()
-    until(lambda: duel._sides[0].broken)
+    until(lambda: duel.sides[0].broken)
     broken = duel.looks[0]
     until(lambda: duel.looks[1].snapshot.step > broken.snapshot.step + 20)
     assert duel.looks[0] is broken and duel.verdict == ""
-    until(lambda: "broken" in duel._sides[0].clock.value and "Left has broken" in duel.status.value)
+    until(lambda: "broken" in duel.sides[0].clock.value and "Left has broken" in duel.status.value)
     assert np.isfinite(broken.snapshot.positions).all()
 
 
@@ -80,10 +79,10 @@ def test_the_verdict_names_both_and_the_truth():
     until(lambda: "Left broke at" in duel.status.value)
     assert (
         "melts at 2900 K: both broke below" in duel.verdict
-        and "The truth still held at" in duel.verdict
+        and "The reference still held at" in duel.verdict
     )
     assert all(look.failure for look in duel.looks)
-    duel._seed.value = 5  # a control that moves takes both back
+    duel.seed_box.value = 5  # a control that moves takes both back
     until(lambda: duel.looks == (None, None))
     duel.close()
 
@@ -110,7 +109,7 @@ def test_germanium_of_dft_has_no_truth_to_run_along():
         pytest.skip(
             "needs the mlearn files: set TLMLP_DATA to a folder that holds mlearn/Si/training.json etc."
         )
-    assert [c.value for c in duel._choices] == [
+    assert [c.value for c in duel.choices] == [
         "ge-mlearn-course-scratch-50",
         "ge-mlearn-course-transfer-50",
     ]

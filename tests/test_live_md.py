@@ -9,7 +9,8 @@ from ase import units
 from ase.build import bulk
 
 import tlmlp
-from tlmlp.show import md, viewers
+from tlmlp.properties.structure import radial_distribution
+from tlmlp.show.widgets import md, viewer as viewers
 
 SW = md.SW
 
@@ -61,10 +62,10 @@ def test_play_pause_step_stop(live):
 
 def test_temperature_acts_while_it_runs(live):
     played(live)
-    live._slider.value = 2500
+    live.thermostat.value = 2500
     until(lambda: live.snapshot.temperature_K > 1500)
     assert live.running and live.snapshot.target_K == 2500
-    live._slider.value = 300
+    live.thermostat.value = 300
 
 
 def test_another_potential_takes_the_atoms_over(live):
@@ -72,14 +73,14 @@ def test_another_potential_takes_the_atoms_over(live):
     live.pause()
     live.wait()
     before = live.snapshot
-    live._potential.value = "si-sw-course"
+    live.potential_menu.value = "si-sw-course"
     live.step().wait()
     after = live.snapshot
     assert after.step == before.step + 1 and np.abs(after.positions - before.positions).max() < 0.1
     atoms = after.atoms
     atoms.calc = tlmlp.Potential.load("si-sw-course").calculator()
     np.testing.assert_allclose(after.forces, atoms.get_forces(), atol=1e-4)
-    live._potential.value = SW
+    live.potential_menu.value = SW
 
 
 def test_systems_are_what_they_are_called():
@@ -98,7 +99,7 @@ def test_systems_are_what_they_are_called():
 def test_radial_distribution_counts_neighbours():
     """The integral of 4π r² ρ g(r) over the first two shells of diamond: 4 and 12 neighbours."""
     atoms = bulk("Si", "diamond", a=5.43, cubic=True).repeat(2)
-    r, g = md.radial_distribution(atoms, [atoms.positions, atoms.positions])
+    r, g = radial_distribution([atoms, atoms], 6.0, 80)[:2]
     shell = 4 / 3 * np.pi * ((r + r[0]) ** 3 - (r - r[0]) ** 3) * 64 / atoms.get_volume() * g
     assert shell[r < 3].sum() == pytest.approx(4) and shell[
         (r > 3) & (r < 4.2)
@@ -112,7 +113,7 @@ def test_a_breakdown_lights_the_lamp_and_keeps_the_last_good_frame():
     live.play().wait()
     until(lambda: "Two atoms came within 1.00 Å" in live.status.value)
     assert (
-        "<b>stopped</b>" in live._lamp.value
+        "<b>stopped</b>" in live.lamp.value
         and live.health.startswith("Two atoms")
         and live.snapshot is None
     )
@@ -139,11 +140,11 @@ def test_a_browser_that_does_not_answer_is_not_flooded(kind, monkeypatch):
     clock = [0.0]
     monkeypatch.setattr(viewers.time, "monotonic", lambda: clock[0])
     atoms = bulk("Si", "diamond", a=5.43, cubic=True)
-    viewer = viewers.viewer(atoms, (300, 300), kind)
+    viewer = viewers.KINDS[kind](atoms, (300, 300))
     assert not viewer.ready  # nobody looks
     if kind == "nglview":
         viewer.widget.loaded = True
-        answer = lambda: viewer._answer(viewer.widget, {"type": "drawn", "data": viewer._asked}, [])
+        answer = lambda: viewer.answer(viewer.asked)
     else:
         answer = lambda: setattr(viewer.widget, "drawn", viewer.widget.asked)
         answer()
@@ -163,14 +164,14 @@ def test_a_browser_that_does_not_answer_is_not_flooded(kind, monkeypatch):
 
 def test_refuses():
     with pytest.raises(
-        ValueError, match="system must be one of 'crystal', 'melt', 'vacancy', 'slab', not 'gas'"
+        ValueError, match="system must be one of crystal, melt, vacancy, slab, not 'gas'"
     ):
         md.LiveMD(system="gas")
     with pytest.raises(ValueError, match="no potential 'si-sw' for Ge"):
         md.LiveMD("si-sw", element="Ge")
     with pytest.raises(ValueError, match="between 0 and 4000 K"):
         md.LiveMD(temperature_K=-5)
-    with pytest.raises(ValueError, match="'nglview', 'canvas', not 'vmd'"):
+    with pytest.raises(ValueError, match="nglview, canvas, not 'vmd'"):
         md.LiveMD(viewer="vmd")
 
 

@@ -1,14 +1,14 @@
 """The table of runs under the explorer, and what the newest one says."""
 
-import html
-
 from ...course.results import mean_and_spread
 from ...course.sources import SOURCES
-from .live import duration
+from ..figures.style import METHODS
+from .controls import duration, muted, small
 
-
-def small(words):
-    return f'<div style="font-size:12px; line-height:1.3; color:#56606b">{html.escape(words)}</div>'
+SHORT = {"embedding": "emb", "interaction": "int", "output": "out"}
+HEAD = "N,start,frozen,rate,steps,seeds,transfer,scratch,silicon,ms a step,time".split(",")
+UNITS = "Force MAE in meV/Å; silicon before → after; ms a step: transfer / scratch. "
+NONE = "No runs yet. Each will be a line here: what was chosen, force MAE in meV/Å, "
 
 
 def count(runs):
@@ -26,23 +26,18 @@ def _mean(rows, key):
 
 def _spread(rows):
     """Force MAE in words: mean ± standard deviation over seeds."""
-    values = [row["force_mae"] for row in rows]
-    if not values:
-        return "–"
-    mean, deviation = mean_and_spread(values)
-    return f"{mean:.0f} ± {deviation:.0f}" if len(values) > 1 else f"{mean:.0f}"
+    if len(rows) < 2:
+        return f"{rows[0]['force_mae']:.0f}" if rows else "–"
+    mean, deviation = mean_and_spread([row["force_mae"] for row in rows])
+    return f"{mean:.0f} ± {deviation:.0f}"
 
 
 def sides(rows):
     """(transfer, scratch) rows of the seeds that are complete; of all, as long as none is."""
-    last = {
-        seed: min(r["curve"][-1][0] for r in rows if r["seed"] == seed)
-        for seed in {r["seed"] for r in rows}
-    }
-    whole = [r for r in rows if last[r["seed"]] >= r["steps"]] or rows
-    return [r for r in whole if r["method"] != "scratch"], [
-        r for r in whole if r["method"] == "scratch"
-    ]
+    short = {row["seed"] for row in rows if row["curve"][-1][0] < row["steps"]}
+    whole = [row for row in rows if row["seed"] not in short] or rows
+    ours = [row for row in whole if row["method"] != "scratch"]
+    return ours, [row for row in whole if row["method"] == "scratch"]
 
 
 def summary(rows):
@@ -50,63 +45,44 @@ def summary(rows):
     if not rows:
         return ""
     ours, scratch = sides(rows)
-    n = rows[0]["n"]
     steps = min(row["curve"][-1][0] for row in ours + scratch)
-    out = f"After {steps} steps on {n or 'all'} germanium structures, force MAE on held-out ones: transfer {_spread(ours)}, scratch {_spread(scratch)} meV/Å."
-    if _mean(ours, "silicon_force_mae") is not None:
-        before, after = _mean(ours, "silicon_before"), _mean(ours, "silicon_force_mae")
+    out = f"After {steps} steps on {rows[0]['n'] or 'all'} germanium structures, force MAE on "
+    out += f"held-out ones: transfer {_spread(ours)}, scratch {_spread(scratch)} meV/Å."
+    if (after := _mean(ours, "silicon_force_mae")) is not None:
+        before = _mean(ours, "silicon_before")
         out += f" On silicon the transferred network went from {before:.0f} to {after:.0f} meV/Å."
     return out
 
 
 def table(runs, settings):
     """All runs, newest first; grey where the controls say something else."""
-    head = "N,start,frozen,rate,steps,seeds,transfer,scratch,silicon,ms a step,time".split(",")
-    rows = []
-    for run in reversed(runs):
-        if not run["rows"]:
-            continue
-        s, (ours, scratch) = run["settings"], sides(run["rows"])
-        before, after = _mean(ours, "silicon_before"), _mean(ours, "silicon_force_mae")
-        source = SOURCES[s["source"]].words
-        frozen = ", ".join(short(name) for name in s["frozen"]) or "nothing"
-        last = min(row["curve"][-1][0] for row in ours + scratch)
-        cells = [
-            f"{s['n'] or 'all'} {'SW' if source.startswith('St') else source}",
-            STARTS[s["start"]],
-            frozen,
-            f"{s['learning_rate']:g}",
-            str(s["steps"]) if last >= s["steps"] else f"{last} of {s['steps']}",
-            str(len(ours)),
-            f"<b>{_spread(ours)}</b>",
-            f"<b>{_spread(scratch)}</b>",
-            "–" if after is None else f"{before:.0f} → {after:.0f}",
-            " / ".join(f"{_mean(side, 'step_ms') or 0:.0f}" for side in (ours, scratch)),
-            duration(run["seconds"]),
-        ]
-        kind = "" if s == settings else ' class="other"'
-        rows.append(f"<tr{kind}>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>")
+    rows = ""
+    for run in reversed([run for run in runs if run["rows"]]):
+        kind = "" if run["settings"] == settings else ' class="other"'
+        rows += f"<tr{kind}>{''.join(f'<td>{cell}</td>' for cell in _cells(run))}</tr>"
     if not rows:
-        return '<span style="font-size:12px; color:#8a929b">No runs yet. Each will be a line here: what was chosen, force MAE in meV/Å, what silicon it forgot.</span>'
-    units = (
-        '<div style="font-size:12px; line-height:1.4; color:#56606b">Force MAE in meV/Å; silicon before → after; ms a step: '
-        "transfer / scratch. Grey: not what the controls say.</div>"
-    )
-    return (
-        units
-        + "<table><tr>"
-        + "".join(f"<th>{h}</th>" for h in head)
-        + "</tr>"
-        + "".join(rows)
-        + "</table>"
-    )
+        return small(muted(NONE + "and the error on silicon before and after."))
+    head = "".join(f"<th>{name}</th>" for name in HEAD)
+    units = small(muted(UNITS + "Grey: not what the controls say."))
+    return f"{units}<table><tr>{head}</tr>{rows}</table>"
 
 
-def short(group):
-    kind, _, number = group.partition("_")
-    return {"embedding": "emb", "interaction": "int", "output": "out"}[kind] + (
-        f" {number}" if number else ""
-    )
-
-
-STARTS = {"transfer": "transfer", "reduced": "reduced units"}
+def _cells(run):
+    s, (ours, scratch) = run["settings"], sides(run["rows"])
+    after, before = _mean(ours, "silicon_force_mae"), _mean(ours, "silicon_before")
+    last = min(row["curve"][-1][0] for row in ours + scratch)
+    data = "SW" if s["source"] == "stillinger-weber" else SOURCES[s["source"]].words
+    parts = (name.partition("_") for name in s["frozen"])
+    return [
+        f"{s['n'] or 'all'} {data}",
+        METHODS[s["start"]].short,
+        ", ".join(f"{SHORT[kind]} {number}".strip() for kind, _, number in parts) or "nothing",
+        f"{s['learning_rate']:g}",
+        f"{s['steps']}" if last >= s["steps"] else f"{last} of {s['steps']}",
+        f"{len(ours)}",
+        f"<b>{_spread(ours)}</b>",
+        f"<b>{_spread(scratch)}</b>",
+        "–" if after is None else f"{before:.0f} → {after:.0f}",
+        " / ".join(f"{_mean(side, 'step_ms') or 0:.0f}" for side in (ours, scratch)),
+        duration(run["seconds"]),
+    ]

@@ -1,17 +1,19 @@
 """Live: a widget that consumes a generator in the background.
 
-A running cell blocks every message from the browser: no button answers, and no viewer gets ready. So the work runs in one
-thread (the worker) and what there is to see is drawn by another (the painter), at its own pace and always from the newest
-item. Items that come faster than they can be drawn are never queued.
+A running cell blocks every message from the browser: no button answers, and no viewer gets ready.
+So one thread, the worker, runs the generator; another, the painter, draws the newest item at its
+own pace. Items that come faster than they can be drawn are never queued.
 """
 
 import atexit
-import html
 import threading
 import time
 import weakref
 
 import ipywidgets as widgets
+
+from ...allocator import prepare
+from .controls import plain, sentence
 
 _open = weakref.WeakSet()
 
@@ -19,15 +21,20 @@ _open = weakref.WeakSet()
 class Run:
     """One run of a generator: what came out of it, and how it ended."""
 
-    def __init__(self):
-        self.stop = threading.Event()
-        self.how = ""  # why it is no longer running: "done", "failed", or the word given to stop
+    def __init__(self, how=""):
+        self.how = how  # why it no longer runs: "done", "failed", or the word given to stop
+        self.stop, self.over = threading.Event(), threading.Event()  # asked to end; has ended
         self.latest = self.error = self.worker = None
         self.started = time.monotonic()
+        if how:
+            self.stop.set(), self.over.set()
 
     @property
     def seconds(self):
         return time.monotonic() - self.started
+
+
+IDLE = Run("idle")  # of a widget that nobody has started
 
 
 class Live(widgets.VBox):
@@ -36,150 +43,144 @@ class Live(widgets.VBox):
     A subclass says what to do and what to show:
 
         work()            the generator to run
-        take(item)        keep an item (worker thread, every item)
-        paint(run)        draw the newest item, run.latest, None before the first one (painter thread)
+        take(item)        keep an item (worker thread, under `lock`)
+        ended(run)        what is left to do at the end (worker thread, under `lock`)
+        paint(run)        draw what is so now; run.latest is the newest item, None before the first
 
-    `start`, `stop`, `wait` and `close` are for everyone. Starting one widget stops others of its kind: two trainings on two
-    cores only slow each other down.
+    It calls `redraw` after a change. `start`, `stop`, `wait` and `close` are for everyone. Starting
+    one widget stops others of its kind: two trainings on two cores only slow each other down.
     """
 
-    interval = 1.0  # s between two pictures
-    _run = None  # until __init__, so that a widget whose __init__ failed can be closed
+    interval = 1.0  # s between two pictures at least
+    leisure = 5  # times as long as a picture took, the painter leaves the processor to the work
+    run = IDLE
 
     def __init__(self, children=(), **kwargs):
-        self._lock = threading.RLock()
+        self.lock, self._pen = threading.RLock(), threading.Lock()
+        self._due, self._held = False, 0.0
         self.status = widgets.HTML(layout=widgets.Layout(min_height="28px"))
         super().__init__([*children, self.status], **kwargs)
+        self.layout.overflow = "hidden"
         _open.add(self)
 
-    def work(self):
-        raise NotImplementedError
-
     def take(self, item):
-        pass
+        """Nothing is kept."""
 
-    def paint(self, run):
-        pass
+    ended = paint = take
 
     @property
     def running(self):
         """Whether it works and nobody has asked it to stop."""
-        return self._run is not None and not self._run.stop.is_set()
+        return not self.run.stop.is_set()
 
     @property
     def alive(self):
-        """Whether its thread still exists; after `stop` it finishes the step it is in."""
-        return self._run is not None and self._run.worker.is_alive()
+        """Whether it still works; after `stop` it finishes the step it is in."""
+        return not self.run.over.is_set()
+
+    @property
+    def begun(self):
+        """Whether it was ever started."""
+        return self.run is not IDLE
 
     def start(self, *_):
         """Start anew, from the beginning of the generator."""
+        prepare()
         for other in list(_open):
             if other is not self and type(other) is type(self):
                 other.stop("superseded")
         self.stop("restarted")
-        with self._lock:
-            before, run = self._run, Run()
-            run.worker = threading.Thread(
-                target=self._work, args=(run, before), name=type(self).__name__, daemon=True
-            )
-            self._run = run
+        with self.lock:
+            before, run = self.run, Run()
+            self.run, self._held = run, 0.0
+        name = type(self).__name__
+        run.worker = threading.Thread(target=self._work, args=(run, before), name=name, daemon=True)
         run.worker.start()
         threading.Thread(target=self._paint, args=(run,), name="painter", daemon=True).start()
         return self
 
     def stop(self, how="stopped"):
         """Ask it to stop; what it has reached so far is kept. Returns at once."""
-        if self._run is None:
-            return
-        with self._lock:
+        with self.lock:
             if self.running:
-                self._run.how = (
-                    how if isinstance(how, str) else "stopped"
-                )  # a click passes the button
-                self._run.stop.set()
+                self.run.how = how if isinstance(how, str) else "stopped"  # a click passes a button
+                self.run.stop.set()
+                self._held = 0.0
 
     def wait(self, timeout=None):
-        """Block this cell until the work has ended, or `timeout` s have passed. Raises what the work raised.
+        """Block this cell until the work has ended, or `timeout` s have passed.
 
-        Meant for scripts and tests: as long as a cell waits, no button works.
+        Raises what the work raised. While a cell waits, no button works: for scripts and tests.
         """
-        end = time.monotonic() + (timeout if timeout is not None else float("inf"))
-        while self.alive and time.monotonic() < end:
-            self._run.worker.join(0.1)
-        if self._run is not None and self._run.error is not None:
-            raise self._run.error
+        run, end = self.run, time.monotonic() + (float("inf") if timeout is None else timeout)
+        while not run.over.wait(0.1) and time.monotonic() < end:
+            pass
+        if run.error is not None:
+            raise run.error
         return self
 
     def close(self):
-        self.stop("closed")
+        if self in _open:  # not where __init__ has failed
+            self.stop("closed")
         super().close()
 
-    # -- threads -------------------------------------------------------------------------------------------------------
+    def say(self, words, kind="note", hold=0.0):
+        """Write a sentence below; for `hold` s nothing but another such sentence replaces it."""
+        if hold or time.monotonic() > self._held:
+            self.status.value = sentence(words, kind)
+            self._held = time.monotonic() + hold if hold else 0.0
+
+    def redraw(self, *_):
+        """Paint what is so now. Never waits: a thread that is painting does it once more."""
+        self._due = True
+        while self._due and self._pen.acquire(blocking=False):
+            run, self._due = self.run, False
+            try:
+                self.paint(run)
+                if run.error is not None:
+                    self.say(f"It ended with an error: {plain(run.error)}", "error")
+            except Exception as error:
+                self.say(f"The picture could not be drawn: {plain(error)}", "error")
+                if not run.stop.is_set():
+                    run.error = error
+                    self.stop("failed")
+            finally:
+                self._pen.release()
 
     def _work(self, run, before):
-        if before is not None:
-            before.worker.join()  # never two at once
-        items, how = None, "done"
+        before.over.wait()  # never two at once
+        how = "done"
         try:
-            items = self.work()
+            items = () if run.stop.is_set() else self.work()
             for item in items:
-                with self._lock:
+                with self.lock:
                     if run.stop.is_set():
                         break
                     run.latest = item
                     self.take(item)
+            if hasattr(items, "close"):
+                items.close()
         except Exception as error:  # whatever it is, the learner reads it in the widget
             how, run.error = "failed", error
-        finally:
-            with self._lock:
-                if not run.stop.is_set():
-                    run.how = how
-                    run.stop.set()
-        if hasattr(items, "close"):
-            items.close()
+        with self.lock:
+            if not run.stop.is_set():
+                run.how = how
+                run.stop.set()
+            try:
+                self.ended(run)
+            finally:
+                run.over.set()
 
     def _paint(self, run):
-        try:
-            while True:
-                ended = run.stop.wait(
-                    0 if run.latest is None and run.seconds < 0.05 else self.interval
-                )
-                with self._lock:
-                    if self._run is not run:
-                        return
-                self._draw(run)
-                if ended:
-                    break
-            run.worker.join()
-            if self._run is run:
-                self._draw(run)
-        except Exception as error:
-            run.error = run.error or error
-            self.stop("failed")
-            self.status.value = sentence(f"The picture could not be drawn: {plain(error)}", "error")
-
-    def _draw(self, run):
-        self.paint(run)
-        if run.error is not None:
-            self.status.value = sentence(f"It ended with an error: {plain(run.error)}", "error")
-
-
-def plain(error):
-    """What an exception says, for a person."""
-    return str(error) or type(error).__name__
-
-
-def sentence(text, kind="note"):
-    """A line of HTML; an error is marked by a word and a bar, not by colour alone."""
-    colour = {"note": "#56606b", "error": "#D55E00", "warn": "#E69F00"}[kind]
-    bar = f"border-left: 4px solid {colour}; padding-left: 8px;" if kind != "note" else ""
-    return f'<div style="line-height: 1.4; {bar}">{html.escape(str(text))}</div>'
-
-
-def duration(seconds):
-    """Seconds as a person says them."""
-    seconds = max(0, int(round(seconds)))
-    return f"{seconds} s" if seconds < 90 else f"{seconds // 60} min {seconds % 60:02d} s"
+        while self.run is run:
+            begun = time.monotonic()
+            self.redraw()
+            pause = self.leisure * (time.monotonic() - begun)
+            if run.stop.wait(max(self.interval, pause)):
+                break
+        self.redraw()
+        run.over.wait()
+        self.redraw()
 
 
 @atexit.register
@@ -189,4 +190,4 @@ def _end():
         live.stop("closed")
     for live in list(_open):
         if live.alive:
-            live._run.worker.join(2)
+            live.run.worker.join(2)

@@ -1,15 +1,58 @@
-"""Player: a Live with Play, Pause, Stop."""
+"""Player: a Live that plays atoms, with Play, Pause and Stop, and a viewer or two."""
 
-from .live import Live
+import time
+
+import ipywidgets as widgets
+
+from .controls import button, duration, menu
+from .live import Live, Run
+from .viewer import KINDS
+
+PLOTS = 0.9  # s between two plots at least; drawing them takes a seventh of the time at most
+SILENCE = 2.0  # s without a frame, after which something is compiled again
 
 
 class Player(Live):
     """Live with a beginning to go back to: Play goes on, Pause holds, Stop goes back.
 
-    A subclass has `_back`, which takes everything to the start; its `work` calls `_rewind` first, its `paint` `_went_back`.
+    viewer: "nglview" or "canvas"; pause_after: s after which it pauses by itself, so that a
+    forgotten notebook does not work for ever (0 or None: never).
+
+    A subclass has, besides `work` of Live,
+
+        back()            take everything to the start, `rest`: ase.Atoms, one for each viewer
+        frames()          what each viewer shows: something with positions; None for `rest`
+        colours(frame)    [N] from 0 to 1, or None for those of the elements
+        tell(run)         write numbers and labels, at every look
+        plot()            draw what takes long, less often
+
+    Stop is final: where the worker is in the middle of a step, it takes everything back itself.
     """
 
-    _asked_back = False
+    interval, leisure = 0.02, 0
+    size = (410, 390)  # of a viewer, in pixels
+    noun, playing = "simulation", "The atoms move."
+    recompiles = True  # whether compiling again is the only reason for a long step
+    beginning = "Compiling"  # what is done before the first frame
+    colouring = "element"  # another one is another picture of the same frame
+
+    def __init__(self, viewer="nglview", pause_after=300):
+        super().__init__()
+        self.pause_after, self.rest, self.views = pause_after, [], []
+        self.play_button = button("Play", "play", "go on, or begin")
+        self.stop_button = button("Stop", "stop", "end, and go back to the start")
+        self.viewer_menu = menu(list(KINDS), viewer, 140, "viewer")
+        self.stage = widgets.HBox()  # of viewers alone: in a column nglview loses its camera
+        self._asked_back, self._staged, self._sent = False, None, []
+        self._seen, self._moved, self._plotted, self._plot_after = (), 0.0, (), 0.0
+        self.play_button.on_click(lambda _: self.pause() if self.running else self.play())
+        self.stop_button.on_click(lambda _: self.stop())
+        self.viewer_menu.observe(self.redraw, "value")
+
+    def plot(self, *_):
+        """Nothing is drawn."""
+
+    colours = tell = plot
 
     def play(self):
         """Go on, or begin."""
@@ -21,24 +64,79 @@ class Player(Live):
 
     def stop(self, how="stopped"):
         """End, and go back to the start."""
-        if how == "stopped":
-            with self._lock:
-                self._asked_back = True
+        with self.lock:
+            super().stop(how)
+            if how == "stopped":
+                self._asked_back = self.alive
                 if not self.alive:
-                    self._rewind()
-        super().stop(how)
+                    self.back()
+                    self.run = Run(how)
+        self.redraw()
 
-    def _rewind(self):
-        """Go back where Stop has asked for it; whether it did."""
-        with self._lock:
-            asked, self._asked_back = self._asked_back, False
-            if asked:
-                self._back()
-        return asked
+    def ended(self, run):
+        if self._asked_back:
+            self._asked_back, run.latest, run.error = False, None, None
+            self.back()
 
-    def _went_back(self, run):
-        """Whether a run has ended by Stop, so that nothing of it is left to paint; goes back where that is still to be done.
+    def paint(self, run):
+        running, last, now = self.running, run.over.is_set(), time.monotonic()
+        label = ("Pause", "pause") if running else ("Play", "play")
+        self.play_button.description, self.play_button.icon = label
+        if running and self.pause_after and run.seconds > self.pause_after:
+            self.stop("rested")
+        with self.lock:
+            rest = self.rest
+            shown = [a if f is None else f for a, f in zip(rest, self.frames())]
+        if not same(shown, self._seen):
+            self._seen, self._moved = shown, now
+        self._set_stage(rest, shown)
+        colouring = self.colouring
+        for number, (view, frame) in enumerate(zip(self.views, shown)):
+            known = self._sent[number][0] is frame and self._sent[number][1] == colouring
+            if not known and (view.ready or last):
+                view.draw(frame.positions, self.colours(frame))
+                self._sent[number] = frame, colouring
+        self.tell(run)
+        if not same(shown, self._plotted) and (last or now > self._plot_after):
+            begun = time.monotonic()
+            self.plot()
+            done = time.monotonic()
+            self._plotted, self._plot_after = shown, done + max(PLOTS, 6 * (done - begun))
+        self.say(self.words(run))
 
-        The painter asks twice where the worker ends between two looks at it: what the first one took back stays so.
-        """
-        return not run.worker.is_alive() and (self._rewind() or run.how == "stopped")
+    def _set_stage(self, rest, shown):
+        """New viewers, where others than those on the stage are asked for."""
+        kind = self.viewer_menu.value
+        staged = [kind] + [(a.numbers.tobytes(), a.cell.array.tobytes()) for a in rest]
+        if staged == self._staged:
+            return
+        old, atoms = self.views, [a.copy() for a in rest]
+        for a, frame in zip(atoms, shown):
+            a.positions = frame.positions
+        self.views = [KINDS[kind](a, self.size) for a in atoms]
+        self.stage.children = [view.widget for view in self.views]
+        self._staged, self._sent = staged, [(frame, "element") for frame in shown]
+        for view in old:
+            view.widget.close()
+
+    def words(self, run):
+        """A sentence on where it is."""
+        if not run.how:
+            if any(frame is None for frame in self.frames()):
+                return f"{self.beginning}, {duration(run.seconds)}."
+            if self.recompiles and time.monotonic() - max(self._moved, run.started) > SILENCE:
+                return "Compiling again: an atom has more neighbours than any had before."
+            return self.playing
+        rested = f"Paused after {duration(self.pause_after or 0)}, to spare the processor."
+        return {
+            "idle": "Press Play.",
+            "paused": "Paused.",
+            "stopped": "Stopping." if self.alive else "The atoms are back at the start.",
+            "rested": f"{rested} Play goes on.",
+            "superseded": f"Paused, because another {self.noun} plays. Play goes on here.",
+        }.get(run.how, "Stopped.")
+
+
+def same(some, others):
+    """Whether two lists hold the same objects: arrays in them have no truth value for `==`."""
+    return len(some) == len(others) and all(a is b for a, b in zip(some, others))

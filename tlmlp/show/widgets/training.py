@@ -2,55 +2,32 @@
 
 import time
 
-import ipywidgets as widgets
-
 from ..figures.learning import learning_curve
-from .live import Live, duration, sentence
+from .controls import duration, image, line
+from .job import Job
+
+SIZE = (720, 300)  # pixels of the picture
 
 
-class Training(Live):
+class Training(Job):
     """Train and Stop buttons around `tlmlp.fit`, with a moving curve.
 
-    make_fit: a function without arguments that returns the generator, called at each press of Train:
+    make_fit: a function without arguments that returns the generator, called by every Train:
 
-        training = show.Training(lambda: tlmlp.fit(potential, train, valid, steps=1000, report_every=5))
+        show.Training(lambda: tlmlp.fit(potential, train, valid, steps=1000, report_every=5))
 
-    The training is looked at after every report, so report_every decides how fast Stop answers. `.potential` is the newest
-    one, `.best` the one with the smallest validation error (the newest without validation), `.history` the reports.
+    report_every decides how fast Stop answers. `.potential` is the newest one, `.best` the one
+    with the smallest validation error (the newest without validation), `.history` the reports.
     """
 
-    interval = 1.0
-    size = (720, 300)  # pixels of the picture
-
     def __init__(self, make_fit):
+        super().__init__("Train", image(b"", SIZE))
         self.make_fit, self.history, self.last = make_fit, [], None
-        self._drawn = None
-        button = widgets.Layout(width="110px")
-        self._train = widgets.Button(
-            description="Train", icon="play", button_style="primary", layout=button
-        )
-        self._stop = widgets.Button(description="Stop", icon="stop", disabled=True, layout=button)
-        self._bar = widgets.IntProgress(
-            0, 0, 1, layout=widgets.Layout(width="190px", margin="2px 8px")
-        )
-        self._time = widgets.Label("", layout=widgets.Layout(width="280px"))
-        width, height = self.size
-        self._picture = widgets.Image(
-            value=_png([], self.size),
-            format="png",
-            width=width,
-            height=height,
-            layout=widgets.Layout(width=f"{width}px", height=f"{height}px", object_fit="fill"),
-        )
-        super().__init__(
-            [widgets.HBox([self._train, self._stop, self._bar, self._time]), self._picture]
-        )
-        self.layout.width = f"{width + 20}px"
-        self.layout.overflow = "hidden"
+        controls = line(self.start_button, self.stop_button, self.bar, self.time)
+        self.children = [controls, self.picture, self.status]
+        self.layout.width = f"{SIZE[0] + 20}px"
         self.status.layout.min_height = "48px"  # two lines, so that nothing below jumps
-        self._train.on_click(self.start)
-        self._stop.on_click(self.stop)
-        self.status.value = sentence("Nothing is trained yet.")
+        self.redraw()
 
     @property
     def potential(self):
@@ -59,111 +36,84 @@ class Training(Live):
 
     @property
     def best(self):
-        """The Potential with the smallest validation error so far. RuntimeError while there is none."""
+        """The Potential with the smallest validation error. RuntimeError while there is none."""
         last = self._reached()
         return last.best if last.best_step else last.potential
 
     def _reached(self):
         if self.last is None:
-            raise RuntimeError(
-                "nothing is trained yet: press Train, and wait for the first point of the curve"
-            )
+            words = "nothing is trained yet: press Train, and wait for the first point of the curve"
+            raise RuntimeError(words)
         return self.last
 
     def result(self, at_least=100):
         """`.best`, after a training of at least so many steps; says which.
 
-        Where nobody has pressed Train, it trains `at_least` steps here and now, so that a notebook runs from top to
-        bottom. A training that is under way goes on.
+        Where nobody has pressed Train, it trains `at_least` steps here and now, so that a notebook
+        runs from top to bottom. A training that is under way goes on.
         """
-        started_here = self._run is None
+        started_here = not self.begun
         if started_here:
             self.start()
         while self.alive and (self.last is None or self.last.step < at_least and started_here):
             time.sleep(0.05)
-        if started_here and self.running:
+        if started_here:
             self.stop()
-            self.wait()
-        elif not self.alive and self.last is None:
+        if started_here or self.last is None:
             self.wait()
         last = self._reached()
+        reached = f"{last.step} of {last.steps} steps"
         if started_here and last.step < last.steps:
-            print(
-                f"Nobody pressed Train, so this cell trained {last.step} of {last.steps} steps. Press Train above for all."
-            )
+            print(f"Nobody pressed Train, so this cell trained {reached}. Press Train for all.")
         elif self.running:
-            print(
-                f"The training still runs; these are its weights after {last.step} of {last.steps} steps."
-            )
+            print(f"The training still runs; these are its weights after {reached}.")
         return self.best
 
-    # -- what Live asks for --------------------------------------------------------------------------------------------
-
     def work(self):
-        with self._lock:
-            self.history, self.last, self._drawn = [], None, None
+        with self.lock:
+            self.history, self.last = [], None
         return self.make_fit()
 
     def take(self, progress):
-        self.last = progress
-        self.history.append(
-            progress._replace(potential=None, best=None)
-        )  # numbers only: weights would fill the memory
+        self.last = progress  # of the others numbers only: weights would fill the memory
+        self.history.append(progress._replace(potential=None, best=None))
 
     def paint(self, run):
-        running, p = not run.stop.is_set(), run.latest
-        self._train.disabled, self._stop.disabled = running, not running
-        self._train.description = "Train" if running or p is None else "Train anew"
+        with self.lock:
+            running, p, history = self.running, self.last, list(self.history)
+        draw = lambda: learning_curve(history, size=(SIZE[0] / 100, SIZE[1] / 100))
+        self.show(p and p.step, draw)
         if p is None:
-            self._bar.value = 0
-            self._time.value = f"compiling the network, {duration(run.seconds)}" if running else ""
-            self.status.value = sentence(
-                "The network is being compiled for this data: 10 to 30 s, once."
-                if running
-                else f"{run.how.capitalize()} before the first step."
-            )
-            if running and not self._drawn:
-                self._picture.value, self._drawn = _png([], self.size), "empty"
-            return
-        self._bar.max, self._bar.value = p.steps, p.step
-        self._bar.bar_style = "" if running else "success" if run.how == "done" else "warning"
-        self._time.value = f"step {p.step} of {p.steps}" + (f", {self._left(p)}" if running else "")
-        if self._drawn != p.step:
-            with self._lock:
-                history = list(self.history)
-            begun = time.monotonic()
-            self._picture.value, self._drawn = _png(history, self.size), p.step
-            self.interval = max(
-                type(self).interval, 5 * (time.monotonic() - begun)
-            )  # drawing never takes over
-        self.status.value = _words(run, p, [h.valid for h in self.history if h.valid])
+            wait = f"compiling the network, {duration(run.seconds)}" if running else ""
+            self.progress(run, 0, 1, wait)
+            ended = f"{run.how.capitalize()} before the first step."
+            words = ended if self.begun else "Nothing is trained yet."
+            if running:
+                words = "The network is being compiled for this data: 10 to 30 s, once."
+        else:
+            self.start_button.description = "Train" if running else "Train anew"
+            left = f", {_left(history)}" if running else ""
+            self.progress(run, p.step, p.steps, f"step {p.step} of {p.steps}{left}")
+            words = self._words(run, p)
+        self.say(words)
 
-    def _left(self, p):
-        first = self.history[0]
-        if p.step == first.step:
-            return "measuring its speed"
-        return f"{duration((p.seconds - first.seconds) / (p.step - first.step) * (p.steps - p.step))} left"
+    def _words(self, run, p):
+        stopped = "Stopping after this step." if self.alive else "Stopped."
+        superseded = "Stopped, because another training was started."
+        known = {"": "", "done": f"Done in {duration(p.seconds)}.", "superseded": superseded}
+        words = f"{known.get(run.how, stopped)} Training frames: energy MAE {p.energy_mae:.1f} "
+        words += f"meV/atom, force MAE {p.force_mae:.0f} meV/Å."
+        if valid := [h.valid for h in self.history if h.valid]:
+            v = valid[-1]
+            words += f" Validation frames: energy MAE {v.energy_mae:.1f} meV/atom, force MAE "
+            words += f"{v.force_mae:.0f}, RMSE {v.force_rmse:.0f} meV/Å"
+            words += f"; best weights: step {p.best_step}." if p.best_step else "."
+        return words.strip()
 
 
-def _words(run, p, valid):
-    head = {
-        "": "",
-        "done": f"Done in {duration(p.seconds)}.",
-        "failed": "",
-        "superseded": "Stopped, because another training was started.",
-    }.get(run.how, "Stopped." if not run.worker.is_alive() else "Stopping after this step.")
-    parts = [
-        head,
-        f"Training frames: energy MAE {p.energy_mae:.1f} meV/atom, force MAE {p.force_mae:.0f} meV/Å.",
-    ]
-    if valid:
-        v = valid[-1]
-        parts.append(
-            f"Validation frames: energy MAE {v.energy_mae:.1f} meV/atom, force MAE {v.force_mae:.0f}, RMSE {v.force_rmse:.0f} meV/Å"
-            + (f"; best weights: step {p.best_step}." if p.best_step else ".")
-        )
-    return sentence(" ".join(filter(None, parts)))
-
-
-def _png(history, size):
-    return learning_curve(history, size=(size[0] / 100, size[1] / 100)).png(150)
+def _left(history):
+    first, last = history[0], history[-1]
+    if last.step == first.step:
+        return "measuring its speed"
+    pace = (last.seconds - first.seconds) / (last.step - first.step)
+    return f"{duration(pace * (last.steps - last.step))} left"

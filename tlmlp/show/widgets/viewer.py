@@ -1,19 +1,19 @@
 """Two viewers for atoms that move, behind the same few lines.
 
-    v = viewer(atoms, size, "nglview")  or  viewer(atoms, size, "canvas")
-    v.widget                      to display
-    v.draw(positions, colours)    positions [N, 3] Å; colours [N] from 0 to 1, or None for those of the elements
-    v.ready                       whether a browser shows it, and has drawn what it was sent, but for the last
+    v = KINDS["nglview"](atoms, size)    in three dimensions, with WebGL
+    v = KINDS["canvas"](atoms, size)     needs neither WebGL nor a front end in the right place
+    v.widget                             to display
+    v.draw(positions, colours)           [N, 3] in Å; [N] from 0 to 1, None: those of the elements
+    v.ready                              whether a browser has drawn all frames but the last
 
-Whoever draws only when `ready` never fills a queue: the browser answers every frame that it has drawn.
-
-The first is nglview, in three dimensions with WebGL. The second is a canvas of our own on anywidget, which needs neither
-WebGL nor a front end that was installed to the right place: it works where nglview cannot be shown.
+Whoever draws only when `ready` never fills a queue: the browser answers every frame it has drawn.
 """
 
+import itertools
 import time
 from pathlib import Path
 
+import anywidget
 import numpy as np
 import traitlets
 from ase.geometry import cell_to_cellpar, cellpar_to_cell
@@ -22,166 +22,140 @@ from ..figures.style import ELEMENT_COLOURS, GREY
 
 # Six steps of cividis: from dark to light for every kind of colour vision.
 SCALE = ("#00224E", "#2A3F6D", "#575C6D", "#7D7C78", "#A69D75", "#FDE737")
-AHEAD = 1  # frame that may be under way while the next is sent: the browser need not wait for the kernel between the two
+AHEAD = 1  # frame that may be under way while the next is sent
 PATIENCE = 3.0  # s to wait for the answer to a frame before another is sent all the same
+BALLS = dict(radiusType="size", radiusSize=0.75)  # Å
 
 
-class _Viewer:
-    _shown = False  # whether a browser has ever answered
-    _asked = _answered = _at = 0
+class Viewer:
+    """What both have: the count of frames sent and of frames that the browser has drawn."""
+
+    def __init__(self):
+        self.shown = False  # whether a browser has ever answered
+        self.asked = self.answered = 0
+        self._at = 0.0
 
     @property
     def ready(self):
-        return self._shown and (
-            self._answered >= self._asked - AHEAD or time.monotonic() - self._at > PATIENCE
-        )
+        drawn = self.answered >= self.asked - AHEAD
+        return self.shown and (drawn or time.monotonic() - self._at > PATIENCE)
 
-    def _next(self):
-        self._asked, self._at = self._asked + 1, time.monotonic()
-        return self._asked
+    def count(self):
+        """The number of the frame that is sent now."""
+        self.asked, self._at = self.asked + 1, time.monotonic()
+        return self.asked
+
+    def answer(self, number):
+        """The browser has drawn a frame."""
+        self.shown, self.answered = True, max(self.answered, number)
 
 
-class NGLViewer(_Viewer):
+class NGLViewer(Viewer):
     def __init__(self, atoms, size):
+        super().__init__()
         self._wrap, self._symbols = wrapping(atoms), sorted(set(atoms.get_chemical_symbols()))
-        self.widget = nglview_of(atoms, self._wrap, size)
-        self._dealt = None
-        self.widget.observe(self._loaded, "loaded")
-        self.widget.on_msg(self._answer)
+        self.widget = _nglview_of(atoms, self._wrap, size, self._symbols)
+        self._dealt = None  # selections of the representations, where there are any for colours
+        self.widget.observe(lambda change: self.answer(0) if change["new"] else None, "loaded")
+        self.widget.on_msg(self._message)
 
-    def _loaded(self, change):
-        self._shown = self._shown or bool(change["new"])
-
-    def _answer(self, widget, message, buffers):
+    def _message(self, widget, message, buffers):
         if message.get("type") == "drawn":
-            self._shown, self._answered = True, max(self._answered, message["data"])
+            self.answer(message["data"])
 
     def draw(self, positions, colours=None):
-        self._deal(
-            None
-            if colours is None
-            else np.clip((len(SCALE) * colours).astype(int), 0, len(SCALE) - 1)
-        )
+        if colours is not None or self._dealt is not None:
+            self._deal(None if colours is None else _bins(colours))
         self.widget.set_coordinates({0: self._wrap(positions)})
-        code = f"requestAnimationFrame(() => this.send({{type: 'drawn', data: {self._next()}}}))"
-        self.widget.send(
-            {
-                "type": "call_method",
-                "target": "Widget",
-                "methodName": "executeCode",
-                "args": [code],
-                "kwargs": {},
-            }
-        )
+        code = f"requestAnimationFrame(() => this.send({{type: 'drawn', data: {self.count()}}}))"
+        call = dict(target="Widget", methodName="executeCode", args=[code], kwargs={})
+        self.widget.send({"type": "call_method"} | call)
 
     def _deal(self, bins):
-        """One representation per element and one per colour of the scale, to which the atoms are dealt out."""
+        """One representation an element and one a colour, to which the atoms are dealt out."""
         if self._dealt is None:
-            if bins is None:
-                return
-            for colour in (
-                SCALE
-            ):  # not earlier: representations without atoms confuse the camera while it is set up
-                self.widget.add_representation(
-                    "spacefill", selection="none", radiusType="size", radiusSize=0.75, color=colour
-                )
+            # not earlier: representations without atoms confuse the camera while it is set up
+            for colour in SCALE:
+                self.widget.add_representation("spacefill", selection="none", color=colour, **BALLS)
+            self._dealt = [None] * (len(self._symbols) + len(SCALE))
         selections = [f"_{s}" if bins is None else "none" for s in self._symbols]
         for b in range(len(SCALE)):
             members = np.flatnonzero(bins == b) if bins is not None else []
             selections.append("@" + ",".join(map(str, members)) if len(members) else "none")
         for index, selection in enumerate(selections):
-            if self._dealt is None or self._dealt[index] != selection:
+            if self._dealt[index] != selection:
                 self.widget._set_selection(selection, component=0, repr_index=index)
         self._dealt = selections
 
 
-def _canvas_class():
-    import anywidget
+class Canvas(anywidget.AnyWidget):
+    """Spheres in a cell, drawn on a plain canvas; drag to turn, wheel to zoom."""
 
-    class Canvas(anywidget.AnyWidget):
-        """Spheres in a cell, drawn on a plain canvas; drag to turn, wheel to zoom."""
-
-        _esm = CANVAS
-        positions = traitlets.Bytes(b"").tag(sync=True)  # float32 [N, 3], Å, centred
-        colours = traitlets.Bytes(b"").tag(sync=True)  # uint8 [N, 3]
-        edges = traitlets.Bytes(b"").tag(sync=True)  # float32 [12, 2, 3]
-        width = traitlets.Int(480).tag(sync=True)
-        height = traitlets.Int(400).tag(sync=True)
-        asked = traitlets.Int(0).tag(sync=True)  # number of the newest frame
-        drawn = traitlets.Int(-1).tag(sync=True)  # of the newest that the browser has drawn
-
-    return Canvas
+    _esm = Path(__file__).with_name("canvas.js")
+    positions = traitlets.Bytes(b"").tag(sync=True)  # float32 [N, 3], Å, centred
+    colours = traitlets.Bytes(b"").tag(sync=True)  # uint8 [N, 3]
+    edges = traitlets.Bytes(b"").tag(sync=True)  # float32 [12, 2, 3]
+    width = traitlets.Int(480).tag(sync=True)
+    height = traitlets.Int(400).tag(sync=True)
+    asked = traitlets.Int(0).tag(sync=True)  # number of the newest frame
+    drawn = traitlets.Int(-1).tag(sync=True)  # of the newest that the browser has drawn
 
 
-class CanvasViewer(_Viewer):
+class CanvasViewer(Viewer):
     def __init__(self, atoms, size):
+        super().__init__()
         self._wrap = wrapping(atoms)
-        start = self._wrap(atoms.positions)
-        edges = (
-            np.array([e[1:3] for e in _edges(atoms.cell.standard_form()[0])])
-            if atoms.cell.rank == 3
-            else np.zeros((0, 2, 3))
-        )
-        self._centre = edges.reshape(-1, 3).mean(0) if len(edges) else start.mean(0)
-        own = [ELEMENT_COLOURS.get(s, GREY) for s in atoms.get_chemical_symbols()]
-        self._own = np.array([_rgb(c) for c in own], np.uint8)
-        self._scale = np.array([_rgb(c) for c in SCALE], np.uint8)
+        edges = np.zeros((0, 2, 3))
+        if atoms.cell.rank == 3:
+            edges = np.array([edge[1:3] for edge in _edges(atoms.cell.standard_form()[0])])
+        corners = edges.reshape(-1, 3) if len(edges) else self._wrap(atoms.positions)
+        self._centre = corners.mean(0)
+        self._own = _rgb([ELEMENT_COLOURS.get(s, GREY) for s in atoms.get_chemical_symbols()])
         width, height = size
-        self.widget = _canvas_class()(
+        self.widget = Canvas(
             width=width,
             height=height,
-            edges=(edges - self._centre).astype("f4").tobytes(),
+            edges=self._bytes(edges),
             colours=self._own.tobytes(),
-            positions=(start - self._centre).astype("f4").tobytes(),
+            positions=self._bytes(self._wrap(atoms.positions)),
         )
         self.widget.layout.width, self.widget.layout.height = f"{width}px", f"{height}px"
-        self.widget.observe(self._answer, "drawn")
+        self.widget.observe(lambda change: self.answer(change["new"]), "drawn")
 
-    def _answer(self, change):
-        self._shown, self._answered = True, max(self._answered, change["new"])
+    def _bytes(self, points):
+        return (points - self._centre).astype("f4").tobytes()
 
     def draw(self, positions, colours=None):
-        rgb = self._own
-        if colours is not None:
-            rgb = self._scale[np.clip((len(SCALE) * colours).astype(int), 0, len(SCALE) - 1)]
+        rgb = self._own if colours is None else _rgb(SCALE)[_bins(colours)]
         with self.widget.hold_sync():  # one message
-            self.widget.positions = (self._wrap(positions) - self._centre).astype("f4").tobytes()
+            self.widget.positions = self._bytes(self._wrap(positions))
             self.widget.colours = rgb.tobytes()
-            self.widget.asked = self._next()
-
-
-def _rgb(colour):
-    return [int(colour[i : i + 2], 16) for i in (1, 3, 5)]
+            self.widget.asked = self.count()
 
 
 KINDS = {"nglview": NGLViewer, "canvas": CanvasViewer}
 
 
-def viewer(atoms, size, kind="nglview"):
-    """A viewer of ase.Atoms; kind: "nglview" or "canvas"."""
-    check_kind(kind)
-    return KINDS[kind](atoms, size)
+def _bins(colours):
+    """Which step of the SCALE each colour [N] from 0 to 1 is."""
+    return np.clip((len(SCALE) * colours).astype(int), 0, len(SCALE) - 1)
 
 
-def check_kind(kind):
-    if kind not in KINDS:
-        raise ValueError(f"viewer must be one of {', '.join(map(repr, KINDS))}, not {kind!r}")
-
-
-CANVAS = Path(__file__).with_name("canvas.js")
+def _rgb(colours):
+    return np.array([[int(c[i : i + 2], 16) for i in (1, 3, 5)] for c in colours], np.uint8)
 
 
 def wrapping(atoms):
     """positions [N, 3] -> positions inside the cell, turned and shifted for drawing.
 
-    The faces at which atoms re-enter are put into the widest gap between them, so that no crystal plane flickers from one
-    side to the other. The cell is turned as a PDB file, in which it travels to the browser, would turn it.
+    The faces at which atoms re-enter are put into the widest gap between them, so that no crystal
+    plane flickers from one side to the other. The cell is turned as a PDB file, in which it
+    travels to the browser, would turn it.
     """
     if not atoms.pbc.any() or not atoms.cell.rank == 3:
         return lambda positions: positions
-    cell, pbc = atoms.cell.array, atoms.pbc
-    inverse = np.linalg.inv(cell)
-    exported = cellpar_to_cell(cell_to_cellpar(cell))
+    pbc, inverse = atoms.pbc, np.linalg.inv(atoms.cell.array)
+    exported = cellpar_to_cell(cell_to_cellpar(atoms.cell.array))
     start = atoms.positions @ inverse
     lowest = np.zeros(3)
     for axis in np.flatnonzero(pbc):
@@ -192,13 +166,12 @@ def wrapping(atoms):
 
     def wrap(positions):
         scaled = positions @ inverse
-        scaled = np.where(pbc, (scaled - lowest) % 1, scaled)
-        return scaled @ exported
+        return np.where(pbc, (scaled - lowest) % 1, scaled) @ exported
 
     return wrap
 
 
-def nglview_of(atoms, wrap, size):
+def _nglview_of(atoms, wrap, size, symbols):
     import nglview
 
     drawn = atoms.copy()
@@ -207,15 +180,9 @@ def nglview_of(atoms, wrap, size):
         drawn.set_cell(cellpar_to_cell(cell_to_cellpar(atoms.cell.array)))
     drawn.positions = wrap(atoms.positions)
     view = nglview.NGLWidget(nglview.ASEStructure(drawn), default=False)
-    for symbol in sorted(set(atoms.get_chemical_symbols())):
-        colour = ELEMENT_COLOURS.get(symbol)
-        view.add_representation(
-            "spacefill",
-            selection=f"_{symbol}",
-            radiusType="size",
-            radiusSize=0.75,
-            **({"color": colour} if colour else {}),
-        )
+    for symbol in symbols:
+        colour = dict(color=ELEMENT_COLOURS[symbol]) if symbol in ELEMENT_COLOURS else {}
+        view.add_representation("spacefill", selection=f"_{symbol}", **BALLS, **colour)
     view.camera = "perspective"
     view.control.spin([0, 1, 0], 0.30)
     view.control.spin([1, 0, 0], 0.20)
@@ -223,23 +190,16 @@ def nglview_of(atoms, wrap, size):
     view.control.zoom(0.1)
     if atoms.cell.rank == 3:
         view._add_shape(_edges(drawn.cell.array), name="cell")
-    width, height = (f"{pixels}px" for pixels in size)
-    view.layout.width, view.layout.height = width, height
-    view._set_size(width, height)
+    view.layout.width, view.layout.height = (f"{pixels}px" for pixels in size)
+    view._set_size(view.layout.width, view.layout.height)
     return view
 
 
 def _edges(cell):
     """The twelve edges of a cell [3, 3] as cylinders of NGL: from, to, colour, radius in Å."""
-    grey = [0.34, 0.38, 0.42]
-    corners = [(a, b, c) for a in (0, 1) for b in (0, 1) for c in (0, 1)]
-    pairs = [
-        (p, q)
-        for p in corners
-        for q in corners
-        if sum(np.subtract(q, p)) == 1 and min(np.subtract(q, p)) == 0
-    ]
-    return [
-        ("cylinder", (np.array(p) @ cell).tolist(), (np.array(q) @ cell).tolist(), grey, 0.05)
-        for p, q in pairs
-    ]
+    edges = []
+    for corner in itertools.product((0, 1), repeat=3):
+        for axis in np.flatnonzero(np.equal(corner, 0)):
+            ends = np.array(corner) @ cell, (corner + np.eye(3)[axis]) @ cell
+            edges.append(("cylinder", *(end.tolist() for end in ends), [0.34, 0.38, 0.42], 0.05))
+    return edges

@@ -7,14 +7,13 @@ import ipywidgets as widgets
 import numpy as np
 from ase import units
 
-from .live import duration, sentence
+from ...simulate import health
+from .controls import NUMBERS, line, slider, tag
 from .player import Player
-from .viewer import nglview_of, wrapping
 
 HOTTEST = 3000  # K, end of the slider
 FASTEST = 30  # kT; heat gives an atom so much once in 10^12 times
-LOST = "Two atoms came closer than the potential has ever seen, or the time step is too long. Stop takes the atoms back."
-BACK = "Stopped; the atoms are back where they started."
+BACK = "Stop takes the atoms back."
 
 
 class Frame(NamedTuple):
@@ -24,92 +23,57 @@ class Frame(NamedTuple):
     time: float  # ps
     temperature: float  # K
     energy: float  # potential, eV/atom
-    speed: float  # steps per second
-
-
-def watch(dynamics, steps_per_frame=5, pause_after=180, autoplay=True, size=(480, 400)):
-    """A viewer beside the controls of any ASE dynamics, such as ase.md.langevin.Langevin; see Watch."""
-    return Watch(dynamics, steps_per_frame, pause_after, autoplay, size)
+    speed: float  # steps per second; nan as long as it includes compilation
 
 
 class Watch(Player):
     """Molecular dynamics in the background, drawn as it goes.
 
-    dynamics: ASE dynamics whose atoms have a calculator; with a `set_temperature` there is a slider for it.
-    steps_per_frame: steps of the dynamics between two frames, of which there are ten a second at most.
-    pause_after: s after which it pauses by itself, so that a forgotten notebook does not work for ever.
-    autoplay: whether it plays as soon as the browser shows it. size: of the viewer, in pixels.
+    dynamics: ASE dynamics, such as ase.md.langevin.Langevin, whose atoms have a calculator; with a
+    `set_temperature` there is a slider for it. steps_per_frame: steps of the dynamics between two
+    frames, of which there are ten a second at most. pause_after: s after which it pauses by
+    itself. autoplay: whether it plays as soon as the browser shows it. size: of the viewer, in
+    pixels.
 
-    Pause keeps the atoms where they are, Stop takes them back to where they started. It stops with a sentence when a number
-    is no longer one, or when the temperature runs away.
+    Pause keeps the atoms where they are, Stop takes them back. It stops with a sentence when a
+    number is no longer one, or when the temperature runs away.
     """
 
-    interval = 0.1
+    interval, noun, recompiles = 0.1, "viewer", False
 
     def __init__(
         self, dynamics, steps_per_frame=5, pause_after=180, autoplay=True, size=(480, 400)
     ):
         if dynamics.atoms.calc is None:
-            raise ValueError(
-                "the atoms have no calculator; set atoms.calc = potential.calculator()"
-            )
-        if (
-            isinstance(steps_per_frame, bool)
-            or not isinstance(steps_per_frame, int)
-            or steps_per_frame < 1
-        ):
-            raise ValueError(
-                f"steps_per_frame must be a whole number of at least 1, not {steps_per_frame!r}"
-            )
-        self.dynamics, self.atoms = dynamics, dynamics.atoms
-        self.steps_per_frame, self.pause_after = steps_per_frame, pause_after
-        self._start = dynamics.atoms.positions.copy(), dynamics.atoms.get_momenta()
-        self._steps, self._sent = 0, None
-        self._wrap = wrapping(self.atoms)
-        self.view = nglview_of(self.atoms, self._wrap, size)
+            words = "the atoms have no calculator; set atoms.calc = potential.calculator()"
+            raise ValueError(words)
+        if type(steps_per_frame) is not int or steps_per_frame < 1:
+            words = "steps_per_frame must be a whole number of at least 1"
+            raise ValueError(f"{words}, not {steps_per_frame!r}")
+        super().__init__(pause_after=pause_after)
+        self.dynamics, self.atoms, self.size = dynamics, dynamics.atoms, size
+        self.steps_per_frame, self.steps, self.frame = steps_per_frame, 0, None
+        self.beginning = f"Compiling the potential for {len(self.atoms)} atoms"
+        self.rest, self._momenta = [self.atoms.copy()], self.atoms.get_momenta()
+        self.target = self._hottest = self._temperature_of(dynamics)
 
-        self._target = self._temperature_of(dynamics)
-        self._hottest = self._target
-        self._play = widgets.Button(
-            description="Play", icon="play", layout=widgets.Layout(width="110px")
-        )
-        self._stop = widgets.Button(
-            description="Stop",
-            icon="stop",
-            tooltip="end, and go back to the start",
-            layout=widgets.Layout(width="110px"),
-        )
-        self._slider = widgets.IntSlider(
-            round(self._target or 0),
-            0,
-            max(HOTTEST, round(self._target or 0)),
-            50,
-            continuous_update=True,
-            readout=False,
-            layout=widgets.Layout(width="250px"),
-        )
-        self._heading = widgets.HTML()
-        self._numbers = widgets.HTML(_table(None, self._target))
-        controls = [widgets.HBox([self._play, self._stop])]
-        if self._target is not None:
-            controls += [self._heading, self._slider]
-        side = widgets.VBox(
-            [*controls, self._numbers], layout=widgets.Layout(width="280px", padding="0 0 0 16px")
-        )
-        super().__init__([widgets.HBox([self.view, side])])
-        self._set_target(self._slider.value)
-        self.layout.overflow = "hidden"
-        self._play.on_click(lambda _: self.pause() if self.running else self.play())
-        self._stop.on_click(lambda _: self.stop())
-        self._slider.observe(lambda change: self._set_target(change["new"]), "value")
+        kelvin = round(self.target or 0)
+        self.thermostat = slider(kelvin, max(HOTTEST, kelvin), 50, 250)
+        self.heading, self.numbers = widgets.HTML(), widgets.HTML()
+        thermostat = [] if self.target is None else [self.heading, self.thermostat]
+        side = [widgets.HBox([self.play_button, self.stop_button]), *thermostat, self.numbers]
+        layout = widgets.Layout(width="280px", padding="0 0 0 16px")
+        stage = line(self.stage, widgets.VBox(side, layout=layout), align_items="flex-start")
+        self.children = [stage, self.status]
+        self._heat(kelvin)
+        self.thermostat.observe(lambda change: self._heat(change["new"]), "value")
+        self.redraw()
         if autoplay:
-            self.status.value = sentence("Waiting for the browser to show the atoms.")
-            self.view.observe(self._shown, "loaded")
-        else:
-            self.status.value = sentence("Press Play.")
+            self.say("Waiting for the browser to show the atoms.")
+            self.views[0].widget.observe(self._loaded, "loaded")
 
-    def _shown(self, change):
-        if change["new"] and self._run is None:
+    def _loaded(self, change):
+        if change["new"] and not self.begun:
             self.play()
 
     def _temperature_of(self, dynamics):
@@ -117,118 +81,76 @@ class Watch(Player):
         if not hasattr(dynamics, "set_temperature"):
             return None
         kT = getattr(dynamics, "temp", None)
-        return (
-            float(kT / units.kB)
-            if np.ndim(kT) == 0 and kT is not None
-            else self.atoms.get_temperature()
-        )
+        known = kT is not None and np.ndim(kT) == 0
+        return float(kT / units.kB) if known else self.atoms.get_temperature()
 
-    def _set_target(self, temperature):
-        if self._target is None:
-            return
-        self._target = float(temperature)
-        self._heading.value = f"Temperature of the thermostat: <b>{temperature:.0f} K</b>"
-
-    # -- what Live asks for --------------------------------------------------------------------------------------------
+    def _heat(self, temperature):
+        if self.target is not None:
+            self.target = float(temperature)
+            self.heading.value = f"Temperature of the thermostat: <b>{temperature:.0f} K</b>"
 
     def work(self):
-        self._rewind()
-        applied, begun, first = None, None, self._steps
+        applied, begun, first = None, None, self.steps
         while True:
-            frame_begun = time.monotonic()
-            target = self._target
+            clock, target = time.monotonic(), self.target
             if target is not None and target != applied:
                 self.dynamics.set_temperature(temperature_K=target)
                 applied, self._hottest = target, max(self._hottest, target)
             self.dynamics.run(self.steps_per_frame)
-            self._steps += self.steps_per_frame
-            if begun is None:
-                begun, first = time.monotonic(), self._steps  # the first frame includes compilation
-            frame = self._frame(begun, first)
-            self._sound(frame)
+            self.steps += self.steps_per_frame
+            if begun is None:  # the first frame includes compilation
+                begun, first = time.monotonic(), self.steps
+            done = self.steps - first
+            frame = self._frame(done / (time.monotonic() - begun) if done else float("nan"))
+            if words := self._broken(frame):
+                raise FloatingPointError(f"{words} {BACK}")
             yield frame
-            pause = self.interval - (time.monotonic() - frame_begun)
-            if pause > 0:
-                self._run.stop.wait(pause)
+            time.sleep(max(0.0, self.interval - (time.monotonic() - clock)))
 
-    def _frame(self, begun, first):
-        atoms, seconds = self.atoms, time.monotonic() - begun
-        speed = (self._steps - first) / seconds if self._steps > first else float("nan")
-        return Frame(
-            atoms.positions.copy(),
-            self._steps * self.dynamics.dt / units.fs / 1000,
-            float(atoms.get_temperature()),
-            float(atoms.get_potential_energy()) / len(atoms),
-            speed,
-        )
+    def take(self, frame):
+        self.frame = frame
 
-    def _sound(self, frame):
-        if not (np.isfinite(frame.positions).all() and np.isfinite(frame.energy)):
-            raise FloatingPointError(
-                f"the simulation broke down at {frame.time:.2f} ps: a position or an energy is no longer a number. "
-                f"Take a shorter time step, or a potential that knows such structures. Stop takes the atoms back."
-            )
-        if self._target is None:
-            return
-        if frame.temperature > 2 * self._hottest + 1000:
-            raise FloatingPointError(
-                f"the atoms reached {frame.temperature:.0f} K, far above the {self._hottest:.0f} K asked for. {LOST}"
-            )
+    def _frame(self, speed):
+        time_ps = self.steps * self.dynamics.dt / units.fs / 1000
+        energy = float(self.atoms.get_potential_energy()) / len(self.atoms)
+        temperature = float(self.atoms.get_temperature())
+        return Frame(self.atoms.positions.copy(), time_ps, temperature, energy, speed)
+
+    def _broken(self, frame):
+        """What is wrong with a frame, "" where nothing is."""
+        hottest = np.inf if self.target is None else self._hottest
+        numbers = frame.positions, frame.energy
+        if words := health.check(numbers, frame.temperature, hottest, frame.time):
+            return words
         kinetic = (self.atoms.get_momenta() ** 2).sum(1) / (2 * self.atoms.get_masses())
-        if kinetic.max() > FASTEST * units.kB * (self._hottest + 300):
-            raise FloatingPointError(
-                f"atom {kinetic.argmax()} has {kinetic.max():.1f} eV of kinetic energy, far more than heat gives it at "
-                f"{self._hottest:.0f} K. {LOST}"
-            )
-
-    def _back(self):
-        positions, momenta = self._start
-        self.atoms.positions[:] = positions
-        self.atoms.set_momenta(momenta, apply_constraint=False)
-        self._steps, self._sent = 0, None
-        self._hottest = self._target
-        self.view.set_coordinates({0: self._wrap(positions)})
-        self._numbers.value = _table(None, self._target)
-        self.status.value = sentence(BACK)
-
-    def paint(self, run):
-        running, frame = not run.stop.is_set(), run.latest
-        self._play.description, self._play.icon = (
-            ("Pause", "pause") if running else ("Play", "play")
+        if kinetic.max() <= FASTEST * units.kB * (hottest + 300):
+            return ""
+        return (
+            f"Atom {kinetic.argmax()} has {kinetic.max():.1f} eV of kinetic energy, far more than "
+            f"heat gives it at {hottest:.0f} K: the potential is wrong for such structures, or the "
+            "timestep is too long."
         )
-        if self._went_back(run):
-            return
-        if frame is not None and frame is not self._sent:
-            self.view.set_coordinates({0: self._wrap(frame.positions)})
-            self._sent = frame
-            self._numbers.value = _table(frame, self._target)
-        if running and self.pause_after and run.seconds > self.pause_after:
-            super().stop("rested")
-        words = {
-            "": "The atoms move."
-            if frame
-            else f"Compiling the potential for {len(self.atoms)} atoms, {duration(run.seconds)}.",
-            "paused": "Paused.",
-            "stopped": BACK,
-            "rested": f"Paused after {duration(self.pause_after)}, to spare the processor. Play goes on.",
-            "superseded": "Paused, because another viewer plays. Play goes on here.",
-        }.get(run.how, "Stopped.")
-        self.status.value = sentence(words)
+
+    def back(self):
+        self.atoms.positions[:] = self.rest[0].positions
+        self.atoms.set_momenta(self._momenta, apply_constraint=False)
+        self.steps, self.frame, self._hottest = 0, None, self.target
+
+    def frames(self):
+        return [self.frame]
+
+    def tell(self, run):
+        frame = self.frame or Frame(None, 0.0, *[float("nan")] * 3)
+        rows = {
+            "time": f"{frame.time:.2f} ps",
+            "temperature": f"{frame.temperature:.0f} K",
+            "potential energy": f"{frame.energy:.3f} eV/atom",
+            "speed": f"{frame.speed:.0f} steps/s",
+        }
+        cell = lambda words: tag("td", words, padding="2px 12px 2px 0", **NUMBERS)
+        bold = lambda words: f"<b>{words}</b>" if "nan" not in words else "–"
+        lines = (f"<tr>{cell(name)}{cell(bold(words))}</tr>" for name, words in rows.items())
+        self.numbers.value = f"<table>{''.join(lines)}</table>"
 
 
-def _table(frame, target):
-    rows = [
-        ("time", f"{frame.time:.2f} ps" if frame else "0 ps"),
-        ("temperature", f"{frame.temperature:.0f} K" if frame else "–"),
-        ("potential energy", f"{frame.energy:.3f} eV/atom" if frame else "–"),
-        ("speed", f"{frame.speed:.0f} steps/s" if frame and frame.speed == frame.speed else "–"),
-    ]
-    cell = 'style="padding: 2px 12px 2px 0; text-align: {}; white-space: nowrap; font-variant-numeric: tabular-nums"'
-    return (
-        "<table>"
-        + "".join(
-            f"<tr><td {cell.format('left')}>{name}</td><td {cell.format('left')}><b>{value}</b></td></tr>"
-            for name, value in rows
-        )
-        + "</table>"
-    )
+watch = Watch

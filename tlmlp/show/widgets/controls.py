@@ -1,0 +1,80 @@
+"""What widgets are made of: buttons, menus, lines, images, and words in HTML."""
+
+import html
+
+import ipywidgets as widgets
+
+from ..figures.style import ORANGE, RED, TEXT
+
+NUMBERS = dict(font_variant_numeric="tabular-nums")  # digits of one width: nothing dances
+
+
+def one_of(name, value, allowed):
+    """ValueError, in one sentence, for a value that is not allowed."""
+    if value not in allowed:
+        raise ValueError(f"{name} must be one of {', '.join(map(str, allowed))}, not {value!r}")
+
+
+def fixed(width, **more):
+    """Layout of so many pixels that neither grows nor shrinks."""
+    return widgets.Layout(width=f"{width}px", flex="0 0 auto", **more)
+
+
+def button(text, icon, tip="", width=92, **more):
+    return widgets.Button(description=text, icon=icon, tooltip=tip, layout=fixed(width), **more)
+
+
+def menu(options, value, width, text=""):
+    style = {"description_width": "initial"}
+    return widgets.Dropdown(
+        description=text, options=options, value=value, style=style, layout=fixed(width)
+    )
+
+
+def slider(value, end, step=1, width=300, **more):
+    """A slider of whole numbers from 0; it says its number itself only where it is asked to."""
+    more = dict(readout=False, continuous_update=True) | more
+    return widgets.IntSlider(value, 0, end, step, layout=fixed(width), **more)
+
+
+def line(*children, **layout):
+    return widgets.HBox(children, layout=widgets.Layout(**{"align_items": "center"} | layout))
+
+
+def image(png, size, **layout):
+    """A picture (PNG) of so many pixels, whatever the resolution of the file."""
+    width, height = size
+    layout = fixed(width, **dict(height=f"{height}px", object_fit="fill") | layout)
+    return widgets.Image(value=png, format="png", width=width, height=height, layout=layout)
+
+
+def tag(name, words, **style):
+    """An element of HTML; words: HTML, not escaped."""
+    css = "; ".join(f"{key.replace('_', '-')}: {value}" for key, value in style.items())
+    return f'<{name} style="{css}">{words}</{name}>'
+
+
+def muted(words):
+    return tag("span", words, color=TEXT)
+
+
+def small(words):
+    return tag("div", words, font_size="12px", line_height=1.3)
+
+
+def sentence(text, kind="note"):
+    """A line of HTML; an error is marked by a bar, not by colour alone."""
+    colour = {"note": TEXT, "error": RED, "warn": ORANGE}[kind]
+    bar = dict(border_left=f"4px solid {colour}", padding_left="8px") if kind != "note" else {}
+    return tag("div", html.escape(str(text)), line_height=1.4, **bar)
+
+
+def plain(error):
+    """What an exception says, for a person."""
+    return str(error) or type(error).__name__
+
+
+def duration(seconds):
+    """Seconds as a person says them."""
+    seconds = max(0, int(round(seconds)))
+    return f"{seconds} s" if seconds < 90 else f"{seconds // 60} min {seconds % 60:02d} s"

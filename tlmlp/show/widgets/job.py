@@ -1,0 +1,53 @@
+"""Job: a Live that comes to an end, with controls, a bar and one picture."""
+
+import ipywidgets as widgets
+
+from .controls import button
+from .live import Live
+
+
+class Job(Live):
+    """Live with a start and a stop button, a bar, words beside it and a picture.
+
+    label: of the start button; picture: an Image. A subclass paints with `progress` and `show`.
+    `.settings` is what its `.controls` say now, `.asked` what they said when the work began.
+    """
+
+    def __init__(self, label, picture):
+        super().__init__()
+        self.controls, self.asked, self.quiet = {}, None, False
+        self.start_button = button(label, "play", button_style="primary")
+        self.stop_button = button("Stop", "stop", disabled=True)
+        self.bar = widgets.IntProgress(0, 0, 1, layout=widgets.Layout(width="200px"))
+        self.time = widgets.HTML(layout=widgets.Layout(min_height="20px"))
+        self.picture, self._drawn = picture, ""
+        self.start_button.on_click(self.start)
+        self.stop_button.on_click(self.stop)
+
+    @property
+    def settings(self):
+        """What the controls say now."""
+        return {name: control.value for name, control in self.controls.items()}
+
+    @property
+    def stale(self):
+        """Whether a control has moved since the newest run began."""
+        return self.asked is not None and self.asked != self.settings
+
+    def changed(self, *_):
+        """A control has moved. While it works, the painter draws by itself."""
+        if not self.running and not self.quiet:
+            self.redraw()
+
+    def progress(self, run, done, total, words):
+        """Say how far it is: `done` of `total`."""
+        running = self.running
+        self.start_button.disabled, self.stop_button.disabled = running, not running
+        self.bar.max, self.bar.value, self.time.value = total, done, words
+        ended = "success" if run.how == "done" else "warning"
+        self.bar.bar_style = ended if self.begun and not running else ""
+
+    def show(self, key, draw, dpi=150):
+        """Draw the picture, where its key is another than that of the last one."""
+        if key != self._drawn:
+            self.picture.value, self._drawn = draw().png(dpi), key
