@@ -10,7 +10,7 @@ from ase.calculators.fd import calculate_numerical_forces, calculate_numerical_s
 from scipy.special import eval_legendre, spherical_jn
 
 import tlmlp
-from tlmlp import bessel, graph as graphs, potential as potentials
+from tlmlp import bessel, forces, graph as graphs
 
 SMALL = dict(embed_size=8, n_blocks=2, n_spherical=4, n_residual_after=1, cutoff=4.0)
 
@@ -39,7 +39,7 @@ def energy(potential, atoms):
 def test_bessel_functions_are_scipys():
     x = np.linspace(0.3, 0.999, 50, dtype=np.float32)
     ours = np.asarray(bessel.spherical_bessel(x, 7, 6))
-    zeros, norms = bessel._zeros_and_norms(7, 6)
+    zeros, norms = bessel.zeros_and_norms(7, 6)
     for l in range(7):
         np.testing.assert_allclose(spherical_jn(l, zeros[l]), 0, atol=1e-12)
         theirs = (
@@ -106,7 +106,7 @@ def test_gradients_are_finite_on_a_perfect_lattice_and_in_padding(potential):
     batch = graphs.join(tight, atoms=16, slots=20, structures=3)
 
     def loss(params, graph):
-        p = potentials.energy_forces(potential.config, params, graph)
+        p = forces.energy_forces(potential.config, params, graph)
         return p.energies.sum() ** 2 + (p.forces**2).sum() + (p.virial**2).sum()
 
     gradient = jax.jit(jax.grad(loss))(potential.params, batch)
@@ -117,10 +117,10 @@ def test_gradients_are_finite_on_a_perfect_lattice_and_in_padding(potential):
 def test_a_padded_batch_gives_what_each_structure_gives_alone(potential, mixed):
     frames = [mixed, bulk("Ge"), bulk("Si", cubic=True)]
     tight = [graphs.from_atoms(a, potential.elements, potential.config.cutoff) for a in frames]
-    together = potentials.predict(potential.config, potential.params, graphs.join(tight, 24, 24, 4))
+    together = forces.predict(potential.config, potential.params, graphs.join(tight, 24, 24, 4))
     first = 0
     for b, (atoms, g) in enumerate(zip(frames, tight)):
-        alone = potentials.predict(potential.config, potential.params, graphs.join([g], 8, 24))
+        alone = forces.predict(potential.config, potential.params, graphs.join([g], 8, 24))
         rows = slice(first, first + len(atoms))
         np.testing.assert_allclose(together.energies[rows], alone.energies[: len(atoms)], atol=2e-5)
         np.testing.assert_allclose(together.forces[rows], alone.forces[: len(atoms)], atol=2e-4)

@@ -1,76 +1,121 @@
-"""The ASE calculator of a Potential."""
+"""ASE calculators of whatever computes on the slots of a Graph."""
 
-from contextlib import nullcontext
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from ase.calculators.calculator import Calculator, all_changes
+from ase import Atoms
+from ase.calculators.calculator import Calculator, PropertyNotImplementedError, all_changes
+from ase.stress import full_3x3_to_voigt_6_stress
 
-from . import graph as graphs
-from .forces import on_device, predict
+from . import allocator, graph as graphs
+from .forces import Prediction, on_device, predict
+from .graph import Graph, Topology
 
 
-class PotentialCalculator(Calculator):
-    """ASE calculator of a Potential. Keeps its compiled function, and its neighbour slots while atoms move little."""
+class GraphCalculator(Calculator):
+    """ASE calculator: energy, free_energy, energies (eV), forces (eV/Å), stress (eV/Å^3).
+
+    Any cell, also one smaller than the cutoff. Periodic in all, some or no directions; stress needs
+    all three. Neighbours are searched again (`rebuilds` counts) when an atom has moved half of
+    `skin`. The number of slots grows in steps of four, because each shape is compiled anew.
+    """
 
     implemented_properties = ["energy", "free_energy", "energies", "forces", "stress"]
+    shrinks = True  # whether another number of atoms may have fewer slots
 
-    def __init__(self, potential, dtype="float32", skin=0.3):
+    def __init__(self, elements: tuple[str, ...], cutoff: float, dtype: str, skin: float) -> None:
+        super().__init__()
+        allocator.prepare()
+        self.elements, self.cutoff, self.dtype, self.skin = elements, cutoff, dtype, skin
+        self.rebuilds = 0
+        self._found: tuple[Atoms, Topology, Graph] | None = None  # by the last search
+
+    def predict(self, graph: Graph) -> Prediction:
+        """Energies, forces and virial of a Graph."""
+        raise NotImplementedError
+
+    def reference(self, atoms: Atoms) -> np.ndarray:
+        """Energies [N] in eV to be added; ValueError for atoms that cannot be computed."""
+        raise NotImplementedError
+
+    def calculate(
+        self,
+        atoms: Atoms | None = None,
+        properties: Sequence[str] = ("energy",),
+        system_changes: Sequence[str] = all_changes,
+    ) -> None:
+        """ASE's interface: fill `results` for `atoms`."""
+        super().calculate(atoms, properties, system_changes)
+        atoms = self.atoms
+        reference = self.reference(atoms)
+        if not np.isfinite(atoms.positions).all():
+            raise ValueError("positions are not finite (NaN or infinity)")
+        if "stress" in properties and not atoms.pbc.all():
+            raise PropertyNotImplementedError(
+                "stress needs atoms that are periodic in three directions"
+            )
+        top, graph = self._slots(atoms)
+        vectors = top.vectors(atoms.positions).astype(self.dtype)
+        with self.precision():
+            prediction = self.predict(on_device(graph._replace(vectors=vectors)))
+        self.results = results_of(atoms, prediction, reference)
+
+    def precision(self) -> AbstractContextManager:
+        """Inside it, jax computes in the calculator's precision."""
+        return jax.enable_x64(True) if self.dtype == "float64" else nullcontext()
+
+    def _slots(self, atoms: Atoms) -> tuple[Topology, Graph]:
+        slots = 1
+        if self._found is not None:
+            at, top, graph = self._found
+            if len(at) == len(atoms) or not self.shrinks:
+                slots = top.mask.shape[1]
+            if len(at) == len(atoms) and (at.numbers == atoms.numbers).all():
+                moved = np.square(atoms.positions - at.positions).sum(-1).max() ** 0.5
+                same = (at.cell == atoms.cell).all() and (at.pbc == atoms.pbc).all()
+                if same and moved <= self.skin / 2:
+                    return top, graph
+        top = graphs.topology(atoms, self.cutoff + self.skin, slots, step=4)
+        with self.precision():  # all but the vectors stays on the device until the next search
+            graph = on_device(graphs.from_topology(atoms, top, self.elements, self.dtype))
+        self._found = atoms.copy(), top, graph
+        self.rebuilds += 1
+        return top, graph
+
+
+class PotentialCalculator(GraphCalculator):
+    """ASE calculator of a Potential, a type that cannot be named here: its file imports this."""
+
+    def __init__(self, potential: Any, dtype: str = "float32", skin: float = 0.3) -> None:
         if dtype not in ("float32", "float64"):
             raise ValueError(f"dtype must be 'float32' or 'float64', not {dtype!r}")
         if not skin >= 0:
             raise ValueError(f"skin must be 0 Å or more, not {skin!r}")
-        super().__init__()
-        self.potential, self.dtype, self.skin = potential, dtype, skin
-        with self._precision():  # on the device once, not at every step
+        super().__init__(potential.elements, potential.config.cutoff, dtype, skin)
+        self.potential = potential
+        with self.precision():  # on the device once, not at every step
             weights = (potential.params, potential.repulsion())
-            self._params, self._core = jax.tree.map(partial(jnp.asarray, dtype=dtype), weights)
-        self.rebuilds = 0  # how often neighbours were searched
-        self._topology = self._graph = self._at = None
+            self.weights, self.core = jax.tree.map(partial(jnp.asarray, dtype=dtype), weights)
 
-    def calculate(self, atoms=None, properties=("energy",), system_changes=all_changes):
-        super().calculate(atoms, properties, system_changes)
-        p = self.potential
-        self._refresh(self.atoms)
-        with self._precision():
-            graph = on_device(
-                self._graph._replace(
-                    vectors=self._topology.vectors(self.atoms.positions).astype(self.dtype)
-                )
-            )
-            out = predict(p.config, self._params, graph, self._core)
-            energies, forces, virial = (np.asarray(x, float) for x in out)
-        self.results = p._results(self.atoms, energies, forces, virial[0])
+    def predict(self, graph: Graph) -> Prediction:
+        return predict(self.potential.config, self.weights, graph, self.core)
 
-    def _precision(self):
-        return jax.enable_x64(True) if self.dtype == "float64" else nullcontext()
-
-    def _refresh(self, atoms):
-        """Search neighbours again when the cell or the atoms are others, or one has moved more than half the skin."""
-        at = self._at
-        same = (
-            at is not None
-            and len(at) == len(atoms)
-            and (at.cell == atoms.cell).all()
-            and (at.pbc == atoms.pbc).all()
-        )
-        if same and (at.numbers == atoms.numbers).all():
-            moved = np.square(atoms.positions - at.positions).sum(-1).max() ** 0.5
-            if moved <= self.skin / 2:
-                return
+    def reference(self, atoms: Atoms) -> np.ndarray:
         self.potential.check_elements(atoms)
-        if not np.isfinite(atoms.positions).all():
-            raise ValueError("positions must be finite; at least one atom is at nan or infinity")
-        top = graphs.topology(atoms, self.potential.config.cutoff + self.skin)
-        # A few shapes only: K grows in steps of four and never shrinks while the number of atoms stays the same.
-        K = -(-top.mask.shape[1] // 4) * 4
-        if self._topology is not None and len(self._topology.mask) == len(atoms):
-            K = max(K, self._topology.mask.shape[1])
-        self._topology, self._at = graphs.widen(top, K), atoms.copy()
-        with self._precision():  # all but the vectors stays there until the next search
-            self._graph = on_device(
-                graphs.from_topology(atoms, self._topology, self.potential.elements, self.dtype)
-            )
-        self.rebuilds += 1
+        return self.potential.reference_energies(atoms)
+
+
+def results_of(atoms: Atoms, prediction: Prediction, reference: np.ndarray) -> dict[str, Any]:
+    """What an ASE calculator gives for `atoms`, by the Prediction of their (padded) graph."""
+    energies, forces, virial = (np.asarray(x, float) for x in prediction)
+    energies = energies[: len(atoms)] + reference
+    results: dict[str, Any] = dict(energies=energies, forces=forces[: len(atoms)])
+    results["energy"] = results["free_energy"] = energies.sum()
+    if volume := graphs.volume_of(atoms):
+        results["stress"] = full_3x3_to_voigt_6_stress(virial[0]) / volume
+    return results

@@ -1,6 +1,8 @@
 """Checkpoints: a training that was stopped goes on with the same numbers."""
 
 import json
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -9,23 +11,41 @@ import safetensors
 import safetensors.numpy
 
 from .files import write_whole
+from .potential import Potential
 
 
-def save(path, settings, state, potential, best, best_step, best_mae):
-    leaves = [np.asarray(x) for x in jax.tree.leaves((state, best.params))]
+class Best(NamedTuple):
+    """The averaged weights with the smallest validation error so far."""
+
+    potential: Potential
+    step: int
+    mae: float  # meV/Å, forces; inf before the first validation
+
+
+def save(
+    path: str | Path, settings: dict[str, Any], state: Any, potential: Potential, best: Best
+) -> None:
+    """Write all that a training needs to go on; `state` is a tree of arrays."""
+    leaves = [np.asarray(x) for x in jax.tree.leaves((state, best.potential.params))]
     header = dict(
         settings=settings,
         reference=potential.reference,
-        best_reference=best.reference,
-        best_step=best_step,
-        best_mae=float(best_mae),
+        best_reference=best.potential.reference,
+        best_step=best.step,
+        best_mae=float(best.mae),
     )
     tensors = {f"{i:05d}": np.atleast_1d(leaf) for i, leaf in enumerate(leaves)}
     write_whole(path, safetensors.numpy.save(tensors, metadata={"checkpoint": json.dumps(header)}))
 
 
-def load(path, settings, state, potential):
-    """(state, potential, best, best_step, best_mae) from a checkpoint of the same run; None where there is no file yet."""
+def load(
+    path: str | Path, settings: dict[str, Any], state: Any, potential: Potential
+) -> tuple[Any, Potential, Best] | None:
+    """(state, potential, best) from a checkpoint of the same training; None without a file.
+
+    `state` and `potential` are those at its beginning. Raises ValueError for a file that is none,
+    or is one of other settings.
+    """
     try:
         with safetensors.safe_open(path, "numpy") as file:
             header = json.loads(file.metadata()["checkpoint"])
@@ -37,23 +57,23 @@ def load(path, settings, state, potential):
             f"{path} is not a checkpoint of a training ({error}); name another file or delete it"
         ) from None
     known = json.loads(json.dumps(settings))
-    other = sorted(k for k in known if header["settings"].get(k) != known[k])
-    if other:
+    if other := sorted(k for k in known if header["settings"].get(k) != known[k]):
         raise ValueError(
-            f"{path} belongs to a training with other {', '.join(other)}; name another file or delete it"
+            f"{path} belongs to a training with other {', '.join(other)}; "
+            f"name another file or delete it"
         )
     template, structure = jax.tree.flatten((state, potential.params))
     if len(leaves) != len(template) or "best_mae" not in header:
         raise ValueError(
             f"{path} was written by another version of tlmlp; name another file or delete it"
         )
-    leaves = [
+    arrays = [
         jnp.asarray(x.reshape(np.shape(t)), np.asarray(t).dtype)
         for x, t in zip(leaves, template, strict=True)
     ]
-    state, best_params = jax.tree.unflatten(structure, leaves)
+    state, params = jax.tree.unflatten(structure, arrays)
     potential = potential.replace(reference=tuple(header["reference"]))
     best = potential.replace(
-        params=jax.tree.map(np.asarray, best_params), reference=tuple(header["best_reference"])
+        params=jax.tree.map(np.asarray, params), reference=tuple(header["best_reference"])
     )
-    return state, potential, best, header["best_step"], header["best_mae"]
+    return state, potential, Best(best, header["best_step"], header["best_mae"])

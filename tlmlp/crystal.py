@@ -1,12 +1,12 @@
-"""A perfect crystal, its cubic cell, and the volume at which a calculator sees no pressure."""
+"""A perfect crystal, its cubic cell, and the volume at which its pressure is zero."""
 
 import numpy as np
 from ase import Atoms, units
-from ase.calculators.calculator import PropertyNotImplementedError
+from ase.calculators.calculator import Calculator, PropertyNotImplementedError
 
 
-def crystal_of(atoms):
-    """A copy of a perfect crystal without calculator; ValueError for what has no cell with a volume."""
+def crystal_of(atoms: Atoms) -> Atoms:
+    """A copy of a perfect crystal without calculator; ValueError where the cell has no volume."""
     if not isinstance(atoms, Atoms):
         raise TypeError(f"a crystal is one ase.Atoms, not {type(atoms).__name__}")
     if not atoms.pbc.all() or abs(np.linalg.det(atoms.cell.array)) < 1e-6 or not len(atoms):
@@ -18,8 +18,8 @@ def crystal_of(atoms):
     return out
 
 
-def cubic_edge(atoms):
-    """Edge in Å of the conventional cell of a cubic crystal, whatever cell of it was given; nan where it is not cubic."""
+def cubic_edge(atoms: Atoms) -> float:
+    """Edge in Å of the conventional cell of a cubic crystal, from any of its cells; else nan."""
     import spglib
 
     data = spglib.get_symmetry_dataset(
@@ -30,14 +30,14 @@ def cubic_edge(atoms):
     return float(abs(np.linalg.det(data.std_lattice)) ** (1 / 3))
 
 
-def strained(atoms, strain):
+def strained(atoms: Atoms, strain: np.ndarray) -> Atoms:
     """A copy in the cell (1 + strain) [3, 3], atoms carried along."""
     out = atoms.copy()
     out.set_cell(atoms.cell.array @ (np.eye(3) + strain), scale_atoms=True)
     return out
 
 
-def stress(atoms, calculator):
+def stress(atoms: Atoms, calculator: Calculator) -> np.ndarray:
     """Stress [6] in GPa; ValueError where the calculator knows none."""
     atoms.calc = calculator
     try:
@@ -48,22 +48,22 @@ def stress(atoms, calculator):
         ) from None
 
 
-def at_zero_pressure(atoms, calculator, accuracy=1e-3, steps=30):
-    """The crystal scaled, in the same proportions, to where its pressure is within `accuracy` GPa of zero.
+def at_zero_pressure(
+    atoms: Atoms, calculator: Calculator, accuracy: float = 1e-3, steps: int = 30
+) -> Atoms:
+    """The crystal scaled to where its pressure is within `accuracy` (GPa) of zero.
 
-    Raises RuntimeError where no such volume is found, as for a potential that holds no crystal together.
+    All lengths are scaled alike. Raises RuntimeError where no such volume is found in `steps`
+    secant steps, for instance where the potential has no stable crystal.
     """
     atoms = crystal_of(atoms)
-    pressure = lambda x: (
-        -stress(strained(atoms, (np.exp(x) - 1) * np.eye(3)), calculator)[:3].mean()
-    )
+    scaled = lambda x: strained(atoms, (np.exp(x) - 1) * np.eye(3))
+    pressure = lambda x: -stress(scaled(x), calculator)[:3].mean()
     x, p = 0.0, pressure(0.0)
     slope = -250.0  # GPa per logarithm of the length, three times a bulk modulus
     for _ in range(steps):
         if abs(p) < accuracy:
-            out = strained(atoms, (np.exp(x) - 1) * np.eye(3))
-            out.calc = None
-            return out
+            return scaled(x)
         move = float(np.clip(-p / slope, -0.03, 0.03))
         x, before = x + move, p
         p = pressure(x)
@@ -72,14 +72,16 @@ def at_zero_pressure(atoms, calculator, accuracy=1e-3, steps=30):
         if not np.isfinite(p) or abs(x) > 0.3:
             break
     raise RuntimeError(
-        f"no volume with zero pressure was found; the last pressure was {p:.3g} GPa at {np.exp(x):.3f} times the length"
+        f"no volume with zero pressure was found; "
+        f"the last pressure was {p:.3g} GPa at {np.exp(x):.3f} times the length"
     )
 
 
-def lattice_constant(atoms, calculator):
-    """Edge in Å of the cubic cell at zero pressure, to 1e-3 GPa; of a crystal that is not cubic, the cube root of its cell's volume.
+def lattice_constant(atoms: Atoms, calculator: Calculator) -> float:
+    """Edge in Å of the cubic cell at zero pressure, to 1e-3 GPa, from any cell of the crystal.
 
-    atoms: any cell of the crystal. Raises RuntimeError where no volume has zero pressure.
+    Of a crystal that is not cubic, the cube root of its cell's volume. Raises RuntimeError where no
+    volume has zero pressure.
     """
     out = at_zero_pressure(atoms, calculator)
     edge = cubic_edge(out)

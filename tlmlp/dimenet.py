@@ -1,135 +1,128 @@
 """DimeNet++ in Haiku, the whole network, without a single triplet.
 
-Letters: N atoms, K neighbour slots per atom, F embed_size, A angle_size, L n_spherical, R n_radial; i, j, k atoms with
-bonds k->j->i; slot (j, a) holds the bond between j and its neighbour a, and the message that *arrives* at j along it.
+Letters: N atoms, K neighbour slots per atom, F embed_size, A angle_size, L n_spherical, R n_radial;
+i, j, k atoms with bonds k->j->i. Slot (j, a) holds the bond between j and its neighbour a, and the
+message that *arrives* at j along it.
 
-A message m_ji runs along the bond from j to i. An interaction block updates it with all messages m_kj that arrive at j,
-weighted by the distance d_kj and by the angle θ between the two bonds. The published network lists every triplet k->j->i
-(48 000 of them for 64 silicon atoms at 5 Å). None is needed, because the basis is a product:
+A message m_ji runs along the bond from j to i. An interaction block updates it with all messages
+m_kj that arrive at j, weighted by the distance d_kj and by the angle θ between the two bonds. The
+published network lists every triplet k->j->i (48 000 of them for 64 silicon atoms at 5 Å). None is
+needed, because the basis is a product:
 
-    o_ji = Σ_{k≠i} y_kj ⊙ Σ_ln W_ln R_ln(d_kj) c_l P_l(cosθ)          y_kj  the down-projected message      [A]
-                                                                    W_ln  = sbf1 @ sbf2, a linear map     [A]
-         = Σ_l Σ_{k≠i} P_l(û_ji·û_jk) g_kj,l                         c_l   = sqrt((2l+1)/4π)
-    with g_kj,l = y_kj ⊙ Σ_n W_ln c_l R_ln(d_kj)                      û_jk  unit vector from j to k
+    o_ji = Σ_{k≠i} y_kj ⊙ Σ_ln W_ln R_ln(d_kj) c_l P_l(cosθ)
+         = Σ_l Σ_{k≠i} P_l(û_ji·û_jk) g_kj,l     with   g_kj,l = y_kj ⊙ Σ_n W_ln c_l R_ln(d_kj)
 
-g belongs to a bond, not to a triplet, and P_l(û·û') is a [K, K] table per atom. So the sum over k and l is one matrix
-product per atom, [K, K·L] x [K·L, A], with zeros on the diagonal k = i. There is no angle, hence no arccos and no NaN
-where three atoms lie on a line. The result sits at j, in the slot of i: `graph.reverse` carries it to i, in the slot of j.
+    y_kj  the down-projected message [A]         W_ln = sbf1 @ sbf2, a linear map [A]
+    û_jk  unit vector from j to k                c_l  = sqrt((2l+1)/4π)
 
-Source: Gasteiger et al., DimeNet (arXiv 2003.03123) and DimeNet++ (arXiv 2011.14115); where their codes differ (envelope,
-angle, bias-free RBF_Dense) we follow chemtrain, so that its weights load (see tlmlp.from_chemtrain).
+g belongs to a bond, not to a triplet, and P_l(û·û') is a [K, K] table per atom. So the sum over k
+and l is one matrix product per atom, [K, K·L] x [K·L, A], with zeros on the diagonal k = i. There
+is no angle, hence no arccos and no NaN where three atoms lie on a line. The result sits at j, in
+the slot of i: `graph.reverse` carries it to i, in the slot of j.
+
+Source: Gasteiger et al., DimeNet (arXiv 2003.03123) and DimeNet++ (arXiv 2011.14115). Where their
+codes differ (envelope, angle, bias-free RBF_Dense) we follow chemtrain, so that its weights load
+(see tlmlp.from_chemtrain).
 """
 
 import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import haiku as hk
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import ArrayLike
 
 from . import bessel
 
-PRESETS = {"paper": {}, "course": dict(cutoff=4.5, n_blocks=2, n_spherical=4, n_residual_after=1)}
+PRESETS = ("paper", "course")
+Params = dict[str, dict[str, Any]]  # {module: {weight: array}}, as haiku has it
+
+
+def by_preset(paper: float | None = None, course: float | None = None) -> Any:
+    """A field of Config that takes the value of its preset where it is not given."""
+    return dataclasses.field(default=None, metadata=dict(paper=paper, course=course or paper))
 
 
 @dataclass(frozen=True)
 class Config:
-    """Shape of a DimeNet++. `Config("course")` or `Config("paper")`, and any field by name to change it.
+    """Shape of a DimeNet++. `Config("course")` or `Config("paper")`, and any field by name.
 
-    paper: the network of Röcken & Zavadlav (arXiv 2502.13522). course: a quarter of its cost, to train live on two cores.
-    Raises ValueError for an unknown preset and for values outside their range.
+    paper: the network of Röcken & Zavadlav (arXiv 2502.13522). course: a quarter of its cost, to
+    train live on two cores. Raises ValueError for an unknown preset and for values out of range.
     """
 
     preset: str = "paper"
-    cutoff: float = None  # Å, radius within which atoms are neighbours
-    embed_size: int = None  # F, length of a message
-    n_blocks: int = None  # interaction blocks; each lets atoms see one cutoff farther
-    n_radial: int = None  # R, radial functions per angular degree
-    n_spherical: int = None  # L, angular degrees l = 0 .. L-1
-    n_residual_before: int = None  # residual layers before the skip connection of a block
-    n_residual_after: int = None  # residual layers after it
-    angle_size: int = None  # A, length of the down-projected message in the sum over angles
-    basis_size: int = None  # bottleneck between the bases and the messages
-    type_size: int = None  # length of an element's embedding vector
-    out_size: int = None  # width of the per-atom output layers
-    n_dense_out: int = None  # output layers
-    envelope_power: int = None  # p of the polynomial cutoff
+    cutoff: float = by_preset(5.0, course=4.5)  # Å, radius within which atoms are neighbours
+    embed_size: int = by_preset(32)  # F, length of a message
+    n_blocks: int = by_preset(4, course=2)  # interaction blocks; each adds a cutoff to the reach
+    n_radial: int = by_preset(6)  # R, radial functions per angular degree
+    n_spherical: int = by_preset(7, course=4)  # L, angular degrees l = 0 .. L-1
+    n_residual_before: int = by_preset(1)  # residual layers before the skip connection of a block
+    n_residual_after: int = by_preset(2, course=1)  # residual layers after it
+    angle_size: int = by_preset()  # A, length of the down-projected message [default: F/2]
+    basis_size: int = by_preset(8)  # bottleneck between the bases and the messages
+    type_size: int = by_preset()  # length of an element's embedding vector [default: F/2]
+    out_size: int = by_preset()  # width of the per-atom output layers [default: 2F]
+    n_dense_out: int = by_preset(3)  # output layers
+    envelope_power: int = by_preset(6)  # p of the polynomial cutoff
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.preset not in PRESETS:
-            raise ValueError(
-                f"preset must be one of {', '.join(map(repr, PRESETS))}, not {self.preset!r}"
-            )
-        defaults = dict(
-            cutoff=5.0,
-            embed_size=32,
-            n_blocks=4,
-            n_radial=6,
-            n_spherical=7,
-            n_residual_before=1,
-            n_residual_after=2,
-            basis_size=8,
-            n_dense_out=3,
-            envelope_power=6,
-        )
-        defaults |= PRESETS[self.preset]
+            known = ", ".join(map(repr, PRESETS))
+            raise ValueError(f"preset must be one of {known}, not {self.preset!r}")
+        defaults = {f.name: f.metadata.get(self.preset) for f in dataclasses.fields(self)}
         size = self.embed_size if isinstance(self.embed_size, int) else defaults["embed_size"]
-        defaults |= dict(
-            angle_size=max(1, size // 2), type_size=max(1, size // 2), out_size=2 * size
-        )
-        for field in dataclasses.fields(self)[1:]:
-            if getattr(self, field.name) is None:
-                object.__setattr__(self, field.name, defaults[field.name])
-            value, lowest = getattr(self, field.name), 0 if field.name.startswith("n_res") else 1
-            if (
-                isinstance(value, bool)
-                or not isinstance(value, (int, float))
-                or not value >= lowest
-            ):
-                raise ValueError(
-                    f"{field.name} must be a number of at least {lowest}, not {value!r}"
-                )
-            if field.name != "cutoff" and value != int(value):
-                raise ValueError(f"{field.name} must be a whole number, not {value!r}")
+        half = max(1, size // 2)
+        defaults |= dict(angle_size=half, type_size=half, out_size=2 * size)
+        for name in list(defaults)[1:]:
+            if getattr(self, name) is None:
+                object.__setattr__(self, name, defaults[name])
+            value, lowest = getattr(self, name), 0 if name.startswith("n_res") else 1
+            number = isinstance(value, (int, float)) and not isinstance(value, bool)
+            if not number or not value >= lowest:
+                raise ValueError(f"{name} must be a number of at least {lowest}, not {value!r}")
+            if name != "cutoff" and value != int(value):
+                raise ValueError(f"{name} must be a whole number, not {value!r}")
         if self.n_spherical < 2:
             raise ValueError(
-                f"n_spherical must be at least 2 (without angles it is not DimeNet), not {self.n_spherical}"
+                f"n_spherical must be at least 2 (without angles it is not DimeNet), "
+                f"not {self.n_spherical}"
             )
 
 
-class OrthogonalGlorot(hk.initializers.Initializer):
+def orthogonal_glorot(shape: Sequence[int], dtype: Any) -> jax.Array:
     """Random (semi-)orthogonal weights with the variance of Glorot, as in DimeNet."""
-
-    def __call__(self, shape, dtype):
-        w = hk.initializers.Orthogonal()(shape, dtype)
-        return w / jnp.maximum(jnp.std(w), 1e-3) / sum(shape) ** 0.5
+    w = hk.initializers.Orthogonal()(shape, dtype)
+    return w / jnp.maximum(jnp.std(w), 1e-3) / sum(shape) ** 0.5
 
 
-def dense(size, name, bias=True):
-    return hk.Linear(size, with_bias=bias, w_init=OrthogonalGlorot(), name=name)
+def dense(size: int, name: str, bias: bool = True) -> hk.Linear:
+    """A linear layer with `size` outputs."""
+    return hk.Linear(size, with_bias=bias, w_init=orthogonal_glorot, name=name)
 
 
-def weight(name, shape):
-    return hk.get_parameter(name, shape, jnp.float32, init=OrthogonalGlorot())
+def weight(name: str, shape: Sequence[int]) -> jax.Array:
+    """A matrix of weights of the module that asks for it."""
+    return hk.get_parameter(name, shape, jnp.float32, init=orthogonal_glorot)
 
 
-def residual(x, name):
+def residual(x: jax.Array, name: str) -> jax.Array:
     """x plus two activated dense layers of it."""
     h = swish(dense(x.shape[-1], name + "a")(x))
     return x + swish(dense(x.shape[-1], name + "b")(h))
 
 
-def frequencies_init(shape, dtype):
-    return jnp.pi * jnp.arange(1, shape[0] + 1, dtype=dtype)
-
-
 @jax.custom_vjp
-def swish(x):
+def swish(x: jax.Array) -> jax.Array:
     """x σ(x), which keeps nothing but x for its gradients.
 
-    Memory traffic, not arithmetic, is what an activation costs here: left to itself, autodiff stores σ(x) and more beside
-    x. The derivatives use tanh so that the compiler does not find the exponential again and keep that instead.
+    An activation costs memory traffic here, not arithmetic: autodiff alone would store σ(x) and
+    more beside x. The derivatives use tanh, so that the compiler does not recognise the exponential
+    and keep that instead.
     """
     return x / (1 + jnp.exp(-x))
 
@@ -153,11 +146,11 @@ _times_slope.defvjp(lambda x, dy: (_times_slope(x, dy), (x, dy)), _slope_backwar
 
 
 @jax.custom_vjp
-def symmetric_product(p, p_t, g):
-    """p @ g, batched, where the transpose of p is at hand as p_t, laid out as the gradient wants it.
+def symmetric_product(p: jax.Array, p_t: jax.Array, g: jax.Array) -> jax.Array:
+    """p @ g, batched; the gradient uses p_t, the transpose of p, in the layout that it needs.
 
-    Here p is P_l(û_a·û_b), [N, K, K·L], symmetric in a and b: writing it down twice costs less than transposing it in
-    every product.
+    Here p is P_l(û_a·û_b), [N, K, K·L], symmetric in a and b: writing it down twice costs less than
+    transposing it in every product.
     """
     return p @ g
 
@@ -172,8 +165,11 @@ symmetric_product.defvjp(
 )
 
 
-def swap(slots, reverse):
-    """slots [N·K, F] with every row carried to the other end of its bond. Its own transpose: no scatter in a gradient."""
+def swap(slots: jax.Array, reverse: ArrayLike) -> jax.Array:
+    """slots [N·K, F], every row carried to the other end of its bond.
+
+    The map is its own transpose, so no gradient needs a scatter.
+    """
     move = lambda reverse, x: jnp.take(x, reverse, axis=0, mode="clip", unique_indices=True)
     return jax.custom_derivatives.linear_call(move, move, reverse, slots)
 
@@ -188,21 +184,19 @@ class Embedding(hk.Module):
     def __call__(self, rbf, centre, neighbor):
         c, T = self.config, self.config.type_size
         uniform = hk.initializers.RandomUniform(-(3**0.5), 3**0.5)
-        table = hk.get_parameter(
-            "elements", (self.n_elements, T), jnp.float32, init=uniform
-        )  # one row per element
+        table = hk.get_parameter("elements", (self.n_elements, T), jnp.float32, init=uniform)
         w_rbf = weight("rbf", (c.n_radial, c.embed_size))
         w = weight("w", (2 * T + c.embed_size, c.embed_size))
         b = hk.get_parameter("b", (c.embed_size,), jnp.float32, init=jnp.zeros)
-        # concat(h_i, h_j, rbf @ w_rbf) @ w, taken apart: the elements' share is a small table, looked up by one-hot rows
-        types = jnp.concatenate([centre, neighbor], -1) @ jnp.concatenate(
-            [table @ w[:T], table @ w[T : 2 * T]]
-        )
+        # concat(h_i, h_j, rbf @ w_rbf) @ w, taken apart: the part of the elements is a small table,
+        # looked up by one-hot rows.
+        rows = jnp.concatenate([table @ w[:T], table @ w[T : 2 * T]])
+        types = jnp.concatenate([centre, neighbor], -1) @ rows
         return swish(types + rbf @ (w_rbf @ w[2 * T :]) + b)
 
 
 class Interaction(hk.Module):
-    """Messages [N·K, F] -> messages [N·K, F], updated with those that arrive where each one starts."""
+    """Messages [N·K, F], each updated with those that arrive where it starts."""
 
     def __init__(self, config, name):
         super().__init__(name)
@@ -215,10 +209,10 @@ class Interaction(hk.Module):
 
         w_rbf = weight("rbf1", (R, Q)) @ weight("rbf2", (Q, F))  # [R, F]
         w_sbf = weight("sbf1", (L * R, Q)) @ weight("sbf2", (Q, A))  # [L·R, A]
-        # one block of weights per l: seven times the multiplications of a product for each l, but a faster product
-        w_sbf = (w_sbf.reshape(L, R, 1, A) * jnp.eye(L, dtype=m.dtype)[:, None, :, None]).reshape(
-            L * R, L * A
-        )
+        # One block of weights per l in one large product: it multiplies L times more numbers than a
+        # product for each l, and is faster.
+        blocks = jnp.eye(L, dtype=m.dtype)[:, None, :, None]
+        w_sbf = (w_sbf.reshape(L, R, 1, A) * blocks).reshape(L * R, L * A)
         x = swish(dense(F, "dense_kj")(m)) * (rbf @ w_rbf)  # [N·K, F]
         y = swish(dense(A, "down", bias=False)(x))  # [N·K, A]
         g = (sbf @ w_sbf).reshape(N * K, L, A) * y[:, None]  # [N·K, L, A]
@@ -243,9 +237,8 @@ class Output(hk.Module):
 
     def __call__(self, m, rbf, N):
         c = self.config
-        m = m * (
-            rbf @ weight("rbf", (c.n_radial, c.embed_size))
-        )  # zero in empty slots, and smooth at the cutoff
+        # zero in empty slots, and smooth at the cutoff
+        m = m * (rbf @ weight("rbf", (c.n_radial, c.embed_size)))
         x = dense(c.out_size, "up", bias=False)(m.reshape(N, -1, c.embed_size).sum(1))
         for n in range(c.n_dense_out):
             x = swish(dense(c.out_size, f"dense_{n + 1}")(x))
@@ -264,7 +257,8 @@ class DimeNetPP(hk.Module):
         N, K = graph.neighbors.shape
         dtype = graph.vectors.dtype
 
-        # An empty slot gets a harmless distance before sqrt and division: at the cutoff, where every basis is zero.
+        # An empty slot gets a harmless distance before sqrt and division: the cutoff, where every
+        # basis is zero.
         squared = jnp.sum(graph.vectors**2, -1)
         inside = graph.mask & (squared < c.cutoff**2)
         r = jnp.where(inside[..., None], graph.vectors, jnp.array([c.cutoff, 0, 0], dtype))
@@ -272,15 +266,12 @@ class DimeNetPP(hk.Module):
         u = r / d[..., None]
 
         x = (d / c.cutoff).reshape(N * K)
-        frequencies = hk.get_parameter(
-            "frequencies", (c.n_radial,), jnp.float32, init=frequencies_init
-        )
+        first = lambda shape, dtype: jnp.pi * jnp.arange(1, shape[0] + 1, dtype=dtype)
+        frequencies = hk.get_parameter("frequencies", (c.n_radial,), jnp.float32, init=first)
         rbf = bessel.radial_bessel(x, frequencies, c.cutoff, c.envelope_power)  # [N·K, R]
         c_l = np.sqrt((2 * np.arange(c.n_spherical) + 1) / (4 * np.pi))[:, None]
-        sbf = bessel.spherical_bessel(x, c.n_spherical, c.n_radial, c.envelope_power) * jnp.asarray(
-            c_l, dtype
-        )
-        sbf = sbf.reshape(N * K, -1)  # [N·K, L·R]
+        sbf = bessel.spherical_bessel(x, c.n_spherical, c.n_radial, c.envelope_power)
+        sbf = (sbf * jnp.asarray(c_l, dtype)).reshape(N * K, -1)  # [N·K, L·R]
         others = 1 - jnp.eye(K, dtype=dtype)  # k ≠ i
         cosines = jnp.einsum("jax,jbx->jab", u, u)
         p_l = [p * others for p in bessel.legendre(cosines, c.n_spherical)]
@@ -299,6 +290,9 @@ class DimeNetPP(hk.Module):
         return jnp.where(graph.atom_mask, energies, 0)
 
 
-def transform(config, n_elements):
-    """The network as a pair of pure functions: init(key, graph) -> params, apply(params, graph) -> energies [N] in eV."""
+def transform(config: Config, n_elements: int) -> hk.Transformed:
+    """The network as two pure functions.
+
+    init(key, graph) -> params, and apply(params, graph) -> energies [N] in eV.
+    """
     return hk.without_apply_rng(hk.transform(lambda graph: DimeNetPP(config, n_elements)(graph)))

@@ -2,15 +2,17 @@
 
 Stillinger-Weber (SW), for atoms i, j, k at distances r and with the angle theta_jik at atom i:
 
-    E = sum_{i<j} epsilon f2(r_ij / sigma) + sum_i sum_{j<k} epsilon f3(r_ij / sigma, r_ik / sigma, theta_jik)
-    f2(r)           = A (B r^-p - r^-q) exp[1 / (r - a)]                                         r < a, else 0
-    f3(r, s, theta) = lambda (cos theta - cos theta_0)^2 exp[gamma / (r - a) + gamma / (s - a)]    r, s < a, else 0
+    E = sum_{i<j} epsilon f2(r_ij / sigma)
+      + sum_i sum_{j<k} epsilon f3(r_ij / sigma, r_ik / sigma, theta_jik)
+    f2(r)           = A (B r^-p - r^-q) exp[1 / (r - a)]                          r < a, else 0
+    f3(r, s, theta) = lambda (cos theta - cos theta_0)^2
+                      exp[gamma / (r - a) + gamma / (s - a)]                   r, s < a, else 0
 
 Sources:
     Si  F. H. Stillinger and T. A. Weber, Phys. Rev. B 31, 5262 (1985)
     Ge  K. Ding and H. C. Andersen, Phys. Rev. B 34, 6987 (1986)
-Only lambda tells the two apart once lengths are measured in sigma and energies in epsilon. With silicon's 21 for both,
-germanium would be a rescaled silicon and a transfer between them would prove nothing.
+Only lambda tells the two apart once lengths are measured in sigma and energies in epsilon. With
+silicon's 21 for both, germanium would be a rescaled silicon and a transfer would prove nothing.
 """
 
 from dataclasses import dataclass
@@ -29,17 +31,16 @@ SW_COS_ANGLE = -1 / 3  # cos theta_0, the tetrahedral angle
 
 @dataclass(frozen=True)
 class Element:
-    """One element, as Stillinger-Weber sees it.
+    """One element, as Stillinger-Weber describes it.
 
-    `lattice_constant` and `melting_temperature` belong to the *model*: the diamond lattice which minimises its energy,
-    and the temperature at which its crystal and its liquid coexist at zero pressure. Nature's are 5.431 Å and 1687 K
-    for Si, 5.658 Å and 1211 K for Ge: the germanium of Ding and Andersen, made for its solid, melts far too late. Its
-    2900 K is our own estimate, to some 50 K: 1536 atoms, half of them molten, for 60 ps in LAMMPS at constant enthalpy.
+    `lattice_constant` and `melting_temperature` belong to the *model*: the diamond lattice that
+    minimises its energy, and the temperature at which its crystal and its liquid coexist at zero
+    pressure. Experiments give 5.431 Å and 1687 K for Si, 5.658 Å and 1211 K for Ge: Ding and
+    Andersen fitted germanium's solid, and it melts far too late. Its 2900 K is our own estimate, to
+    some 50 K, by 1536 atoms, half of them molten, for 60 ps in LAMMPS at constant enthalpy.
     """
 
     symbol: str
-    number: int  # Z
-    mass: float  # amu
     lattice_constant: float  # Å, diamond
     melting_temperature: float  # K
     epsilon: float  # eV
@@ -47,39 +48,25 @@ class Element:
     lam: float  # lambda, strength of the three-body term, no unit
 
     @property
+    def mass(self) -> float:
+        """Mass of an atom in amu."""
+        return float(atomic_masses[atomic_numbers[self.symbol]])
+
+    @property
     def cutoff(self) -> float:
-        """Distance beyond which two atoms do not see each other, a sigma, in Å."""
+        """Distance beyond which two atoms do not interact, a sigma, in Å."""
         return SW_CUTOFF * self.sigma
 
 
-def _row(symbol, **values):
-    number = atomic_numbers[symbol]
-    return Element(symbol=symbol, number=number, mass=float(atomic_masses[number]), **values)
-
-
 ELEMENTS = {
-    "Si": _row(
-        "Si",
-        lattice_constant=5.4309,
-        melting_temperature=1691,
-        epsilon=2.1683,
-        sigma=2.0951,
-        lam=21.0,
-    ),
-    "Ge": _row(
-        "Ge", lattice_constant=5.6536, melting_temperature=2900, epsilon=1.93, sigma=2.181, lam=31.0
-    ),
+    "Si": Element("Si", 5.4309, 1691, epsilon=2.1683, sigma=2.0951, lam=21.0),
+    "Ge": Element("Ge", 5.6536, 2900, epsilon=1.93, sigma=2.181, lam=31.0),
 }
 
 
 def element(symbol: str) -> Element:
-    """The row of an element, by its chemical symbol.
-
-    Raises:
-        ValueError: the element is not in the table.
-    """
+    """The row of an element, by its chemical symbol; ValueError for one that is not known."""
     if isinstance(symbol, str) and symbol in ELEMENTS:
         return ELEMENTS[symbol]
-    raise ValueError(
-        f"element {symbol!r} is not known, use one of {', '.join(map(repr, ELEMENTS))}"
-    )
+    known = ", ".join(map(repr, ELEMENTS))
+    raise ValueError(f"element {symbol!r} is not known, use one of {known}")

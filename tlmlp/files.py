@@ -5,22 +5,18 @@ import tempfile
 from pathlib import Path
 
 
-def write_whole(path, data):
-    """Write bytes to `path` through a temporary file beside it, so that a reader never sees half of them."""
+def write_whole(path: str | Path, data: bytes) -> None:
+    """Write through a temporary file beside `path`, so that no reader ever sees half of it."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".part")
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(data)
-        os.chmod(temporary, 0o666 & ~_umask())
+        mask = os.umask(0)  # the only way to read it is to set it
+        os.umask(mask)
+        os.chmod(temporary, 0o666 & ~mask)
         os.replace(temporary, path)
     except BaseException:
         os.unlink(temporary)
         raise
-
-
-def _umask():
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

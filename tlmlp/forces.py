@@ -1,42 +1,57 @@
-"""Energies, forces and virials of a function of bonds: one gradient gives them all."""
+"""Energies, forces and virials of a function of bonds: one gradient gives them all.
 
-from typing import NamedTuple
+    F_i = -∂E/∂r_i = Σ_a (g[i, a] - g[reverse[i, a]])      virial = Σ_ia r_ia ⊗ g[i, a]
+
+with g[i, a] = ∂E/∂r_ia, the gradient by the vector of the bond in slot a of atom i. Atom i feels
+the bonds that start at it and, through `reverse`, those that end at it. No scatter is needed.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from . import dimenet, repulsion
+from .dimenet import Config, Params
+from .graph import Graph
+
+Core = tuple[np.ndarray, np.ndarray]  # nuclear charges [n_elements], distance in Å
 
 
 class Prediction(NamedTuple):
+    """What a potential gives for a Graph with N atoms and B structures."""
+
     energies: jax.Array  # [N] eV, of each atom, without reference energies
     forces: jax.Array  # [N, 3] eV/Å
     virial: jax.Array  # [B, 3, 3] eV, ∂E/∂strain of each structure
 
 
-def energy_forces(config, params, graph, core=None):
-    """Prediction for a Graph; pure, with `config` static. Precision follows graph.vectors (float32 or float64).
+def energy_forces(
+    config: Config, params: Params, graph: Graph, core: Core | None = None
+) -> Prediction:
+    """Prediction for a Graph; pure, with `config` static. Precision follows graph.vectors.
 
-    core: (charges, distance), of tlmlp.repulsion, which is added; None in training, where it is zero anyway.
+    `core`, of tlmlp.repulsion, is added; None in training, where it is zero anyway.
     """
-    n_elements = len(params["dimenet/embedding"]["elements"])
-    network = dimenet.transform(config, n_elements)
+    network = dimenet.transform(config, len(params["dimenet/embedding"]["elements"]))
 
-    def energies(moved):
+    def energies(moved: Graph) -> jax.Array:
         out = network.apply(params, moved)
         return out if core is None else out + repulsion.energies(moved, *core)
 
     return differentiate(energies, graph)
 
 
-def differentiate(energies, graph):
+def differentiate(energies: Callable[[Graph], jax.Array], graph: Graph) -> Prediction:
     """Prediction of a function of Graph that gives the energy [N] in eV of each atom."""
 
-    def energy(vectors):
+    def energy(vectors: Any) -> tuple[jax.Array, jax.Array]:
         out = energies(graph._replace(vectors=vectors))
         return out.sum(), out
 
-    g, out = jax.grad(energy, has_aux=True)(graph.vectors)  # [N, K, 3], ∂E/∂r of each bond
+    g, out = jax.grad(energy, has_aux=True)(graph.vectors)  # [N, K, 3]
     N, K = graph.neighbors.shape
     g_other = dimenet.swap(g.reshape(N * K, 3), graph.reverse.reshape(-1)).reshape(N, K, 3)
     virial = jax.ops.segment_sum(
@@ -51,6 +66,10 @@ def differentiate(energies, graph):
 predict = jax.jit(energy_forces, static_argnums=0)
 
 
-def on_device(graph):
-    """The Graph as jax arrays, all there: a call that waits for its arguments computes in another thread (tlmlp.allocator)."""
+def on_device(graph: Graph) -> Graph:
+    """The Graph as jax arrays, once all have arrived.
+
+    A call whose arguments are still on their way would compute in another thread, whose memory is
+    not kept (see tlmlp.allocator).
+    """
     return jax.block_until_ready(jax.device_put(graph))

@@ -1,7 +1,9 @@
 """A dataset is a list of ase.Atoms with labels: read, checked, copied, divided."""
 
 import copy
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from ase import Atoms
@@ -9,19 +11,19 @@ from ase.calculators.calculator import PropertyNotImplementedError
 from ase.calculators.singlepoint import SinglePointCalculator
 
 
-def read(path) -> list[Atoms]:
-    """A dataset from any file that ASE reads and that carries energy and forces, such as extended xyz.
+def read(path: str | Path) -> list[Atoms]:
+    """A dataset from any file that ASE reads and that carries energy and forces (extended xyz).
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: ASE cannot read it, or `check` finds fault with it.
+        ValueError: ASE cannot read it, or `check` refuses it.
     """
     import ase.io  # half a second, for all the formats it knows
 
     if not Path(path).is_file():
         raise FileNotFoundError(f"{path} does not exist")
     try:
-        frames = ase.io.read(path, ":")
+        frames = list(ase.io.iread(path, ":"))
     except Exception as error:  # each format of ASE raises errors of its own
         raise ValueError(
             f"ASE cannot read structures from {path} ({type(error).__name__}: {error})"
@@ -32,20 +34,19 @@ def read(path) -> list[Atoms]:
     return check(frames)
 
 
-def check(frames, forces: bool = True) -> list[Atoms]:
-    """The frames themselves, if they can be learned from.
+def check(frames: Sequence[Atoms], forces: bool = True) -> list[Atoms]:
+    """The frames themselves, if a potential can be trained on them.
 
     Args:
         frames: list of ase.Atoms.
-        forces: whether forces are needed, or energy will do.
+        forces: whether forces are needed, or energies are enough.
 
     Raises:
         TypeError: not a list of ase.Atoms.
-        ValueError: no frames; a frame without energy or forces, with some of the wrong shape, or with NaN or infinity.
+        ValueError: no frames; a frame without energy or forces, with labels of the wrong shape, or
+            with NaN or infinity.
     """
-    if not isinstance(frames, (list, tuple)) or not all(
-        isinstance(frame, Atoms) for frame in frames
-    ):
+    if not isinstance(frames, (list, tuple)) or any(not isinstance(f, Atoms) for f in frames):
         raise TypeError(f"a dataset is a list of ase.Atoms, not {_describe(frames)}")
     if not frames:
         raise ValueError("the dataset is empty, it needs at least one frame")
@@ -63,7 +64,7 @@ def check(frames, forces: bool = True) -> list[Atoms]:
     return list(frames)
 
 
-def _finite(index: int, name: str, value, shape: tuple):
+def _finite(index: int, name: str, value: Any, shape: tuple[int, ...]) -> None:
     if np.shape(value) != shape:
         raise ValueError(f"{name} of frame {index} has shape {np.shape(value)}, {shape} is needed")
     if not np.all(np.isfinite(value)):
@@ -72,18 +73,12 @@ def _finite(index: int, name: str, value, shape: tuple):
         )
 
 
-def _label(frame: Atoms, index: int, name: str):
-    get = {
-        "energy": frame.get_potential_energy,
-        "forces": frame.get_forces,
-        "stress": frame.get_stress,
-    }[name]
+def _label(frame: Atoms, index: int, name: str) -> Any:
     try:
-        return get() if name == "energy" else get(apply_constraint=False)
-    except (
-        RuntimeError,
-        PropertyNotImplementedError,
-    ):  # no calculator at all, or one without this property
+        if name == "energy":
+            return frame.get_potential_energy()
+        return getattr(frame, f"get_{name}")(apply_constraint=False)
+    except (RuntimeError, PropertyNotImplementedError):  # no calculator, or not this property
         results = getattr(frame.calc, "results", {})
         if name in results:
             raise ValueError(
@@ -93,16 +88,16 @@ def _label(frame: Atoms, index: int, name: str):
         raise ValueError(f"frame {index} has no '{name}': its names are {found}") from None
 
 
-def _describe(frames) -> str:
+def _describe(frames: Any) -> str:
     if isinstance(frames, (list, tuple)):
-        return "a list with " + ", ".join(
-            sorted({type(f).__name__ for f in frames if not isinstance(f, Atoms)})
-        )
-    return "one " + type(frames).__name__ if isinstance(frames, Atoms) else type(frames).__name__
+        others = {type(f).__name__ for f in frames if not isinstance(f, Atoms)}
+        return "a list with " + ", ".join(sorted(others))
+    name = type(frames).__name__
+    return f"one {name}" if isinstance(frames, Atoms) else name
 
 
-def copies(frames) -> list[Atoms]:
-    """The same structures with the same labels, which may be changed without a change to the originals.
+def copies(frames: Iterable[Atoms]) -> list[Atoms]:
+    """The same structures with the same labels; changes to them leave the originals alone.
 
     `Atoms.copy` alone leaves the labels behind: they belong to the calculator.
     """
@@ -117,14 +112,12 @@ def _copy(frame: Atoms) -> Atoms:
     return out
 
 
-def subset(frames, n: int, seed: int = 0) -> list[Atoms]:
-    """n frames with the same share of each group, phase and temperature as in all of them.
+def subset(frames: Sequence[Atoms], n: int, seed: int = 0) -> list[Atoms]:
+    """n frames with the same fraction of each group, phase and temperature as in all of them.
 
-    Nested: `subset(frames, 10, seed)` is the beginning of `subset(frames, 20, seed)`, so a learning curve adds data
-    and never exchanges it.
-
-    Raises:
-        ValueError: n is not a positive integer, or there are fewer frames than that.
+    Nested: `subset(frames, 10, seed)` is the beginning of `subset(frames, 20, seed)`, so a learning
+    curve adds data and never exchanges it. Raises ValueError where n is not a positive integer, or
+    there are fewer frames than that.
     """
     if isinstance(n, bool) or not isinstance(n, (int, np.integer)) or n < 1:
         raise ValueError(f"the number of frames must be a positive integer, not {n!r}")
@@ -133,37 +126,34 @@ def subset(frames, n: int, seed: int = 0) -> list[Atoms]:
     return [frames[i] for i in _stratified(frames, seed)[:n]]
 
 
-def split(frames, n_valid, seed: int = 0) -> tuple[list[Atoms], list[Atoms]]:
+def split(
+    frames: Sequence[Atoms], n_valid: int | float, seed: int = 0
+) -> tuple[list[Atoms], list[Atoms]]:
     """(train, valid): n_valid frames, chosen as `subset` does, are held out.
 
-    Args:
-        n_valid: a number of frames, or a fraction between 0 and 1.
-
-    Raises:
-        ValueError: one of the two would be empty.
+    `n_valid` is a number of frames, or a fraction between 0 and 1. Raises ValueError where one of
+    the two would be empty.
     """
     n = round(n_valid * len(frames)) if isinstance(n_valid, float) and n_valid < 1 else n_valid
     if isinstance(n, bool) or not isinstance(n, (int, np.integer)) or not 0 < n < len(frames):
         raise ValueError(
-            f"{n_valid!r} of {len(frames)} frames cannot be held out: some must be left on both sides"
+            f"{n_valid!r} of {len(frames)} frames cannot be held out: "
+            f"some must be left on both sides"
         )
     order = _stratified(frames, seed)
     return [frames[i] for i in order[n:]], [frames[i] for i in order[:n]]
 
 
-def _stratified(frames, seed: int) -> list[int]:
-    """Indices of all frames, in an order whose every beginning has about the same share of each stratum."""
+def _stratified(frames: Sequence[Atoms], seed: int) -> list[int]:
+    """Indices of all frames, in an order whose every beginning holds the strata in proportion."""
     rng = np.random.default_rng(seed)
-    strata, keys = {}, {}
+    strata: dict[tuple[str, ...], list[int]] = {}
     for index, frame in enumerate(frames):
         stratum = tuple(str(frame.info.get(name)) for name in ("group", "phase", "temperature"))
         strata.setdefault(stratum, []).append(index)
-    for stratum in sorted(
-        strata
-    ):  # sorted: the order of frames of different strata in the file plays no role
+    keys: dict[int, float] = {}
+    for stratum in sorted(strata):  # in which order a file has the strata plays no role
         members, start = rng.permutation(strata[stratum]), rng.uniform()
-        for rank, index in enumerate(members):
-            keys[int(index)] = (rank + start) / len(
-                members
-            )  # spreads a stratum evenly over the unit interval
-    return sorted(keys, key=keys.get)
+        for rank, index in enumerate(members):  # spread evenly over the unit interval
+            keys[int(index)] = (rank + start) / len(members)
+    return sorted(keys, key=lambda index: keys[index])

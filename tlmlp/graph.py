@@ -1,138 +1,153 @@
 """Graph: the neighbours of every atom, in slots, for one structure or for many at once.
 
-Letters: N atoms (of all structures, padding included), K slots per atom, B structures, i centre, a slot, S cell shift.
+Letters: N atoms (of all structures, padding included), K slots per atom, B structures, i centre,
+a slot, S cell shift.
 
 Slot (i, a) holds one neighbour k of i, within the cutoff, and the vector from i to it:
 
     neighbors[i, a] = k        vectors[i, a] = r_k + S·cell - r_i
 
-The same bond appears once more, at k, seen from the other end. `reverse` names that slot, so that whatever leaves one
-atom can arrive at the other: it pairs (i, slot of k with shift S) with (k, slot of i with shift -S), which is also right
-where an atom is its own neighbour. `reverse` is a permutation of the N·K slots and its own inverse.
+The same bond appears once more, at k, seen from the other end. `reverse` names that slot, so that
+whatever leaves one atom can arrive at the other: it pairs (i, slot of k with shift S) with (k, slot
+of i with shift -S). This is also right where an atom is its own neighbour. `reverse` is a
+permutation of the N·K slots and its own inverse.
 
-Several structures are one graph with more atoms: no bond crosses between them. Padding (atoms without neighbours, slots
-without an atom) lets graphs of different sizes share a shape, so that a network is compiled once or twice, not per size.
+Several structures are one graph with more atoms: no bond crosses between them. Padding (atoms
+without neighbours, slots without an atom) lets graphs of different sizes share a shape, so that a
+network is compiled once or twice, not once per size.
 """
 
+import itertools
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 import vesin
+from ase import Atoms
 from ase.geometry import complete_cell
+from numpy.typing import DTypeLike
+
+Shapes = int | Sequence[tuple[int, int]]  # at most so many padded shapes (N, K), or these
 
 
 class Graph(NamedTuple):
-    """Neighbour slots of B structures with N atoms and K slots per atom. Arrays, so that it passes through jax.jit."""
+    """Neighbour slots of B structures with N atoms and K slots per atom; goes through jax.jit."""
 
     species: np.ndarray  # [N] int32, row of the element in the embedding table
     vectors: np.ndarray  # [N, K, 3] Å, from the centre to the neighbour
     neighbors: np.ndarray  # [N, K] int32, index of the neighbour
-    reverse: (
-        np.ndarray
-    )  # [N, K] int32, flat index (k·K + b) of the same bond seen from the other end
+    reverse: np.ndarray  # [N, K] int32, flat index k·K + b of the same bond from its other end
     mask: np.ndarray  # [N, K] bool, False: an empty slot
     structure: np.ndarray  # [N] int32, the structure that each atom belongs to
     atom_mask: np.ndarray  # [N] bool, False: an atom that is only padding
-    volume: np.ndarray  # [B] Å^3; 0 where the structure is not periodic in all three directions
+    volume: np.ndarray  # [B] Å^3; 0 where not periodic in all three directions
 
 
 class Topology(NamedTuple):
-    """Who neighbours whom in one structure; stays true while no atom moves farther than half the skin."""
+    """The bonds of one structure; the same while no atom moves farther than half the skin."""
 
     neighbors: np.ndarray  # [N, K] int32
     offsets: np.ndarray  # [N, K, 3] Å, S·cell
     reverse: np.ndarray  # [N, K] int32
     mask: np.ndarray  # [N, K] bool
 
-    def vectors(self, positions):
+    def vectors(self, positions: np.ndarray) -> np.ndarray:
         """Bond vectors [N, K, 3] in Å for positions [N, 3] in Å; empty slots give zeros."""
         vectors = positions[self.neighbors] - positions[:, None] + self.offsets
         return np.where(self.mask[..., None], vectors, 0)
 
 
-def topology(atoms, cutoff, slots=None):
-    """Neighbour slots of one ase.Atoms within `cutoff` (Å), through periodic images, any cell, any pbc (vesin).
+def heights(cell: np.ndarray) -> np.ndarray:
+    """Distances [3] in Å between opposite faces of a cell [3, 3]."""
+    return 1 / np.linalg.norm(np.linalg.inv(cell), axis=0)
 
-    `slots`: K, at least the largest number of neighbours (default: that number). Raises ValueError when K is too small
-    or when two atoms sit at the same place.
+
+def pairs(atoms: Atoms, cutoff: float, quantities: str) -> list[np.ndarray]:
+    """All pairs of atoms within `cutoff` (Å), through periodic images, each from both ends (vesin).
+
+    `quantities` are the letters of what is returned, in that order: i and j, the two atoms [P];
+    S, the cell shift of j [P, 3]; d, the distance [P], and D, the vector from i to j [P, 3], in Å.
+
+    Raises:
+        ValueError: a periodic direction has no length.
     """
-    n = len(atoms)
     pbc = np.asarray(atoms.pbc)
-    box = np.where(pbc[:, None], atoms.cell.array, 0)
-    if pbc.any() and not pbc.all():
-        box = atoms.cell.complete().array
-    elif pbc.all() and abs(np.linalg.det(box)) < 1e-6:
+    if np.linalg.matrix_rank(atoms.cell.array[pbc], tol=1e-6) < pbc.sum():
         raise ValueError(
-            "a periodic structure needs a cell with a volume; set atoms.cell or atoms.pbc = False"
+            "a periodic direction has no cell vector of its own, so the cell has no volume: "
+            "set the cell, or pbc to False there"
         )
-    calculator = vesin.NeighborList(cutoff=float(cutoff), full_list=True)
-    i, j, S, d = calculator.compute(
+    # Directions that are not periodic get unit vectors: vesin wants a box, and shifts none of them.
+    box = atoms.cell.array if pbc.all() else complete_cell(atoms.cell.array * pbc[:, None])
+    return vesin.NeighborList(cutoff=float(cutoff), full_list=True).compute(
         points=np.ascontiguousarray(atoms.positions),
         box=np.ascontiguousarray(box),
         periodic=pbc,
-        quantities="ijSd",
+        quantities=quantities,
     )
-    i, j = i.astype(np.int64), j.astype(np.int64)
+
+
+def topology(atoms: Atoms, cutoff: float, slots: int = 1, step: int = 1) -> Topology:
+    """Neighbour slots of one structure within `cutoff` (Å), any cell, any pbc.
+
+    K is the largest number of neighbours, rounded up to a multiple of `step`, and at least `slots`.
+    Raises ValueError where two atoms sit at the same place.
+    """
+    n = len(atoms)
+    i, j, S, d = pairs(atoms, cutoff, "ijSd")
+    i, j, S = (x.astype(np.int64) for x in (i, j, S))
     if len(d) and d.min() < 1e-3:
         k = int(d.argmin())
         raise ValueError(
-            f"atoms {i[k]} and {j[k]} are at the same place; every pair must be at least 0.001 Å apart"
+            f"atoms {i[k]} and {j[k]} are at the same place; "
+            f"every pair must be at least 0.001 Å apart"
         )
 
-    S = S.astype(np.int64)
     order = np.lexsort((S[:, 2], S[:, 1], S[:, 0], j, i))
     i, j, S = i[order], j[order], S[order]
     counts = np.bincount(i, minlength=n)
-    most = int(counts.max()) if len(i) else 1
-    K = most if slots is None else int(slots)
-    if K < most:
-        raise ValueError(
-            f"an atom has {most} neighbours within {cutoff} Å but the graph has {K} slots; allow {most} or more"
-        )
-
+    K = max(slots, -(-int(counts.max(initial=1)) // step) * step)
     slot = np.arange(len(i)) - np.repeat(np.cumsum(counts) - counts, counts)
     flat = i * K + slot
-    # Bonds sorted by (i, j, S) and bonds sorted by (j, i, -S) list the same bonds from their two ends.
+    # Bonds sorted by (i, j, S) and by (j, i, -S) list the same bonds from their two ends.
     other = np.lexsort((-S[:, 2], -S[:, 1], -S[:, 0], i, j))
     if not (np.array_equal(i[other], j) and np.array_equal(S[other], -S)):
         raise ValueError(
-            "the neighbour list is not symmetric; a distance coincides with the cutoff to the last bit"
+            "the neighbour list is not symmetric; "
+            "a distance coincides with the cutoff to the last bit"
         )
-    reverse = np.arange(n * K)
-    reverse[flat] = flat[other]
 
-    def in_slots(values, fill):
-        out = np.full((n * K, *values.shape[1:]), fill, values.dtype)
-        out[flat] = values
-        return out.reshape(n, K, *values.shape[1:])
+    def in_slots(empty: np.ndarray, values: np.ndarray | bool) -> np.ndarray:
+        empty[flat] = values
+        return empty.reshape(n, K, *empty.shape[1:])
 
-    neighbors = np.repeat(np.arange(n), K)  # an empty slot names its own atom
-    neighbors[flat] = j
     return Topology(
-        neighbors.reshape(n, K).astype(np.int32),
-        in_slots(S @ box, 0.0),
-        reverse.reshape(n, K).astype(np.int32),
-        in_slots(np.ones(len(i), bool), False),
+        in_slots(np.repeat(np.arange(n), K), j).astype(np.int32),  # empty: its own atom
+        in_slots(np.zeros((n * K, 3)), S @ atoms.cell.array),
+        in_slots(np.arange(n * K), flat[other]).astype(np.int32),
+        in_slots(np.zeros(n * K, bool), True),
     )
 
 
-def species_of(atoms, elements):
-    """Rows [N] of the atoms' elements in `elements`; ValueError names the elements that are missing."""
-    unknown = sorted(set(atoms.get_chemical_symbols()) - set(elements))
-    if unknown:
+def species_of(atoms: Atoms, elements: Sequence[str]) -> np.ndarray:
+    """Rows [N] of the atoms' elements in `elements`; ValueError names those that are missing."""
+    symbols = atoms.get_chemical_symbols()
+    if unknown := sorted(set(symbols) - set(elements)):
         raise ValueError(
             f"this potential knows {', '.join(elements)}; it has never seen {', '.join(unknown)}"
         )
-    return np.array([elements.index(s) for s in atoms.get_chemical_symbols()], np.int32)
+    return np.array([elements.index(s) for s in symbols], np.int32)
 
 
-def volume_of(atoms):
-    """Cell volume in Å^3, or 0 where a stress has no meaning (not periodic in all three directions)."""
+def volume_of(atoms: Atoms) -> float:
+    """Cell volume in Å^3; 0 where a stress has no meaning: not periodic in all three directions."""
     return float(atoms.get_volume()) if atoms.pbc.all() else 0.0
 
 
-def from_topology(atoms, top, elements, dtype=np.float32):
-    """Graph of one ase.Atoms whose Topology is known already."""
+def from_topology(
+    atoms: Atoms, top: Topology, elements: Sequence[str], dtype: DTypeLike = np.float32
+) -> Graph:
+    """Graph of one structure whose Topology is known already."""
     n = len(atoms)
     return Graph(
         species_of(atoms, elements),
@@ -146,30 +161,41 @@ def from_topology(atoms, top, elements, dtype=np.float32):
     )
 
 
-def from_atoms(frames, elements, cutoff, dtype=np.float32, slots=None):
-    """Graph of one ase.Atoms or a list of them within `cutoff` (Å), as tight as its fullest atom allows.
+def from_atoms(
+    frames: Atoms | Sequence[Atoms],
+    elements: Sequence[str],
+    cutoff: float,
+    dtype: DTypeLike = np.float32,
+) -> Graph:
+    """Graph of one structure or of several within `cutoff` (Å), with as few slots as will do.
 
-    `elements`: symbols in the order of the embedding rows. Raises ValueError for an element that is not among them, for
-    an empty list and for two atoms at one place.
+    `elements` are symbols in the order of the embedding rows. Raises ValueError for an element that
+    is not among them, for an empty list, and for two atoms at one place.
     """
-    frames = [frames] if hasattr(frames, "get_positions") else list(frames)
+    frames = [frames] if isinstance(frames, Atoms) else list(frames)
     if not frames or any(len(atoms) == 0 for atoms in frames):
         raise ValueError("a graph needs at least one structure, and each needs at least one atom")
-    return join([from_topology(a, topology(a, cutoff, slots), elements, dtype) for a in frames])
+    return join([from_topology(a, topology(a, cutoff), elements, dtype) for a in frames])
 
 
-def join(graphs, atoms=None, slots=None, structures=None):
-    """One graph of several, padded to `atoms` N, `slots` K and `structures` B (defaults: no padding).
+def join(
+    graphs: Sequence[Graph],
+    atoms: int | None = None,
+    slots: int | None = None,
+    structures: int | None = None,
+) -> Graph:
+    """One graph of several, padded to `atoms` N, `slots` K and `structures` B [default: none].
 
-    Empty slots point at themselves, padding atoms belong to the last structure and carry no energy (atom_mask). Raises
-    ValueError where the shape asked for is too small: nothing is ever cut off.
+    Empty slots point at themselves. Padding atoms belong to the last structure and carry no energy.
+    Raises ValueError where the shape asked for is too small: nothing is ever cut off.
     """
     n, K = sum(len(g.species) for g in graphs), max(g.neighbors.shape[1] for g in graphs)
     B = sum(len(g.volume) for g in graphs)
     N, slots, structures = atoms or n, slots or K, structures or B
     if n > N or K > slots or B > structures:
         raise ValueError(
-            f"{B} structures with {n} atoms and {K} neighbours do not fit a shape of {structures}, {N} and {slots}"
+            f"{B} structures with {n} atoms and {K} neighbours do not fit "
+            f"a shape of {structures}, {N} and {slots}"
         )
     dtype = graphs[0].vectors.dtype
     out = Graph(
@@ -199,80 +225,41 @@ def join(graphs, atoms=None, slots=None, structures=None):
     return out
 
 
-def widen(top, slots):
-    """A Topology with more slots per atom, the new ones empty."""
-    n, K = top.mask.shape
-    centre, slot = np.divmod(top.reverse, K)
-    pad = lambda x, *empty: np.concatenate([x, *empty], 1)
-    own = np.repeat(np.arange(n, dtype=np.int32)[:, None], slots - K, 1)
-    return Topology(
-        pad(top.neighbors, own),
-        pad(top.offsets, np.zeros((n, slots - K, 3))),
-        pad(centre * slots + slot, own * slots + np.arange(K, slots, dtype=np.int32)).astype(
-            np.int32
-        ),
-        pad(top.mask, np.zeros((n, slots - K), bool)),
-    )
-
-
-def shapes_of(frames, elements, cutoff, most=3):
-    """The padded shapes (N, K), at most `most`, that hold every structure of a dataset: see few_shapes."""
+def shapes_of(
+    frames: Sequence[Atoms], elements: Sequence[str], cutoff: float, most: Shapes = 3
+) -> list[tuple[int, int]]:
+    """The padded shapes (N, K), at most `most`, that hold every structure of a dataset."""
     return sorted(set(few_shapes([from_atoms(atoms, elements, cutoff) for atoms in frames], most)))
 
 
-def few_shapes(graphs, most):
+def few_shapes(graphs: Sequence[Graph], most: Shapes) -> list[tuple[int, int]]:
     """A padded shape (N, K) for each graph, at most `most` different ones, with little padding.
 
-    most: a number, or the shapes themselves as a list of (N, K), say those of a larger dataset that these are a part of.
-
-    Shapes are merged two at a time, always the pair that adds the fewest slots: a program is compiled for each shape, and
-    padding is computed like the rest. Raises ValueError for a graph that fits none of the shapes given.
+    A program is compiled for each shape, and padding is computed like the rest. So shapes are
+    merged two at a time, always the two that add the fewest slots. `most` may also be the shapes
+    themselves, as those of a larger dataset. Raises ValueError for a graph that fits none of them.
     """
-    own = [g.neighbors.shape for g in graphs]
+    own: list[tuple[int, int]] = [g.neighbors.shape for g in graphs]
     if not isinstance(most, int):
         fitting = [[(N * K, (N, K)) for N, K in most if N >= n and K >= k] for n, k in own]
         if not all(fitting):
             raise ValueError(
-                f"a structure with {own[fitting.index([])]} atoms and slots fits none of the shapes {most}"
+                f"a structure with {own[fitting.index([])]} atoms and slots "
+                f"fits none of the shapes {most}"
             )
         return [min(shapes)[1] for shapes in fitting]
     members = {shape: own.count(shape) for shape in set(own)}
     becomes = {shape: shape for shape in members}
+    larger = lambda a, b: (max(a[0], b[0]), max(a[1], b[1]))
 
-    def cost(a, b):
-        N, K = max(a[0], b[0]), max(a[1], b[1])
+    def added(a: tuple[int, int], b: tuple[int, int]) -> int:
+        N, K = larger(a, b)
         return sum(members[s] * (N * K - s[0] * s[1]) for s in (a, b))
 
     while len(members) > most:
-        shapes = sorted(members)
-        a, b = min(
-            ((a, b) for i, a in enumerate(shapes) for b in shapes[i + 1 :]),
-            key=lambda pair: cost(*pair),
-        )
-        both = (max(a[0], b[0]), max(a[1], b[1]))
+        a, b = min(itertools.combinations(sorted(members), 2), key=lambda two: added(*two))
+        both = larger(a, b)
         count = members.pop(a) + members.pop(b)
         members[both] = members.get(both, 0) + count
         becomes = {s: both if to in (a, b) else to for s, to in becomes.items()}
     return [becomes[s] for s in own]
-
-
-def pairs(atoms, cutoff, quantities):
-    """What vesin knows of all pairs within a cutoff in Å, through periodic images; 'i', 'j', 'S', 'd' and 'D' as it has them."""
-    pbc = np.asarray(atoms.pbc)
-    box = complete_cell(atoms.cell.array * pbc[:, None]) if not pbc.all() else atoms.cell.array
-    if pbc.all() and abs(np.linalg.det(box)) < 1e-6:
-        raise ValueError(
-            "a periodic structure needs a cell with a volume; set atoms.cell or atoms.pbc = False"
-        )
-    search = vesin.NeighborList(cutoff=float(cutoff), full_list=True)
-    return search.compute(
-        points=np.ascontiguousarray(atoms.positions),
-        box=np.ascontiguousarray(box),
-        periodic=pbc,
-        quantities=quantities,
-    )
-
-
-def heights(cell):
-    """Distances [3] in Å between opposite faces of a cell [3, 3]."""
-    return 1 / np.linalg.norm(np.linalg.inv(cell), axis=0)

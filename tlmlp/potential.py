@@ -1,42 +1,44 @@
-"""Potential: a DimeNet++ with its weights and reference energies, ready to use, to save and to hand to ASE.
+"""Potential: a DimeNet++ with its weights and reference energies, ready to use, to save, for ASE.
 
     E = Σ_i (ε_net,i + ε_ref,Z(i))      F_i = -∂E/∂r_i      σ = (1/V) ∂E/∂strain
 
-The network sees bond vectors only, so one gradient, g[i, a] = ∂E/∂r_ia, gives everything else: atom i feels the bonds that
-start at it and, through `reverse`, those that end at it, and the virial is Σ r ⊗ g. No scatter is needed.
+The network's energy, forces and virial are those of tlmlp.forces. Reference energies are added in
+float64: total energies are too large for the digits of a float32.
 
-Units: eV, Å, eV/Å, eV/Å^3 (stress in ASE's sign, positive = tension, Voigt order xx yy zz yz xz xy).
+Units: eV, Å, eV/Å, eV/Å^3 (stress in ASE's sign, positive is tension; order xx yy zz yz xz xy).
 """
 
 import dataclasses
 import json
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from importlib import resources
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import ase
 import jax
 import numpy as np
 import safetensors
 import safetensors.numpy
+from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
-from ase.stress import full_3x3_to_voigt_6_stress
+from ase.data import atomic_numbers
 
 from . import allocator, dimenet, graph as graphs
-from .calculator import PotentialCalculator
+from .calculator import PotentialCalculator, results_of
+from .dimenet import Config, Params
 from .files import write_whole
-from .forces import on_device, predict
+from .forces import Core, on_device, predict
+from .graph import Shapes
 
 WEIGHTS = resources.files("tlmlp") / "weights"
 FORMAT = 1
 
-allocator.keep_freed_memory()
-
 
 class Errors(NamedTuple):
-    """Errors over a dataset; energies per atom, forces per component, stress per component where it is known."""
+    """Errors over a dataset: energies per atom, forces and stresses per component."""
 
     energy_rmse: float  # meV/atom
     energy_mae: float  # meV/atom
@@ -44,259 +46,228 @@ class Errors(NamedTuple):
     force_mae: float  # meV/Å
     stress_rmse: float  # GPa, nan where no frame carries a stress
     frames: int
-    groups: dict = {}  # the same for each value of atoms.info["group"]
+    groups: dict[str, "Errors"]  # the same for each value of atoms.info["group"]
 
-    def __str__(self):
-        rows = [("all", self), *sorted(self.groups.items())]
-        head = f"{'':12}{'frames':>7}{'energy RMSE':>13}{'force MAE':>11}{'force RMSE':>12}{'stress RMSE':>13}\n"
-        units = f"{'':19}{'meV/atom':>13}{'meV/Å':>11}{'meV/Å':>12}{'GPa':>13}\n"
-        return (
-            head
-            + units
-            + "\n".join(
-                f"{name:12}{e.frames:7d}{e.energy_rmse:13.2f}{e.force_mae:11.1f}{e.force_rmse:12.1f}{e.stress_rmse:13.3f}"
-                for name, e in rows
-            )
-        )
+    def __str__(self) -> str:
+        line = "{:12}{:>7}{:>13}{:>11}{:>12}{:>13}".format
+        lines = [
+            line("", "frames", "energy RMSE", "force MAE", "force RMSE", "stress RMSE"),
+            line("", "", "meV/atom", "meV/Å", "meV/Å", "GPa"),
+        ]
+        for name, e in [("all", self), *sorted(self.groups.items())]:
+            stress = f"{e.stress_rmse:.3f}"
+            errors = (f"{x:.1f}" for x in (e.force_mae, e.force_rmse))
+            lines.append(line(name, e.frames, f"{e.energy_rmse:.2f}", *errors, stress))
+        return "\n".join(lines)
 
 
 @dataclass(frozen=True)
 class Potential:
     """A trained (or fresh) potential. Made by `create`, `load` or `fit`; never changed in place."""
 
-    config: dimenet.Config
-    elements: tuple  # symbols, in the order of the embedding rows
-    params: dict = field(repr=False)  # haiku weights, float32
-    reference: tuple  # eV per atom and element, added to the network's energies
-    trained: tuple = ()  # the elements it has seen in training
-    core: float = 0.0  # Å, shorter than any distance of the training data; below it nuclei repel (see tlmlp.repulsion)
-    info: dict = field(
-        default_factory=dict, repr=False
-    )  # recipe, data, seed, errors: whatever rebuilds it
+    config: Config
+    elements: tuple[str, ...]  # symbols, in the order of the embedding rows
+    params: Params = field(repr=False)  # float32
+    reference: tuple[float, ...]  # eV per atom and element, added to the network's energies
+    trained: tuple[str, ...] = ()  # the elements that its training data held
+    core: float = 0.0  # Å, no more than any training distance; below it nuclei repel (repulsion)
+    info: dict[str, Any] = field(default_factory=dict, repr=False)  # recipe, data, seed, errors
 
     @classmethod
-    def create(cls, config="course", elements=("Si", "Ge"), seed=0):
-        """A fresh potential with random weights; config: a Config or a preset's name."""
-        config = dimenet.Config(config) if isinstance(config, str) else config
+    def create(
+        cls, config: Config | str = "course", elements: Sequence[str] = ("Si", "Ge"), seed: int = 0
+    ) -> "Potential":
+        """A fresh potential with random weights; `config` is a Config or a preset's name."""
+        allocator.prepare()
+        config = Config(config) if isinstance(config, str) else config
         elements = tuple(elements)
-        unknown = [e for e in elements if e not in ase.data.atomic_numbers or e == "X"]
-        if not elements or unknown or len(set(elements)) < len(elements):
-            raise ValueError(
-                f"elements must be different chemical symbols such as ('Si', 'Ge'), not {elements!r}"
-            )
-        params = jax.tree.map(
-            np.asarray, _compiled_initialiser(config, elements)(jax.random.key(seed))
-        )
-        return cls(config, elements, params, (0.0,) * len(elements))
+        weights = _compiled_initialiser(config, elements)(jax.random.key(seed))
+        return cls(config, elements, jax.tree.map(np.asarray, weights), (0.0,) * len(elements))
 
-    def replace(self, **changes):
+    def replace(self, **changes: Any) -> "Potential":
         """A copy with some fields changed."""
         return dataclasses.replace(self, **changes)
 
     @property
-    def n_weights(self):
+    def n_weights(self) -> int:
+        """Number of weights of the network."""
         return sum(w.size for w in jax.tree.leaves(self.params))
 
-    # -- files ---------------------------------------------------------------------------------------------------------
-
-    def save(self, path):
-        """Write weights and everything needed to use and rebuild them to a safetensors file; replaces it whole or not at all."""
-        path = Path(path)
-        header = dict(
-            format=FORMAT,
-            config=dataclasses.asdict(self.config),
-            elements=self.elements,
-            reference=self.reference,
-            trained=self.trained,
-            core=self.core,
-            info=self.info,
-        )
+    def save(self, path: str | Path) -> Path:
+        """Write weights and all that describes them to a safetensors file, whole or not at all."""
+        head: dict[str, Any] = dict(format=FORMAT) | vars(self)
+        head["config"] = dataclasses.asdict(self.config)
         tensors = {
             f"{module}:{name}": np.asarray(w)
-            for module, ws in self.params.items()
-            for name, w in ws.items()
+            for module, weights in head.pop("params").items()
+            for name, w in weights.items()
         }
-        data = safetensors.numpy.save(
-            tensors, metadata={"tlmlp": json.dumps(header, ensure_ascii=False)}
-        )
-        write_whole(path, data)
-        return path
+        metadata = {"tlmlp": json.dumps(head, ensure_ascii=False)}
+        write_whole(path, safetensors.numpy.save(tensors, metadata=metadata))
+        return Path(path)
 
     @classmethod
-    def load(cls, name):
-        """A shipped potential by its name ("si-sw-course", see `shipped()`), or any file that `save` wrote.
+    def load(cls, name: str | Path) -> "Potential":
+        """A shipped potential by its name ("si-sw-course", see `shipped()`), or a file of `save`.
 
-        Raises FileNotFoundError or ValueError, in one sentence, for a name or file that does not hold a potential.
+        Raises:
+            FileNotFoundError: there is no such name or file.
+            ValueError: the file does not hold a potential.
         """
-        path = Path(name)
-        if not path.suffix and not path.is_file():
-            path = Path(str(WEIGHTS / f"{name}.safetensors"))
-        if not path.is_file():
-            raise FileNotFoundError(
-                f"no potential {str(name)!r}: give a file or one of {', '.join(shipped())}"
-            )
-        try:
-            with safetensors.safe_open(path, "numpy") as file:
-                header = json.loads((file.metadata() or {})["tlmlp"])
-                tensors = {key: file.get_tensor(key) for key in file.keys()}
-        except KeyError:
-            raise ValueError(
-                f"{path} is a safetensors file but not a tlmlp potential; Potential.save writes one"
-            ) from None
-        except (safetensors.SafetensorError, OSError, ValueError) as error:
-            raise ValueError(
-                f"{path} is empty, truncated or not a safetensors file ({error}); copy it again"
-            ) from None
-        if header["format"] != FORMAT:
-            raise ValueError(
-                f"{path} has format {header['format']}, this tlmlp reads {FORMAT}; update the older of the two"
-            )
-        params = {}
+        head, tensors = _read(name)
+        params: Params = {}
         for key, w in tensors.items():
             module, weight = key.rsplit(":", 1)
             params.setdefault(module, {})[weight] = w
-        potential = cls(
-            dimenet.Config(**header["config"]),
-            tuple(header["elements"]),
-            params,
-            tuple(header["reference"]),
-            tuple(header["trained"]),
-            header["core"],
-            header["info"],
-        )
-        expected = jax.eval_shape(
-            _initialiser(potential.config, potential.elements), jax.random.key(0)
-        )
-        if jax.tree.map(np.shape, params) != jax.tree.map(np.shape, expected):
+        config, elements = Config(**head["config"]), tuple(head["elements"])
+        if jax.tree.map(np.shape, params) != shapes_of_weights(config, elements):
             raise ValueError(
-                f"the weights in {path} do not fit the network that its header describes"
+                f"the weights in {name} do not fit the network that its header describes"
             )
-        return potential
+        reference, trained = tuple(head["reference"]), tuple(head["trained"])
+        return cls(config, elements, params, reference, trained, head["core"], head["info"])
 
-    # -- use -----------------------------------------------------------------------------------------------------------
-
-    def check_elements(self, atoms):
-        """ValueError where `atoms` holds an element that this potential has no weights for or was never trained on."""
+    def check_elements(self, atoms: Atoms) -> None:
+        """ValueError for an element without weights, or one that this was never trained on."""
         graphs.species_of(atoms, self.elements)
         unseen = sorted(set(atoms.get_chemical_symbols()) - set(self.trained or self.elements))
         if unseen:
             raise ValueError(
-                f"this potential was trained on {', '.join(self.trained)} and has never seen {', '.join(unseen)}; "
-                f"tlmlp.transfer.start carries it to another element"
+                f"this potential was trained on {', '.join(self.trained)} and has never seen "
+                f"{', '.join(unseen)}; tlmlp.transfer.start carries it to another element"
             )
 
-    def repulsion(self):
+    def repulsion(self) -> Core:
         """(charges [n_elements], core in Å) as energy_forces takes them."""
-        charges = [ase.data.atomic_numbers[e] for e in self.elements]
+        charges = [atomic_numbers[e] for e in self.elements]
         return np.array(charges, np.float32), np.array(self.core, np.float32)
 
-    def reference_energies(self, atoms):
+    def reference_energies(self, atoms: Atoms) -> np.ndarray:
         """Reference energy [N] of each atom in eV, float64."""
         return np.array(self.reference)[graphs.species_of(atoms, self.elements)]
 
-    def calculator(self, dtype="float32", skin=0.3):
+    def calculator(self, dtype: str = "float32", skin: float = 0.3) -> PotentialCalculator:
         """An ASE calculator: energy, free_energy, energies, forces, stress.
 
-        dtype: "float64" costs two to three times as much, for phonons and elastic constants; skin in Å: how far atoms move
-        (twice) before neighbours are searched again.
+        `dtype` "float64" is two to three times as expensive; it is for phonons and elastic
+        constants. Neighbours are searched again when an atom has moved half of `skin` (Å).
         """
         return PotentialCalculator(self, dtype, skin)
 
-    def predict(self, frames, shapes=3):
-        """The same structures [list of ase.Atoms] carrying this potential's energy, energies, forces and stress.
+    def predict(self, frames: Sequence[Atoms], shapes: Shapes = 3) -> list[Atoms]:
+        """The same structures, carrying this potential's energy, energies, forces and stress.
 
-        shapes: how many padded shapes to compile for at most, or the shapes (tlmlp.graph.shapes_of).
+        Args:
+            frames: structures of elements that the potential was trained on.
+            shapes: how many padded shapes to compile for at most, or these (graph.shapes_of).
         """
+        allocator.prepare()
         for atoms in frames:
             self.check_elements(atoms)
         tight = [graphs.from_atoms(atoms, self.elements, self.config.cutoff) for atoms in frames]
         out, core = [], self.repulsion()
         for atoms, graph, (N, K) in zip(frames, tight, graphs.few_shapes(tight, shapes)):
             p = predict(self.config, self.params, on_device(graphs.join([graph], N, K)), core)
-            energies, forces, virial = (np.asarray(x, float) for x in p)
-            out.append(_carrying(atoms, self._results(atoms, energies, forces, virial[0])))
+            labelled = atoms.copy()
+            labelled.calc = SinglePointCalculator(
+                labelled, **results_of(atoms, p, self.reference_energies(atoms))
+            )
+            out.append(labelled)
         return out
 
-    def _results(self, atoms, energies, forces, virial):
-        energies = energies[: len(atoms)] + self.reference_energies(atoms)
-        results = dict(
-            energy=energies.sum(),
-            free_energy=energies.sum(),
-            energies=energies,
-            forces=forces[: len(atoms)],
-        )
-        if graphs.volume_of(atoms):
-            results["stress"] = full_3x3_to_voigt_6_stress(virial) / atoms.get_volume()
-        return results
+    def evaluate(self, frames: Sequence[Atoms], shapes: Shapes = 3) -> Errors:
+        """Errors against the energy, forces and stress that `frames` carry, also by info["group"].
 
-    def evaluate(self, frames, shapes=3):
-        """Errors against the energy, forces and stress that `frames` carry, in all and for each info["group"]."""
-        predicted = self.predict(frames, shapes)
+        Args:
+            frames: labelled structures.
+            shapes: as `predict` has it.
+        """
+        pairs = list(zip(frames, self.predict(frames, shapes)))
         groups = [atoms.info.get("group") for atoms in frames]
         names = sorted({g for g in groups if g is not None})
-        pairs = list(zip(frames, predicted))
-        return _errors(pairs)._replace(
-            groups={n: _errors([p for p, g in zip(pairs, groups) if g == n]) for n in names}
-            if len(names) > 1
-            else {}
+        in_group = lambda name: [pair for pair, g in zip(pairs, groups) if g == name]
+        by_group = {name: _errors(in_group(name)) for name in names}
+        return _errors(pairs)._replace(groups=by_group if len(names) > 1 else {})
+
+
+def _initialiser(config: Config, elements: tuple[str, ...]) -> Callable[[jax.Array], Any]:
+    """key -> random weights of a network, by a graph of two atoms that gives it its shapes."""
+    unknown = [e for e in elements if e not in atomic_numbers or e == "X"]
+    if not elements or unknown or len(set(elements)) < len(elements):
+        raise ValueError(
+            f"elements must be different chemical symbols such as ('Si', 'Ge'), not {elements!r}"
         )
-
-
-def _initialiser(config, elements):
-    """key -> random weights of a network, shown two atoms so that it knows its shapes."""
-    pair = ase.Atoms(elements[0] + "2", [(0, 0, 0), (0, 0, 2)])
+    pair = Atoms(elements[0] + "2", [(0, 0, 0), (0, 0, 2)])
     graph = graphs.from_atoms(pair, elements, config.cutoff)
     return lambda key: dimenet.transform(config, len(elements)).init(key, graph)
 
 
 @lru_cache(maxsize=8)
-def _compiled_initialiser(config, elements):
+def _compiled_initialiser(config: Config, elements: tuple[str, ...]) -> Callable:
     """The same, compiled once for all seeds: it takes some ten seconds."""
     return jax.jit(_initialiser(config, elements))
 
 
-def shipped():
+def shapes_of_weights(config: Config, elements: tuple[str, ...]) -> dict[str, dict[str, tuple]]:
+    """{module: {weight: shape}} of a network; nothing is computed, so that jax is not started."""
+    key = jax.eval_shape(lambda: jax.random.key(0))
+    return jax.tree.map(np.shape, jax.eval_shape(_initialiser(config, elements), key))
+
+
+def shipped() -> list[str]:
     """Names of the potentials that come with the package."""
-    return sorted(
-        p.name.removesuffix(".safetensors")
-        for p in WEIGHTS.iterdir()
-        if p.name.endswith(".safetensors")
-    )
+    end = ".safetensors"
+    return sorted(p.name.removesuffix(end) for p in WEIGHTS.iterdir() if p.name.endswith(end))
 
 
-def _carrying(atoms, results):
-    out = atoms.copy()
-    out.calc = SinglePointCalculator(out, **results)
-    return out
+def header(potential: "Potential | str | Path") -> dict[str, Any]:
+    """What describes a potential, from the head of its file: its weights are not read.
 
-
-def _errors(pairs):
-    de = (
-        np.array([(p.get_potential_energy() - t.get_potential_energy()) / len(t) for t, p in pairs])
-        * 1e3
-    )
-    df = np.concatenate([(p.get_forces() - t.get_forces()).ravel() for t, p in pairs]) * 1e3
-    ds = [
-        p.get_stress() - t.get_stress()
-        for t, p in pairs
-        if "stress" in t.calc.results and "stress" in p.calc.results
-    ]
-    rms = lambda x: float(np.sqrt(np.mean(np.square(x)))) if len(x) else float("nan")
-    return Errors(
-        rms(de),
-        float(np.abs(de).mean()),
-        rms(df),
-        float(np.abs(df).mean()),
-        rms(ds) / ase.units.GPa,
-        len(pairs),
-    )
-
-
-def header(potential):
-    """Elements a potential was trained on, and its info: from the head of its file, without its weights."""
+    The fields of Potential by name, without `params`. `trained` names all elements where no
+    training has named any.
+    """
     if isinstance(potential, Potential):
-        return {"trained": potential.trained or potential.elements, "info": potential.info}
-    path = Path(potential) if Path(potential).suffix else WEIGHTS / f"{potential}.safetensors"
-    with safetensors.safe_open(path, "numpy") as file:
-        header = json.loads(file.metadata()["tlmlp"])
-    return {"trained": header["trained"] or header["elements"], "info": header["info"]}
+        head = {name: value for name, value in vars(potential).items() if name != "params"}
+    else:
+        head, _ = _read(potential, weights=False)
+    return head | {"trained": head["trained"] or head["elements"]}
+
+
+def _read(name: str | Path, weights: bool = True) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """The head of a potential's file and, where asked for, its weights by "module:name"."""
+    path = Path(name)
+    if not path.suffix and not path.is_file():
+        path = Path(str(WEIGHTS / f"{name}.safetensors"))
+    if not path.is_file():
+        known = ", ".join(shipped())
+        raise FileNotFoundError(f"no potential {str(name)!r}: give a file or one of {known}")
+    try:
+        with safetensors.safe_open(path, "numpy") as file:
+            head = json.loads((file.metadata() or {})["tlmlp"])
+            tensors = {key: file.get_tensor(key) for key in (file.keys() if weights else ())}
+    except KeyError:
+        raise ValueError(
+            f"{path} is a safetensors file but not a tlmlp potential; Potential.save writes one"
+        ) from None
+    except (safetensors.SafetensorError, OSError, ValueError) as error:
+        raise ValueError(
+            f"{path} is empty, truncated or not a safetensors file ({error}); copy it again"
+        ) from None
+    if head["format"] != FORMAT:
+        raise ValueError(
+            f"{path} has format {head['format']}, this tlmlp reads {FORMAT}; "
+            f"update the older of the two"
+        )
+    return head, tensors
+
+
+def _errors(pairs: Sequence[tuple[Atoms, Atoms]]) -> Errors:
+    """Errors of (reference, prediction) pairs."""
+    energies = [(p.get_potential_energy() - t.get_potential_energy()) / len(t) for t, p in pairs]
+    de = np.array(energies) * 1e3
+    df = np.concatenate([(p.get_forces() - t.get_forces()).ravel() for t, p in pairs]) * 1e3
+    known = [all("stress" in atoms.calc.results for atoms in pair) for pair in pairs]
+    ds = [p.get_stress() - t.get_stress() for (t, p), both in zip(pairs, known) if both]
+    rms = lambda x: float(np.sqrt(np.mean(np.square(x)))) if len(x) else float("nan")
+    mae = lambda x: float(np.abs(x).mean())
+    return Errors(rms(de), mae(de), rms(df), mae(df), rms(ds) / ase.units.GPa, len(pairs), {})

@@ -1,32 +1,41 @@
-"""What keeps atoms apart where no data does.
+"""Repulsion of nuclei, which keeps atoms apart where there are no training data.
 
-A network knows nothing of distances that its training data never showed, and may well have holes there: in a hot liquid two
-atoms then fall into one another. Below a distance `core` (Å), the screened Coulomb repulsion of two nuclei is therefore added
-to what the network says, and switched off smoothly as d -> core. `core` is four fifths of the shortest covalent bond, where
-even hot liquids hardly get, or the shortest distance of the training data where that is less. So the repulsion changes no
-training, and potentials trained on little and on much data have the same.
+A network predicts anything at distances that its training data never showed. In a hot liquid two
+atoms may then fall into one another. Below a distance `core` (Å), the screened Coulomb repulsion of
+two nuclei is therefore added to the network's energy, and switched off smoothly as d -> core.
+`core` is four fifths of the shortest covalent bond, where even hot liquids hardly get, or the
+shortest distance of the training data where that is less. So the repulsion changes no training, and
+potentials trained on little and on much data have the same.
 
-    V(d) = u(d/core) Z_1 Z_2 e²/(4πε0 d) φ(d/a),   φ(x) = Σ_k c_k exp(-b_k x),   a = 0.46850 Å / (Z_1^0.23 + Z_2^0.23)
+    V(d) = u(d/core) Z_1 Z_2 e²/(4πε0 d) φ(d/a)
+    φ(x) = Σ_k c_k exp(-b_k x),   a = 0.46850 Å / (Z_1^0.23 + Z_2^0.23)
 
-Source: Ziegler, Biersack & Littmark, The Stopping and Range of Ions in Matter (1985); u is the envelope of tlmlp.bessel.
+Source: Ziegler, Biersack & Littmark, The Stopping and Range of Ions in Matter (1985); u is the
+envelope of tlmlp.bessel.
 """
 
+from collections.abc import Iterable
+
+import jax
 import jax.numpy as jnp
-from ase import units
+import numpy as np
+from ase import Atoms, units
 from ase.data import covalent_radii
 from ase.neighborlist import neighbor_list
 
 from .bessel import envelope
+from .graph import Graph
 
 C = (0.18175, 0.50986, 0.28022, 0.02817)
 B = (3.19980, 0.94229, 0.40290, 0.20162)
 COULOMB = units.Hartree * units.Bohr  # e²/(4πε0) in eV Å
 
 
-def energies(graph, charges, core):
-    """Repulsion [N] in eV of each atom of a Graph, half of every bond to either end; differentiable everywhere.
+def energies(graph: Graph, charges: np.ndarray, core: np.ndarray) -> jax.Array:
+    """Repulsion [N] in eV of each atom of a Graph, half of every bond to either end.
 
-    charges: [n_elements] nuclear charges of the embedding rows; core: Å, nothing happens beyond it.
+    Differentiable everywhere. `charges` [n_elements] are the nuclear charges of the embedding rows;
+    beyond `core` (Å) the repulsion is zero.
     """
     squared = jnp.sum(graph.vectors**2, -1)
     inside = graph.mask & (squared < core**2)
@@ -36,19 +45,13 @@ def energies(graph, charges, core):
     Z_i, Z_k = Z[:, None], Z[graph.neighbors]
     x = d * (Z_i**0.23 + Z_k**0.23) / 0.46850
     phi = sum(c * jnp.exp(-b * x) for c, b in zip(C, B))
-    V = (
-        envelope(jnp.where(inside, d / jnp.maximum(core, 1e-6), 1.0))
-        * COULOMB
-        * Z_i
-        * Z_k
-        / d
-        * phi
-    )
-    return 0.5 * jnp.where(inside, V, 0).sum(-1)
+    u = envelope(jnp.where(inside, d / jnp.maximum(core, 1e-6), 1.0))
+    return 0.5 * jnp.where(inside, u * COULOMB * Z_i * Z_k / d * phi, 0).sum(-1)
 
 
-def core_of(frames, cutoff):
-    """Distance in Å below which nuclei repel, for a potential trained on `frames`; at most `cutoff`."""
+def core_of(frames: Iterable[Atoms], cutoff: float) -> float:
+    """Distance in Å below which nuclei repel, after training on `frames`; at most `cutoff`."""
+    frames = list(frames)
     shortest = (neighbor_list("d", atoms, cutoff).min(initial=cutoff) for atoms in frames)
     bonds = (2 * covalent_radii[atoms.numbers].min() for atoms in frames)
     return float(min(min(shortest), 0.8 * min(bonds)))

@@ -1,23 +1,24 @@
-"""The Stillinger-Weber potential on the neighbour slots of a Graph (the formula and its parameters are in tlmlp.elements).
+"""The Stillinger-Weber potential on the neighbour slots of a Graph (formula: tlmlp.elements).
 
-The sum over pairs of bonds needs no list of them: at every atom it is a table [K, K] of the angles between its slots, as in
-tlmlp.dimenet. Units: eV, Å. Agrees with LAMMPS' pair_style sw to 1e-9 eV; jax-md's, which adds 1e-7 Å to every length in a
-cosine, to 1e-7 eV an atom.
+The sum over pairs of bonds needs no list of them: at every atom it is a table [K, K] of the angles
+between its slots, as in tlmlp.dimenet. Units: eV, Å. Agrees with LAMMPS' pair_style sw to 1e-9 eV,
+and to 1e-7 eV an atom with jax-md's, which adds 1e-7 Å to every length in a cosine.
 """
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from ase.calculators.calculator import Calculator, PropertyNotImplementedError, all_changes
-from ase.stress import full_3x3_to_voigt_6_stress
+from ase import Atoms
 
-from . import elements, graph as graphs
-from .elements import element as _element
-from .forces import differentiate
+from . import elements
+from .calculator import GraphCalculator
+from .elements import Element, element as element_row
+from .forces import Prediction, differentiate
+from .graph import Graph
 
 
-def energies(graph, element):
-    """Energy [N] in eV of each atom: half of its pairs, and the angles at it. element: a row of tlmlp.elements."""
+def energies(graph: Graph, element: Element) -> jax.Array:
+    """Energy [N] in eV of each atom: half of its pairs, and the angles at it."""
     squared = jnp.sum(graph.vectors**2, -1)
     # An empty slot gets a harmless distance before the square root and the divisions.
     d = jnp.sqrt(jnp.where(graph.mask & (squared < element.cutoff**2), squared, element.cutoff**2))
@@ -35,68 +36,33 @@ def energies(graph, element):
     return element.epsilon * (pairs + element.lam * angles)
 
 
-def energy_forces(element, graph):
-    """potential.Prediction of a Graph; pure, `element` static."""
+def energy_forces(element: Element, graph: Graph) -> Prediction:
+    """Prediction for a Graph; pure, `element` static."""
     return differentiate(lambda moved: energies(moved, element), graph)
 
 
 predict = jax.jit(energy_forces, static_argnums=0)
 
 
-def stillinger_weber_calculator(element: str) -> Calculator:
-    """ASE calculator of the Stillinger-Weber potential: energy, free_energy, energies (eV), forces (eV/Å), stress (eV/Å^3).
+class StillingerWeber(GraphCalculator):
+    """ASE calculator, in float64 whatever jax is set to; ValueError for an unknown element."""
 
-    In float64, whatever jax is set to. Any cell, also one smaller than the cutoff. Periodic in all, some or no directions;
-    stress needs all three. Compiled once for a number of atoms, then reused while atoms and cell move.
+    shrinks = False
 
-    Raises:
-        ValueError: unknown element. And by the calculator: atoms of another element, a periodic direction without
-            length, positions that are not finite.
-        PropertyNotImplementedError: by the calculator, stress of atoms that are not periodic in three directions.
-    """
-    return StillingerWeber(_element(element).symbol)
+    def __init__(self, symbol: str) -> None:
+        self.row = element_row(symbol)
+        super().__init__((symbol,), self.row.cutoff, "float64", skin=0.0)
+
+    def predict(self, graph: Graph) -> Prediction:
+        return predict(self.row, graph)
+
+    def reference(self, atoms: Atoms) -> np.ndarray:
+        if others := sorted(set(atoms.symbols) - {self.row.symbol}):
+            names = ", ".join(others)
+            raise ValueError(f"this calculator knows {self.row.symbol} alone, not {names}")
+        return np.zeros(len(atoms))
 
 
-class StillingerWeber(Calculator):
-    """See stillinger_weber_calculator."""
-
-    implemented_properties = ["energy", "free_energy", "energies", "forces", "stress"]
-
-    def __init__(self, symbol):
-        super().__init__()
-        self.row, self.slots = _element(symbol), 0
-
-    def calculate(self, atoms=None, properties=("energy",), system_changes=all_changes):
-        super().calculate(atoms, properties, system_changes)
-        if others := set(atoms.symbols) - {self.row.symbol}:
-            raise ValueError(
-                f"this calculator knows {self.row.symbol} alone, not {', '.join(sorted(others))}"
-            )
-        if not np.all(np.isfinite(atoms.positions)):
-            raise ValueError("positions are not finite (NaN or infinity)")
-        if "stress" in properties and not atoms.pbc.all():
-            raise PropertyNotImplementedError(
-                "stress needs atoms that are periodic in three directions"
-            )
-        pbc = atoms.pbc
-        if np.linalg.matrix_rank(atoms.cell.array[pbc], tol=1e-6) < pbc.sum():
-            raise ValueError(
-                "a periodic direction has no cell vector of its own: set the cell, or pbc to False there"
-            )
-        top = graphs.topology(atoms, self.row.cutoff)
-        self.slots = max(
-            self.slots, 4 * -(-top.mask.shape[1] // 4)
-        )  # never fewer again: every new shape is compiled anew
-        graph = graphs.from_topology(
-            atoms, graphs.widen(top, self.slots), (self.row.symbol,), np.float64
-        )
-        with jax.enable_x64(True):
-            energies, forces, virial = map(np.asarray, predict(self.row, graph))
-        self.results = {
-            "energy": energies.sum(),
-            "free_energy": energies.sum(),
-            "energies": energies,
-            "forces": forces,
-        }
-        if pbc.all():
-            self.results["stress"] = full_3x3_to_voigt_6_stress(virial[0]) / atoms.get_volume()
+def stillinger_weber_calculator(element: str) -> StillingerWeber:
+    """ASE calculator of the Stillinger-Weber potential of an element, "Si" or "Ge"."""
+    return StillingerWeber(element)

@@ -1,38 +1,47 @@
 """Training: the loss, one step of it, and `fit`, a generator that trains while you watch.
 
-    L = w_F ⟨|F - F*|²⟩ + w_E ⟨((E - E*)/n)²⟩ + w_S ⟨|σV/n - σ*V/n|²⟩      means over components and structures, n atoms
+    L = w_F ⟨|F - F*|²⟩ + w_E ⟨((E - E*)/n)²⟩ + w_S ⟨|σV/n - σ*V/n|²⟩
 
-Forces alone (w_E = 0) is what the paper does: the energy is then known up to a constant per atom, which is fitted to the
+with means over components and structures, n atoms, labels F*, E*, σ*. Forces alone (w_E = 0) is
+what the paper does: the energy is then known up to a constant per atom, which is fitted to the
 training energies afterwards (`shift_reference`).
 
-Adam (Kingma & Ba, arXiv 1412.6980) with a clipped gradient, a short warm-up and a cosine decay of the learning rate η, and
-a running average of the weights (Polyak & Juditsky 1992), which is what you get: it is better than the last weights.
+Adam (Kingma & Ba, arXiv 1412.6980) with a clipped gradient, a short warm-up and a cosine decay of
+the learning rate η. The result is a running average of the weights (Polyak & Juditsky 1992), which
+is better than the last weights.
 
-One structure has one energy but hundreds of force components, so energies pull the weights about much more noisily. Their
-weight w_E (and w_S) therefore grows as η falls, from `weights` to `final_weights`, as in DeePMD-kit (Wang et al. 2018):
-
-    w(η) = w_final + (w_start - w_final) η/η_peak
+One structure has one energy but hundreds of force components, so the gradient of the energy term is
+much noisier. Its weight w_E (and w_S) therefore grows as η falls, from `weights` to
+`final_weights`, as in DeePMD-kit (Wang et al. 2018): w(η) = w_final + (w_start - w_final) η/η_peak.
 """
 
 import time
+from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache, partial
-from typing import NamedTuple
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import haiku as hk
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from ase import Atoms
 from ase.stress import voigt_6_to_full_3x3_stress
 from jax.flatten_util import ravel_pytree
 
-from . import checkpoint as checkpoints, frames as datasets, graph as graphs, repulsion
+from . import allocator, checkpoint as checkpoints, frames as datasets, graph as graphs, repulsion
+from .checkpoint import Best
+from .dimenet import Config, Params
 from .forces import energy_forces
+from .graph import Graph, Shapes
 from .potential import Errors, Potential
+
+Mask = dict[str, dict[str, bool]]  # {module: {weight: whether it is trained}}
 
 
 class Labels(NamedTuple):
-    """What the network should say of a Graph with N atoms and B structures."""
+    """What the network should give for a Graph with N atoms and B structures."""
 
     energy: np.ndarray  # [B] eV, without reference energies
     forces: np.ndarray  # [N, 3] eV/Å
@@ -49,8 +58,46 @@ class Weights(NamedTuple):
     stress: float = 0.0  # 1/Å²; at 0.1 an error of 1 GPa in silicon weighs as much as 40 meV/Å
 
 
+START, END = Weights(), Weights(energy=50.0)
+
+
+class Settings(NamedTuple):
+    """The numbers of a training, which a checkpoint must agree with; see fit."""
+
+    steps: int
+    seed: int
+    learning_rate: float
+    batch_size: int
+    weights: Weights
+    final_weights: Weights
+    average: float
+    clip: float
+    validate_every: int | None
+
+    def check(self, train: Sequence[Atoms]) -> None:
+        """ValueError for what no training can use."""
+        for name in ("steps", "batch_size"):
+            value = getattr(self, name)
+            if not isinstance(value, (int, np.integer)) or value < 1:
+                raise ValueError(f"{name} must be a whole number of at least 1, not {value!r}")
+        for name in ("learning_rate", "clip"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name} must be greater than 0, not {getattr(self, name)!r}")
+        if not 0 <= self.average < 1:
+            raise ValueError(f"average must be at least 0 and less than 1, not {self.average!r}")
+        start, end = self.weights, self.final_weights
+        if min(start + end) < 0 or not min(max(start[:2]), max(end[:2])) > 0:
+            raise ValueError(
+                "weights of the loss must not be negative, "
+                "and either forces or energies must have one"
+            )
+        known = any("stress" in atoms.calc.results for atoms in train)
+        if (start.stress or end.stress) and not known:
+            raise ValueError("a stress weight was given but no training frame carries a stress")
+
+
 class Progress(NamedTuple):
-    """Where a training is. Errors of the training data are running ones, of the weights before each step."""
+    """State of a training. Training errors are running ones, of the weights before each step."""
 
     step: int
     steps: int
@@ -61,11 +108,13 @@ class Progress(NamedTuple):
     force_mae: float  # meV/Å, training, likewise
     valid: Errors | None  # of the averaged weights, where validation ran at this step
     potential: Potential  # averaged weights, now
-    best: Potential  # the averaged weights with the smallest validation force MAE so far; `potential` without validation
+    best: Potential  # those with the smallest validation force MAE; `potential` without validation
     best_step: int
 
 
-def loss(config, weights, params, graph, labels):
+def loss(
+    config: Config, weights: Weights, params: Params, graph: Graph, labels: Labels
+) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
     """(loss, (energy MAE in eV/atom, force MAE in eV/Å)) of one Graph; pure."""
     p = energy_forces(config, params, graph)
     B = len(labels.n_atoms)
@@ -84,22 +133,24 @@ def loss(config, weights, params, graph, labels):
 class State(NamedTuple):
     """What a step changes; frozen weights are not in it.
 
-    All weights are one vector [P], and so are their moments: hundreds of small arrays cost a fifth of a step to hand over.
+    All weights are one vector [P], because hundreds of small arrays cost a fifth of a step.
     """
 
     trainable: jax.Array
-    adam: tuple
+    adam: Any
     average: jax.Array
     norm: jax.Array  # running mean of the gradient's norm
     step: jax.Array
 
 
 @lru_cache(maxsize=16)
-def make_step(config, average, clip):
-    """start(trainable) -> (state, unravel), and a compiled step(unravel, state, frozen, rate, weights, graph, labels) -> (state, (loss, energy MAE, force MAE)).
+def make_step(config: Config, average: float, clip: float) -> tuple[Callable, Callable]:
+    """start(trainable) -> (state, unravel), and step(unravel, state, frozen, rate, weights, graph,
+    labels) -> (state, (loss, energy MAE, force MAE)), which is compiled.
 
-    Cached, so that a second training with the same settings and shapes compiles nothing. Frozen weights are an argument of
-    their own: no gradient is ever computed for them. unravel makes a dict of the state's vectors.
+    Cached, so that a second training with the same settings and shapes compiles nothing. Frozen
+    weights are an argument of their own: no gradient is ever computed for them. unravel makes a
+    dict of the state's vectors.
     """
     adam = optax.scale_by_adam()
 
@@ -109,13 +160,13 @@ def make_step(config, average, clip):
     @partial(jax.jit, static_argnums=0)
     def step(unravel, state, frozen, rate, weights, graph, labels):
         differentiate = jax.value_and_grad(objective, has_aux=True)
-        (value, maes), gradient = differentiate(
-            unravel(state.trainable), frozen, weights, graph, labels
-        )
+        trainable = unravel(state.trainable)
+        (value, maes), gradient = differentiate(trainable, frozen, weights, graph, labels)
         gradient, _ = ravel_pytree(gradient)
 
-        # A gradient much longer than usual is shortened. The usual length depends on the data, the weights of the loss and
-        # the stage of the training, so it is measured: a fixed limit would make every structure pull equally hard.
+        # A gradient much longer than usual is shortened. The usual length depends on the data, the
+        # weights of the loss and the stage of the training, so it is measured: with a fixed limit,
+        # every structure would have the same influence.
         norm = jnp.linalg.norm(gradient)
         allowed = jnp.where(state.step == 0, norm, jnp.minimum(norm, clip * state.norm))
         gradient *= allowed / jnp.maximum(norm, 1e-30)
@@ -129,238 +180,208 @@ def make_step(config, average, clip):
 
     def start(trainable):
         vector, unravel = ravel_pytree(trainable)
-        return State(
-            vector, adam.init(vector), vector, jnp.zeros(()), jnp.zeros((), jnp.int32)
-        ), unravel
+        zero = jnp.zeros((), jnp.int32)
+        return State(vector, adam.init(vector), vector, jnp.zeros(()), zero), unravel
 
     return start, step
 
 
-def schedule(step, steps, peak):
-    """Learning rate at a step: a rise over the first 2 %, then a cosine down to a hundredth of the peak."""
+def schedule(step: int, steps: int, peak: float) -> float:
+    """Learning rate at a step: a rise over the first 2 %, then a cosine to a hundredth of it."""
     warm = max(1, steps // 50)
     if step < warm:
         return peak * (step + 1) / warm
     x = (step - warm) / max(1, steps - warm)
-    return float(
-        peak * (0.01 + 0.99 * 0.5 * (1 + np.cos(np.pi * x)))
-    )  # a numpy number would be a type of its own to jax.jit
+    # a float: a numpy number would be a type of its own to jax.jit
+    return float(peak * (0.01 + 0.99 * 0.5 * (1 + np.cos(np.pi * x))))
 
 
 def fit(
-    potential,
-    train,
-    valid=None,
-    steps=2000,
-    trainable=None,
-    seed=0,
-    learning_rate=2e-3,
-    batch_size=1,
-    weights=Weights(),
-    final_weights=Weights(energy=50.0),
-    average=0.995,
-    clip=5.0,
-    report_every=None,
-    validate_every=None,
-    checkpoint=None,
-    shapes=3,
-):
-    """Train a Potential on a dataset; yields Progress, each with the `.potential` so far.
+    potential: Potential,
+    train: Sequence[Atoms],
+    valid: Sequence[Atoms] | None = None,
+    steps: int = 2000,
+    trainable: Mask | None = None,
+    seed: int = 0,
+    learning_rate: float = 2e-3,
+    batch_size: int = 1,
+    weights: Weights = START,
+    final_weights: Weights = END,
+    average: float = 0.995,
+    clip: float = 5.0,
+    report_every: int | None = None,
+    validate_every: int | None = None,
+    checkpoint: str | Path | None = None,
+    shapes: Shapes = 3,
+) -> Iterator[Progress]:
+    """Train a Potential on a dataset; the same seed gives the same numbers on the same machine.
 
-    train, valid: list of ase.Atoms with energy and forces (stress if weights.stress); steps: gradient steps, each on
-    `batch_size` structures; trainable: mask from tlmlp.transfer.freeze, or None for all weights; learning_rate: its peak;
-    weights, final_weights: Weights of the loss at the peak of the learning rate and at its end; average: decay of the
-    weight average per step (0.99 for hundreds of steps, 0.999 for tens of thousands); clip: longest gradient allowed, in
-    units of its running mean; report_every, validate_every: steps between two Progress and between
-    two validations (default: 50 reports, 20 validations in all); checkpoint: a file to save to at every validation and to
-    resume from, with the same numbers as an uninterrupted run; shapes: how many padded shapes of structures to compile for at
-    most, or the shapes themselves (tlmlp.graph.shapes_of a larger dataset, so that every part of it runs the same program).
+    Args:
+        potential: where to start from, of `Potential.create` or `transfer.start`.
+        train: structures with energy and forces (and stress, if weights.stress).
+        valid: the same, to choose the best weights by.
+        steps: gradient steps.
+        trainable: mask from tlmlp.transfer.freeze [default: all weights].
+        seed: of the order of the structures.
+        learning_rate: its peak.
+        batch_size: structures in a step.
+        weights: of the terms of the loss at the peak of the learning rate.
+        final_weights: the same at the end.
+        average: decay of the weight average per step, 0.99 for hundreds of steps, 0.999 for 10 000.
+        clip: longest gradient allowed, in units of its running mean.
+        report_every: steps between two Progress [default: 50 reports in all].
+        validate_every: steps between two validations [default: 20 in all].
+        checkpoint: file to save to at validations and to resume from, with the same numbers.
+        shapes: how many padded shapes to compile for at most, or these (graph.shapes_of).
 
-    The same seed gives the same numbers on the same machine. Raises ValueError for bad data or settings, before anything is
-    compiled, and FloatingPointError when the loss stops being a number.
+    Yields:
+        Progress, each with the `.potential` so far.
+
+    Raises:
+        ValueError: bad data or settings, before anything is compiled.
+        FloatingPointError: the loss is not a number any more.
     """
-    train = list(train)
-    datasets.check(train)
-    valid = None if valid is None else datasets.check(list(valid))
-    for name, value in dict(steps=steps, batch_size=batch_size).items():
-        if not isinstance(value, (int, np.integer)) or value < 1:
-            raise ValueError(f"{name} must be a whole number of at least 1, not {value!r}")
-    for name, value in dict(learning_rate=learning_rate, clip=clip).items():
-        if not value > 0:
-            raise ValueError(f"{name} must be greater than 0, not {value!r}")
-    if not 0 <= average < 1:
-        raise ValueError(f"average must be at least 0 and less than 1, not {average!r}")
-    weights, final_weights = Weights(*weights), Weights(*final_weights)
-    if min(weights + final_weights) < 0 or not min(max(weights[:2]), max(final_weights[:2])) > 0:
-        raise ValueError(
-            "weights of the loss must not be negative, and either forces or energies must have one"
-        )
-    has_stress = ["stress" in atoms.calc.results for atoms in train]
-    if (weights.stress or final_weights.stress) and not any(has_stress):
-        raise ValueError("a stress weight was given but no training frame carries a stress")
-    for atoms in train + (valid or []):
-        graphs.species_of(atoms, potential.elements)
-    report_every = report_every or max(1, steps // 50)
-    validate_every = validate_every or max(1, steps // 20)
+    allocator.prepare()
+    train = datasets.check(list(train))
+    valid = [] if valid is None else datasets.check(list(valid))
+    ends = Weights(*weights), Weights(*final_weights)
+    s = Settings(steps, seed, learning_rate, batch_size, *ends, average, clip, validate_every)
+    s.check(train)
+    potential = _for(potential, train, valid)
+    yield from _steps(potential, train, valid, trainable, checkpoint, shapes, report_every, s)
 
-    predicate = (
-        (lambda module, name, _: True)
-        if trainable is None
-        else (lambda module, name, _: trainable[module][name])
-    )
-    start_params, frozen = hk.data_structures.partition(predicate, potential.params)
+
+def _steps(potential, train, valid, trainable, checkpoint, shapes, report_every, s):
+    """The steps of fit, from the first or from where a checkpoint stopped."""
+    trains = lambda module, name, _: trainable is None or trainable[module][name]
+    start_params, frozen = hk.data_structures.partition(trains, potential.params)
     if not start_params:
         raise ValueError("every weight is frozen; leave at least one group trainable")
-    start, step_function = make_step(potential.config, float(average), float(clip))
+    start, step_function = make_step(potential.config, float(s.average), float(s.clip))
+    state, unravel = start(start_params)
+    report_every = report_every or max(1, s.steps // 50)
+    s = s._replace(validate_every=s.validate_every or max(1, s.steps // 20))
+    sizes = dict(frames=len(train), n_weights=potential.n_weights)
+    settings = s._asdict() | sizes | dict(frozen=hk.data_structures.tree_size(frozen))
+    resumed = checkpoint and checkpoints.load(checkpoint, settings, state, potential)
+    if resumed:
+        state, potential, best = resumed
+    else:
+        potential = shift_reference(potential, train, shapes)
+        best = Best(potential, 0, np.inf)
 
-    settings = dict(
-        steps=steps,
-        seed=seed,
-        learning_rate=learning_rate,
-        batch_size=batch_size,
-        weights=weights,
-        final_weights=final_weights,
-        average=average,
-        clip=clip,
-        frames=len(train),
-        n_weights=potential.n_weights,
-        frozen=hk.data_structures.tree_size(frozen),
-        validate_every=validate_every,
-    )
+    def averaged():
+        params = hk.data_structures.merge(jax.tree.map(np.asarray, unravel(state.average)), frozen)
+        now = potential.replace(params=hk.data_structures.to_mutable_dict(params))
+        return now if s.final_weights.energy else shift_reference(now, train, shapes)
+
+    if state.step == s.steps:  # a checkpoint of a finished training: what it reached is not lost
+        nan = float("nan")
+        yield Progress(s.steps, s.steps, 0.0, 0.0, nan, nan, nan, None, averaged(), *best[:2])
+        return
+    examples = _examples(potential, train, s.batch_size, shapes)
+    n, clock, metrics = len(examples), time.perf_counter(), []
+    for step in range(int(state.step), s.steps):
+        example = examples[_epoch(s.seed, step // n, n)[step % n]]
+        rate = schedule(step, s.steps, s.learning_rate)
+        ends = zip(s.weights, s.final_weights)
+        mixed = Weights(*(f + (w - f) * rate / s.learning_rate for w, f in ends))
+        state, metric = step_function(unravel, state, frozen, rate, mixed, *example)
+        metrics.append(metric)
+        done = step + 1
+        validates = done % s.validate_every == 0 or done == s.steps
+        if done % report_every and not validates:
+            continue
+        value, energy_mae, force_mae = _means(metrics, done, s.learning_rate)
+        metrics, now = [], averaged()
+        errors = now.evaluate(valid, shapes) if valid and validates else None
+        if not valid or errors and errors.force_mae < best.mae:
+            best = Best(now, done, errors.force_mae if errors else np.inf)
+        if checkpoint and validates:
+            checkpoints.save(checkpoint, settings, state, potential, best)
+        seconds, maes = time.perf_counter() - clock, (energy_mae * 1e3, force_mae * 1e3)
+        yield Progress(done, s.steps, seconds, rate, value, *maes, errors, now, *best[:2])
+
+
+def _for(potential, train, valid):
+    """The potential with what it is going to be trained on: elements, and the core of repulsion."""
     seen = {symbol for atoms in train for symbol in atoms.get_chemical_symbols()}
-    potential = potential.replace(
+    for atoms in train + valid:
+        graphs.species_of(atoms, potential.elements)
+    return potential.replace(
         trained=tuple(e for e in potential.elements if e in seen | set(potential.trained)),
         core=repulsion.core_of(train, potential.config.cutoff),
     )
-    state, unravel = start(start_params)
-    resumed = checkpoints.load(checkpoint, settings, state, potential) if checkpoint else None
-    if resumed:
-        state, potential, best, best_step, best_mae = resumed
-    else:
-        potential = shift_reference(potential, train, shapes)
-        best, best_step, best_mae = potential, 0, np.inf
 
-    def averaged(state):
-        params = hk.data_structures.merge(jax.tree.map(np.asarray, unravel(state.average)), frozen)
-        now = potential.replace(params=hk.data_structures.to_mutable_dict(params))
-        return now if final_weights.energy else shift_reference(now, train, shapes)
 
-    if state.step == steps:  # a checkpoint of a finished training: what it reached is not lost
-        nan = float("nan")
-        yield Progress(
-            steps, steps, 0.0, 0.0, nan, nan, nan, None, averaged(state), best, best_step
+def _means(metrics, done, learning_rate):
+    """Mean loss, energy MAE (eV/atom) and force MAE (eV/Å) of the last steps."""
+    means = np.mean(np.array(metrics, float), 0)
+    if not np.isfinite(means[0]):
+        raise FloatingPointError(
+            f"the loss stopped being a number between steps {done - len(metrics)} and {done}; "
+            f"try a learning_rate below {learning_rate:g}, or look for outliers in the data"
         )
-        return
-
-    examples = _examples(potential, train, batch_size, shapes)
-    clock, since, metrics = time.perf_counter(), int(state.step), []
-    for step in range(since, steps):
-        example = examples[_order(seed, step, len(examples))]
-        rate = schedule(step, steps, learning_rate)
-        mixed = Weights(
-            *(f + (w - f) * rate / learning_rate for w, f in zip(weights, final_weights))
-        )
-        state, metric = step_function(unravel, state, frozen, rate, mixed, *example)
-        metrics.append(metric)
-        done, last = step + 1, step + 1 == steps
-        if done % report_every and done % validate_every and not last:
-            continue
-        value, energy_mae, force_mae = np.mean(np.array(metrics, float), 0)
-        if not np.isfinite(value):
-            raise FloatingPointError(
-                f"the loss stopped being a number between steps {done - len(metrics)} and {done}; "
-                f"try a learning_rate below {learning_rate:g}, or look for outliers in the data"
-            )
-        metrics, now, errors = [], averaged(state), None
-        if valid and (done % validate_every == 0 or last):
-            errors = now.evaluate(valid, shapes)
-            if errors.force_mae < best_mae:
-                best, best_step, best_mae = now, done, errors.force_mae
-        if not valid:
-            best, best_step = now, done
-        if checkpoint and (done % validate_every == 0 or last):
-            checkpoints.save(checkpoint, settings, state, potential, best, best_step, best_mae)
-        seconds = time.perf_counter() - clock
-        yield Progress(
-            done,
-            steps,
-            seconds,
-            rate,
-            value,
-            energy_mae * 1e3,
-            force_mae * 1e3,
-            errors,
-            now,
-            best,
-            best_step,
-        )
+    return means
 
 
-def shift_reference(potential, frames, shapes=3, most=64):
-    """A Potential whose reference energies best fit the energies that `frames` carry, elements unseen there unchanged.
+def shift_reference(
+    potential: Potential, frames: Sequence[Atoms], shapes: Shapes = 3, most: int = 64
+) -> Potential:
+    """A Potential whose reference energies best fit the energies that `frames` carry.
 
-    Least squares on what the network leaves; `most` frames, spread over the dataset, are enough for one number an element.
+    Least squares on what the network leaves; elements that are not in `frames` are unchanged.
+    `most` frames, spread over the dataset, are enough for one number an element.
     """
-    frames = [
-        frames[i] for i in np.linspace(0, len(frames) - 1, min(most, len(frames))).astype(int)
-    ]
+    chosen = np.linspace(0, len(frames) - 1, min(most, len(frames))).astype(int)
+    frames = [frames[i] for i in chosen]
     counts = np.array(
         [[a.get_chemical_symbols().count(e) for e in potential.elements] for a in frames], float
     )
-    predicted = np.array(
-        [a.get_potential_energy() for a in potential.replace(trained=()).predict(frames, shapes)]
-    )
-    residual = np.array([a.get_potential_energy() for a in frames]) - predicted
+    predicted = potential.replace(trained=()).predict(frames, shapes)
+    energies = lambda frames: np.array([a.get_potential_energy() for a in frames])
+    residual = energies(frames) - energies(predicted)
     size = counts.sum(1)  # per atom, so that a large cell does not outvote a small one
     shift = np.linalg.lstsq(counts / size[:, None], residual / size, rcond=None)[0]
-    return potential.replace(
-        reference=tuple(float(r + s) for r, s in zip(potential.reference, shift))
-    )
+    reference = tuple(float(r + s) for r, s in zip(potential.reference, shift))
+    return potential.replace(reference=reference)
 
 
-def _examples(potential, frames, batch_size, shapes):
+def _examples(
+    potential: Potential, frames: list[Atoms], batch_size: int, shapes: Shapes
+) -> list[tuple[Graph, Labels]]:
     """Padded (Graph, Labels) pairs of `batch_size` structures each, in few shapes."""
     tight = [graphs.from_atoms(a, potential.elements, potential.config.cutoff) for a in frames]
-    shapes = graphs.few_shapes(tight, shapes)
-    order = sorted(range(len(frames)), key=lambda i: shapes[i])
+    padded = graphs.few_shapes(tight, shapes)
     out = []
-    for shape in sorted(set(shapes)):
-        members = [i for i in order if shapes[i] == shape]
+    for N, K in sorted(set(padded)):
+        members = [i for i, shape in enumerate(padded) if shape == (N, K)]
         size = min(batch_size, len(members))
         for first in range(0, len(members), size):
             batch = members[first : first + size]
-            graph = graphs.join([tight[i] for i in batch], shape[0] * size, shape[1], size)
-            out.append(
-                jax.tree.map(
-                    jnp.asarray, (graph, _labels(potential, [frames[i] for i in batch], graph))
-                )
-            )
+            graph = graphs.join([tight[i] for i in batch], N * size, K, size)
+            example = graph, _labels(potential, [frames[i] for i in batch], graph)
+            out.append(jax.tree.map(jnp.asarray, example))
     return out
 
 
-def _labels(potential, frames, graph):
+def _labels(potential: Potential, frames: list[Atoms], graph: Graph) -> Labels:
+    """Labels of the structures in a padded Graph."""
     B, N = len(graph.volume), len(graph.species)
-    energy, virial, n_atoms, has_virial = np.zeros(B), np.zeros((B, 3, 3)), np.zeros(B), np.zeros(B)
-    forces = np.zeros((N, 3))
+    out = Labels(*(np.zeros(shape) for shape in (B, (N, 3), (B, 3, 3), B, B)))
     first = 0
     for b, atoms in enumerate(frames):
-        energy[b] = atoms.get_potential_energy() - potential.reference_energies(atoms).sum()
-        forces[first : first + len(atoms)] = atoms.get_forces(apply_constraint=False)
-        n_atoms[b], first = len(atoms), first + len(atoms)
-        if "stress" in atoms.calc.results and graphs.volume_of(atoms):
-            virial[b] = (
-                voigt_6_to_full_3x3_stress(atoms.get_stress(apply_constraint=False))
-                * atoms.get_volume()
-            )
-            has_virial[b] = 1
-    return Labels(*(x.astype(np.float32) for x in (energy, forces, virial, n_atoms, has_virial)))
+        rows = slice(first, first := first + len(atoms))
+        out.energy[b] = atoms.get_potential_energy() - potential.reference_energies(atoms).sum()
+        out.forces[rows] = atoms.get_forces(apply_constraint=False)
+        out.n_atoms[b] = len(atoms)
+        if "stress" in atoms.calc.results and (volume := graphs.volume_of(atoms)):
+            stress = voigt_6_to_full_3x3_stress(atoms.get_stress(apply_constraint=False))
+            out.virial[b], out.has_virial[b] = stress * volume, 1
+    return Labels(*(x.astype(np.float32) for x in out))
 
 
 @lru_cache(maxsize=4)
-def _epoch(seed, epoch, n):
+def _epoch(seed: int, epoch: int, n: int) -> np.ndarray:
+    """Order of n examples in an epoch, known from its number alone, so that a run can resume."""
     return np.random.default_rng([seed, epoch]).permutation(n)
-
-
-def _order(seed, step, n):
-    """Which example a step sees: every epoch in an order of its own, known from the step alone, so that a run can resume."""
-    return _epoch(seed, step // n, n)[step % n]
