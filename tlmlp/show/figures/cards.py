@@ -2,12 +2,13 @@
 
 import numpy as np
 
+from ...course.cards import NULLS
 from ...course.results import METHODS as TRAINED, mean_and_spread
 from ...course.sources import SOURCES
 from ...properties.measured import PROPERTIES
 from .learning import groups, where
 from .picture import legend_below, note, nothing, panels
-from .style import BLACK, GREEN, GREY, METHODS, OWN, PALE, RED, TEXT
+from .style import BLACK, GREEN, GREY, METHODS, OWN, PALE, RED, TEXT, Method
 
 SIGNS = {"helped": ("+", GREEN), "hurt": ("–", RED), "no difference": ("=", GREY), "": ("", GREY)}
 ENDS = 60  # % of the reference; what is farther out is drawn at the edge
@@ -21,83 +22,64 @@ def card_dots(results, sizes=None, methods=TRAINED):
     0 for all [default: all that the card has].
     """
     (card,) = results.values()
-    measured = {line.property for line in card.lines if line.values}
-    known = [name for name in PROPERTIES if card.reference.get(name) and name in measured]
+    whole = [line for line in card.lines if line.values]
+    known = [p for p in PROPERTIES if card.reference.get(p) and p in {x.property for x in whole}]
     if not known:
         return nothing()
     if sizes is None:
-        trained = {line.n for line in card.lines if line.n is not None}
-        sizes = sorted(trained, key=lambda n: n or np.inf)
+        sizes = sorted({line.n for line in whole} - {None}, key=lambda n: n or np.inf)
     size = 2.2 + 3.1 * len(sizes), 1.5 + 0.29 * len(known)
     figure, (axes,) = panels(*size, 1, len(sizes), sharey=True)
-    null = METHODS["silicon"]
-    if card.element == "Si":
-        null = null._replace(word="the potential that transfer starts from")
-    hollow = False  # whether a point stands for some of its seeds only
+    null = METHODS["silicon"]._replace(word=NULLS[card.element]["transfer"])
     for ax, n in zip(axes, sizes):
         ax.grid(False, axis="y")
-        for y in range(0, len(known), 2):
-            ax.axhspan(y - 0.5, y + 0.5, color=PALE, alpha=0.5, lw=0, zorder=0)
         ax.axvline(0, color=BLACK, lw=1)
-        hollow |= _deviations(ax, card, known, ("transfer", None), 0.0, null)
-        for k, method in enumerate(methods):
-            shift = 0.22 * (k - (len(methods) - 1) / 2)
-            hollow |= _deviations(ax, card, known, (method, n), shift, METHODS[method])
-        _beside(ax, card, known)
-        for y, line in enumerate(card.line(name, "transfer", n) for name in known):
+        shifts = 0.22 * (np.arange(len(methods)) - (len(methods) - 1) / 2)
+        drawn = [((m, n), METHODS[m], shift) for m, shift in zip(methods, shifts)]
+        for kind, look, shift in [(("transfer", None), null, 0.0), *drawn]:
+            lines = [card.line(name, *kind) for name in known]
+            found = [x and x.values and (x.mean, x.spread, x.failed) for x in lines]
+            _deviations(ax, card, known, found, look, shift)
+        for k, (name, values) in enumerate(card.mine.items()):
+            found = [None if values.get(p) is None else (values[p], 0.0, 0) for p in known]
+            _deviations(ax, card, known, found, Method(name, name, OWN[k % len(OWN)], "*", 4))
+        for y, name in enumerate(known):
+            line = card.line(name, "transfer", n)
             sign, colour = SIGNS[line.verdict if line else ""]
             look = dict(fontsize=12, color=colour, weight="bold", annotation_clip=False)
             note(ax, sign, (1.02, y), on=("axes fraction", "data"), va="center", **look)
+            ax.axhspan(y - 0.5, y + 0.5, color=PALE, alpha=0.5 * (y % 2 == 0), lw=0, zorder=0)
         ax.set(xlim=(-ENDS, ENDS), ylim=(len(known) - 0.5, -0.5))
         ax.set_xlabel("deviation from the reference (%)")
         ax.set_title(f"{n or 'all'} structures", fontsize=10.5)
-    axes[0].set_yticks(range(len(known)), [_quantity(card, name) for name in known], fontsize=9)
+    digits = lambda x: f"{x:.0f}" if x >= 100 else f"{x:.1f}" if x >= 10 else f"{x:.2f}"
+    quantity = lambda p: f"{PROPERTIES[p][0]}  {digits(card.reference[p])} {PROPERTIES[p][1]}"
+    axes[0].set_yticks(range(len(known)), [quantity(p).rstrip() for p in known], fontsize=9)
     legend_below(figure, columns=6)
     words = f"{card.element}, {SOURCES[card.source].words}, precomputed."
-    if any(line.verdict for line in card.lines):
-        words += "  Transfer helped +, hurt –, made no difference =."
+    helped = "  Transfer helped +, hurt –, made no difference =."
+    words += helped * any(line.verdict for line in whole)
+    hollow = any(line.failed for line in whole if line.property in known)
     words += "  Hollow: some seeds have no value." * hollow
     figure.suptitle(words, fontsize=10.5)
     return figure
 
 
-def _quantity(card, name):
-    """A property with its reference value and unit."""
-    words, unit = PROPERTIES[name]
-    value = card.reference[name]
-    digits = 0 if abs(value) >= 100 else 1 if abs(value) >= 10 else 2
-    return f"{words}  {value:.{digits}f} {unit}".rstrip()
-
-
-def _deviations(ax, card, known, kind, shift, look):
-    """Points of one method in a panel; whether one is hollow. kind: (method, n) of its lines."""
-    word, _, colour, marker, zorder = look
-    lines = [(y, name, card.line(name, *kind)) for y, name in enumerate(known)]
-    lines = [(y + shift, name, line) for y, name, line in lines if line and line.values]
-    for y, name, line in lines:
-        reference = card.reference[name]
-        percent = 100 * (line.mean / reference - 1)
-        spread = np.nan_to_num(100 * line.spread / abs(reference))
-        point = dict(color=colour, ms=5, zorder=zorder)
-        if abs(percent) > ENDS:
-            edge = np.sign(percent) * 0.985 * ENDS
-            ax.plot(edge, y, ">" if percent > 0 else "<", clip_on=False, **point)
-        else:
-            fill = "white" if line.failed else colour
-            ax.errorbar(percent, y, xerr=spread, marker=marker, mfc=fill, elinewidth=1.5, **point)
-    if lines:
-        ax.plot([], [], marker, color=colour, ms=5, label=word)
-    return any(line.failed for *_, line in lines)
-
-
-def _beside(ax, card, known):
-    """Stars of the calculators that were put beside a card."""
-    for k, (label, values) in enumerate(card.mine.items()):
-        found = [(y, name) for y, name in enumerate(known) if values.get(name) is not None]
-        percent = [100 * (values[name] / card.reference[name] - 1) for _, name in found]
-        at = np.clip(percent, -0.985 * ENDS, 0.985 * ENDS)
-        star = dict(color=OWN[k % len(OWN)], ms=9, label=label, zorder=4)
-        ax.plot(at, [y for y, _ in found], "*", **star)
+def _deviations(ax, card, known, found, look, shift=0.0):
+    """Points of one method in a panel. found: (mean, spread, seeds without a value) or nothing."""
+    size = dict(color=look.colour, ms=9 if look.marker == "*" else 5, zorder=look.zorder)
+    for y, (name, values) in enumerate(zip(known, found)):
+        if values:
+            mean, spread, failed = values
+            percent = 100 * (mean / card.reference[name] - 1)
+            bar = np.nan_to_num(100 * spread / abs(card.reference[name]))
+            point = dict(marker=look.marker, mfc="white" if failed else look.colour)
+            if abs(percent) > ENDS:
+                percent, bar = np.sign(percent) * 0.985 * ENDS, 0
+                point |= dict(marker=">" if percent > 0 else "<", clip_on=False)
+            ax.errorbar(percent, y + shift, xerr=bar, elinewidth=1.5, **point, **size)
+    if any(found):
+        ax.plot([], [], look.marker, label=look.word, **size)
 
 
 def repair(rows, source="stillinger-weber"):

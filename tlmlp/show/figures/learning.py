@@ -51,13 +51,10 @@ def running_mean(history, points=25):
 def parity(frames, predicted, by="group", shift=False):
     """Predicted against reference energies (eV/atom) and force components (eV/Å), with errors.
 
-    Args:
-        frames: list of ase.Atoms that carry the reference.
-        predicted: the same structures with predictions (Potential.predict), a Potential, or a dict
-            from a name to either, one column each.
-        by: the entry of atoms.info that gives the colour.
-        shift: add a constant per atom to predicted energies, so that they agree on average. For
-            two methods whose energies have different zeros.
+    frames: list of ase.Atoms that carry the reference; predicted: a Potential, the same structures
+    with predictions (Potential.predict), or a dict from a name to either, one column each; by: the
+    entry of atoms.info that gives the colour; shift: add a constant per atom to predicted energies,
+    so that they agree on average, for two methods whose energies have different zeros.
     """
     predicted = predicted if isinstance(predicted, dict) else {"": predicted}
     groups = [str(atoms.info.get(by, "all")) for atoms in frames]
@@ -153,20 +150,14 @@ def _lengths_and_angles(atoms, cutoff, bond):
 def race(current=(), earlier=(), precomputed=(), stale="", empty="", steps=None):
     """Force errors on held-out germanium against the training step.
 
-    Args:
-        current: rows of the newest run, thick.
-        earlier: list of lists of rows, thin.
-        precomputed: rows that were computed before, dotted.
-        stale: words that mark the newest run as one of other settings.
-        empty: words where there is nothing to draw.
-        steps: where the axis ends at least.
+    current: rows of the newest run, thick; earlier: list of lists of rows, thin; precomputed: rows
+    that ship, dotted; stale: words that mark the newest run as one of other settings; empty: words
+    where there is nothing to draw; steps: where the axis ends at least.
     """
     figure, ((ax,),) = panels(5.6, 2.9)
     strength, seen = 0.4 if stale else 1.0, []
     for method, group in (pair for rows in earlier for pair in groups(rows, method=METHODS)):
-        at, mean, *_ = over_seeds(group)
-        ax.plot(at, mean, color=METHODS[method].colour, lw=0.9, alpha=0.45, zorder=2)
-        seen += list(mean)
+        seen += _mean_line(ax, method, group, "_", 0.0, lw=0.9, alpha=0.45)  # _: in no legend
     for method, group in groups(precomputed, method=METHODS):
         seen += _mean_line(ax, method, group, "precomputed ", 0.10, ls=":", lw=2)
     for method, group in groups(current, method=METHODS):
@@ -196,7 +187,7 @@ def _mean_line(ax, method, rows, before, strength, **look):
     if seeds > 1:
         label += f" ± {spread[-1]:.0f}, {seeds} seeds"
         ax.fill_between(at, mean - spread, mean + spread, color=colour, alpha=strength, lw=0)
-    zorder += not before  # what runs lies above what was computed before
+    zorder += not before  # what runs lies above what was run before
     ax.plot(at, mean, color=colour, label=label, zorder=zorder, **look)
     return list(mean)
 

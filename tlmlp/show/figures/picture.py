@@ -76,7 +76,8 @@ def legend_below(figure, columns=4):
     named = {}
     for ax in figure.axes:
         named |= {label: handle for handle, label in zip(*ax.get_legend_handles_labels())}
-    figure.legend(named.values(), named, loc="outside lower center", ncol=columns, **SMALL)
+    if named:
+        figure.legend(named.values(), named, loc="outside lower center", ncol=columns, **SMALL)
 
 
 def band(ax, x, y, error, **look):

@@ -10,29 +10,27 @@ from .cards import card_dots
 from .picture import SMALL, band, legend_below, note, panels
 from .style import BLUE, GREEN, GREY, MARKERS, ORANGE, OWN, PURPLE, RED, SKY, Method, method_of
 
+DISTANCE, G = "distance r (Å)", "g(r) (no unit)"
+TIME, MSD = "time (ps)", "mean squared displacement (Å$^2$)"
+VOLUME = "volume per atom (Å$^3$)"
+REFERENCE, PREDICTED = "reference curvature (eV/Å$^2$)", "predicted curvature (eV/Å$^2$)"
+PHASE_COLOURS = {"diamond": BLUE, "beta-tin": ORANGE, "sc": GREEN, "bcc": RED, "fcc": PURPLE}
+
 
 def plot(results, **options):
-    """Figure of one result, or of a dict from a name to a result, all of one kind.
+    """Figure of one result of tlmlp.properties, or of a dict from a name to results of one kind.
 
-    Args:
-        results: what a function of tlmlp.properties returned, or a Card of tlmlp.course. Names that
-            are a key or a word of the table of methods have their colours.
-        **options: of the kind; for a Card `sizes` and `methods`.
-
-    Raises:
-        ValueError: where results are of several kinds, or of one that has no figure.
+    Or of a Card of tlmlp.course, with options `sizes` and `methods`. Names that are a key or a word
+    of style.METHODS have their colours. Raises ValueError where there is no figure of the kind.
     """
     if not isinstance(results, dict):
         results = {"": results}
     kinds = {type(result) for result in results.values()}
-    names = ", ".join(sorted(kind.__name__ for kind in kinds)) or "nothing"
-    if len(kinds) != 1:
-        raise ValueError(f"a figure shows results of one kind, not {names}")
-    draw = FIGURES.get(kinds.pop())
-    if draw is None:
-        known = ", ".join(kind.__name__ for kind in FIGURES)
-        raise ValueError(f"there is no figure of {names}; there are figures of {known}")
-    return draw(results, **options)
+    if len(kinds) != 1 or not kinds <= set(FIGURES):
+        names = lambda kinds: ", ".join(sorted(kind.__name__ for kind in kinds)) or "nothing"
+        words = f"a figure shows results of one kind, not {names(kinds)}"
+        raise ValueError(f"{words}; there are figures of {names(FIGURES)}")
+    return FIGURES[kinds.pop()](results, **options)
 
 
 def styled(results):
@@ -40,13 +38,9 @@ def styled(results):
     out = []
     for k, (name, result) in enumerate(results.items()):
         colour = OWN[k % len(OWN)] if name else BLUE
-        unknown = Method(name, name, colour, MARKERS[k % len(MARKERS)], 3.0)
-        out.append((result, method_of(name) or unknown))
+        other = Method(name, name, colour, MARKERS[k % len(MARKERS)], 3.0)
+        out.append((result, method_of(name) or other))
     return out
-
-
-def label(name, words):
-    return ": ".join(filter(None, (name, words)))
 
 
 def _plus_minus(value, error):
@@ -60,12 +54,13 @@ def one_panel(draw, x, y, size=(5.6, 3.6), zero=""):
     """A figure of one panel; x, y: labels of the axes; zero: those of "xy" that begin at 0."""
 
     def figure_of(results):
-        figure, ((ax,),) = panels(*size)
+        figure, ((ax,),) = panels(max(size[0], 1.8 + 1.4 * len(results)), size[1])
         width = 0.8 / len(results)  # of bars, side by side
         for k, (result, look) in enumerate(styled(results)):
             shift = (k - (len(results) - 1) / 2) * width
             artist, words = draw(ax, result, look, shift, 0.92 * width)
-            artist.set_label(label(look.word, words))
+            if artist is not None:
+                artist.set_label(": ".join(filter(None, (look.word, words))))
         ax.set(xlabel=x, ylabel=y, **{f"{axis}lim": (0, None) for axis in zero})
         if any(ax.get_legend_handles_labels()[1]):
             ax.legend(**SMALL)
@@ -132,6 +127,23 @@ def _displacement(ax, r, look, *_):
     return line, f"D = {_plus_minus(r.coefficient, r.error)} Å$^2$/ps"
 
 
+def _formation(ax, r, look, shift, width):
+    at, hatch = (shift - width / 4, shift + width / 4), ("", "" if r.converged else "//")
+    colours = ((look.colour, 0.35), look.colour)
+    bars = ax.bar(at, (r.unrelaxed, r.energy), 0.45 * width, color=colours, hatch=hatch)
+    ax.bar_label(bars, fmt="%.2f", padding=2, fontsize=8.5)
+    if isinstance(r, defects.Defect):
+        words = f"{r.sites} sites"
+    else:
+        words = f"dimers {r.dimer:.2f} Å" if np.isfinite(r.dimer) else ""
+    names = "\n".join(filter(None, (look.word, words)))
+    note(ax, names, (shift, 0), (0, -4), ha="center", va="top", fontsize=9.5)
+    ax.set_xticks([])
+    ax.margins(y=0.12)
+    ax.set_title("pale: nothing moved; full: relaxed; hatched: not converged", fontsize=9.5)
+    return None, ""
+
+
 def _curvature(ax, r, look, *_):
     ax.axline((0, 0), slope=1, color=GREY, lw=1)
     ax.axline((0, 0), slope=r.slope, color=look.colour, lw=1)
@@ -157,13 +169,11 @@ def phonon_bands(results):
         path.axvline(tick, color=GREY, lw=0.8)
     top = 1.06 * max(r.frequencies.max() for r in results.values())
     low = 1.1 * min(min(r.lowest, r.frequencies.min()) for r in results.values())
-    low = low if low < -0.05 else 0
     for ax in (path, states):
-        ax.set_ylim(low, top)
-        if low:
-            ax.axhline(0, color=RED, lw=0.8)
-    if low:
-        note(path, "imaginary", (0.01, 0), (0, -10), ("axes fraction", "data"), color=RED)
+        ax.set_ylim(low if low < -0.05 else 0, top)
+        ax.axhline(0, color=RED, lw=0.8 * (low < -0.05))
+    words = "imaginary" if low < -0.05 else ""
+    note(path, words, (0.01, 0), (0, -10), ("axes fraction", "data"), color=RED)
     path.set_xticks(first.ticks, first.labels)
     path.grid(False, axis="x")
     path.set(xlim=(0, first.q[-1]), xlabel="wave vector", ylabel="frequency (THz)")
@@ -177,41 +187,12 @@ def phonon_bands(results):
     return figure
 
 
-def formation(y, pale, words):
-    """A figure of two bars a result: pale as `pale` says, full the energy of the relaxed atoms."""
-
-    def figure_of(results):
-        figure, ((ax,),) = panels(1.8 + 1.4 * max(2, len(results)), 3.4)
-        for k, (r, look) in enumerate(styled(results)):
-            hatch = None if r.converged else "//"
-            before = ax.bar(k - 0.2, r.unrelaxed, 0.36, color=look.colour, alpha=0.35)
-            after = ax.bar(k + 0.2, r.energy, 0.36, color=look.colour, hatch=hatch)
-            for bars in (before, after):
-                ax.bar_label(bars, fmt="%.2f", padding=2, fontsize=8.5)
-        names = ["\n".join(filter(None, (look.word, words(r)))) for r, look in styled(results)]
-        ax.set_xticks(range(len(results)), names)
-        ax.grid(False, axis="x")
-        ax.margins(y=0.12)
-        ax.set_ylabel(y)
-        broken = not all(r.converged for r in results.values())
-        title = f"pale: {pale}, full: relaxed" + ",\nhatched: not converged" * broken
-        ax.set_title(title, fontsize=9.5, loc="left")
-        return figure
-
-    return figure_of
-
-
-DISTANCE, G = "distance r (Å)", "g(r) (no unit)"
-TIME, MSD = "time (ps)", "mean squared displacement (Å$^2$)"
-VOLUME = "volume per atom (Å$^3$)"
-
-
 def liquids(results):
     """g(r) (left) and mean squared displacement (right) of liquids."""
     figure, ((near, far),) = panels(9.2, 3.6, 1, 2)
     for r, look in styled(results):
         line, _ = _radial(near, r.structure._replace(half_height=np.inf), look)
-        line.set_label(label(look.word, f"{r.coordination.mean:.2f} neighbours"))
+        line.set_label(f"{look.word}  {r.coordination.mean:.2f} neighbours".strip())
         line, words = _displacement(far, r.diffusion, look)
         line.set_label(words + (f", {r.pressure:.1f} GPa" if np.isfinite(r.pressure) else ""))
     farthest = min(r.structure.half_height for r in results.values())
@@ -223,16 +204,23 @@ def liquids(results):
     return figure
 
 
-PHASE_COLOURS = {"diamond": BLUE, "beta-tin": ORANGE, "sc": GREEN, "bcc": RED, "fcc": PURPLE}
-
-
 def phase_curves(results):
     """Energy against volume of all phases, measured from diamond's minimum; a panel a potential."""
     n, columns = len(results), min(len(results), 3)
     rows = -(-n // 3)
     figure, axes = panels(1.0 + 3.1 * columns, 0.7 + 2.7 * rows, rows, columns, sharey=True)
     for k, (ax, (r, look)) in enumerate(zip(axes.flat, styled(results))):
-        _phases(ax, r)
+        lowest = min(r.curves.values(), key=lambda eos: eos.energy)
+        zero = r.curves.get("diamond", lowest).energy
+        for phase, eos in r.curves.items():
+            v = np.linspace(0.93 * eos.volume, 1.07 * eos.volume, 200)
+            colour = PHASE_COLOURS.get(phase, SKY)
+            ax.plot(v, eos.at(v) - zero, color=colour, lw=1.6, label=phase)
+            ax.plot(eos.volumes, eos.energies - zero, "o", color=colour, ms=3)
+            words = f"{eos.energy - zero:.2f}" if phase != "diamond" else ""
+            note(ax, words, (eos.volume, eos.energy - zero), (0, -10), ha="center", color=colour)
+        words = f"no minimum: {', '.join(r.missing)}" if r.missing else ""
+        note(ax, words, (0.98, 0.97), on="axes fraction", ha="right", va="top", color=RED)
         ax.set_title(look.word, fontsize=10)
         ax.set_xlabel(VOLUME if k >= n - columns else "")
         ax.set_ylabel("energy (eV/atom)" if k % columns == 0 else "")
@@ -240,23 +228,6 @@ def phase_curves(results):
         ax.set_axis_off()
     legend_below(figure, columns=5)
     return figure
-
-
-def _phases(ax, result):
-    """Curves of the phases of one potential; each minimum with its height above diamond's."""
-    lowest = min(eos.energy for eos in result.curves.values())
-    zero = result.curves["diamond"].energy if "diamond" in result.curves else lowest
-    for phase, eos in result.curves.items():
-        v = np.linspace(0.93 * eos.volume, 1.07 * eos.volume, 200)
-        colour = PHASE_COLOURS.get(phase, SKY)
-        ax.plot(v, eos.at(v) - zero, color=colour, lw=1.6, label=phase)
-        ax.plot(eos.volumes, eos.energies - zero, "o", color=colour, ms=3)
-        if phase != "diamond":
-            at = eos.volume, eos.energy - zero
-            note(ax, f"{at[1]:.2f}", at, (0, -10), ha="center", color=colour)
-    if result.missing:
-        words = f"no minimum: {', '.join(result.missing)}"
-        note(ax, words, (0.98, 0.97), on="axes fraction", ha="right", va="top", color=RED)
 
 
 def force_slopes(results):
@@ -277,26 +248,16 @@ def force_slopes(results):
     return figure
 
 
-def dimers(r):
-    return f"dimers {r.dimer:.2f} Å" if np.isfinite(r.dimer) else ""
-
-
-ENERGY = "energy above the minimum (meV/atom)"
-CURVATURE = "curvature, reference (eV/Å$^2$)", "curvature, predicted (eV/Å$^2$)"
-ATOMS = "neighbours of an atom", "fraction of the atoms (%)"
-
 FIGURES = {
-    mechanics.EquationOfState: one_panel(_equation, VOLUME, ENERGY),
-    mechanics.Elastic: one_panel(_elastic, "", "elastic constant (GPa)", size=(6.4, 3.6)),
+    mechanics.EquationOfState: one_panel(_equation, VOLUME, "energy above the minimum (meV/atom)"),
+    mechanics.Elastic: one_panel(_elastic, "", "elastic constant (GPa)"),
     structure.RadialDistribution: one_panel(_radial, DISTANCE, G, zero="xy"),
-    structure.Coordination: one_panel(_coordination, *ATOMS),
+    structure.Coordination: one_panel(_coordination, "neighbours", "fraction of the atoms (%)"),
+    defects.Defect: one_panel(_formation, "", "formation energy (eV)"),
+    defects.Surface: one_panel(_formation, "", "energy of the (100) surface (J/m$^2$)"),
     defects.Barrier: one_panel(_barrier, "length of the path (Å)", "energy (eV)"),
     transport.Diffusion: one_panel(_displacement, TIME, MSD, zero="xy"),
-    slopes.Curvatures: one_panel(_curvature, *CURVATURE, size=(4.6, 4.2), zero="x"),
-    defects.Defect: formation(
-        "formation energy (eV)", "nothing moved", lambda r: f"{r.sites} sites"
-    ),
-    defects.Surface: formation("energy of (100) (J/m$^2$)", "as cut", dimers),
+    slopes.Curvatures: one_panel(_curvature, REFERENCE, PREDICTED, size=(4.6, 4.2), zero="x"),
     vibrations.Phonons: phonon_bands,
     transport.Liquid: liquids,
     crystals.Phases: phase_curves,

@@ -2,7 +2,7 @@
 
 A row is a dict of `tlmlp.course.rows`, one for each training. Rows that differ in their seed alone
 are one line: their mean, with bars of one standard deviation. Of rows that differ in learning rate
-or steps, those are drawn that were best on validation structures.
+or steps, those are drawn that were best on validation structures. Each source has its own panels.
 """
 
 import numpy as np
@@ -22,12 +22,11 @@ def _mae(rows):
     return [row["force_mae"] for row in rows]
 
 
-def _seed_line(ax, at, groups, words, colour, marker, zorder=3):
-    """Mean and standard deviation of each group of numbers, joined by a line."""
-    means, spreads = zip(*map(mean_and_spread, groups))
+def _seed_line(ax, at, values, words, colour, marker, zorder=3):
+    """Mean and standard deviation over seeds at each point, joined by a line."""
+    means, spreads = np.nan_to_num([mean_and_spread(seeds) for seeds in values]).T
     look = dict(color=colour, marker=marker, ms=5.5, lw=1.8, capsize=3, zorder=zorder)
-    label = f"{words}, {max(map(len, groups))} seeds"
-    ax.errorbar(at, means, np.nan_to_num(spreads), label=label, **look)
+    ax.errorbar(at, means, spreads, label=f"{words}, {max(map(len, values))} seeds", **look)
 
 
 def _level(ax, rows):
@@ -49,6 +48,18 @@ def _data_panel(ax, rows, sizes):
     ax.set_ylabel(AXIS)
 
 
+def _columns(rows, draw, lines=1, size=(4.9, 4.0), **options):
+    """A column of axes a source, which draw(axes, source, its rows) fills, above one legend."""
+    if not rows:
+        return nothing()
+    sources = groups(rows, source=SOURCES)
+    figure, axes = panels(size[0] * len(sources), size[1], lines, len(sources), **options)
+    for (source, own), column in zip(sources, axes.T):
+        draw(column, source, own)
+    legend_below(figure)
+    return figure
+
+
 def _title(ax, source, rows):
     """What the trainings of a panel were."""
     steps = sorted({r["steps"] for r in rows})
@@ -59,20 +70,16 @@ def _title(ax, source, rows):
 def learning_curves(rows):
     """Force errors on held-out germanium against the number of training structures.
 
-    A panel a source. The dashed line is transfer with ten structures. Rows of "learning-curve" or
-    "own-best".
+    The dashed line is transfer with ten structures. Rows of "learning-curve" or "own-best".
     """
-    if not rows:
-        return nothing()
-    sources = groups(own_best(rows), source=SOURCES)
-    figure, (axes,) = panels(4.9 * len(sources), 4.0, 1, len(sources))
-    for (source, own), ax in zip(sources, axes):
-        _data_panel(ax, own, SIZES)
-        _level(ax, own)
-        _title(ax, source, own)
-        ax.set_xlabel("germanium structures to train on")
-    legend_below(figure)
-    return figure
+
+    def draw(axes, source, own):
+        _data_panel(axes[0], own, SIZES)
+        _level(axes[0], own)
+        _title(axes[0], source, own)
+        axes[0].set_xlabel("germanium structures to train on")
+
+    return _columns(own_best(rows), draw)
 
 
 def pair_curves(rows):
@@ -92,61 +99,46 @@ def pair_curves(rows):
 def training_curves(rows):
     """Force errors on held-out germanium against the step, one line a seed, of "own-best".
 
-    A panel a source and number of structures. A marker stands where the error on validation
-    structures was smallest. The dashed line is transfer with ten structures.
+    A marker stands where validation was best. The dashed line is transfer with ten structures.
     """
-    if not rows:
-        return nothing()
     rows = own_best(rows)
-    sizes, sources = [n for n in SIZES if where(rows, n=n)], groups(rows, source=SOURCES)
-    size = 4.9 * len(sources), 2.9 * len(sizes) + 0.4
-    figure, axes = panels(*size, len(sizes), len(sources), sharex=True)
-    longest = max(r["steps"] for r in rows)
+    sizes = [n for n in SIZES if where(rows, n=n)]
+    longest = max((r["steps"] for r in rows), default=1)
     ticks = [longest // 2**k for k in range(6, -1, -1)]
-    for (source, own), column in zip(sources, axes.T):
+
+    def draw(axes, source, own):
         values = [p[1] for r in own for p in r["curve"] if p[0]]
-        for n, ax in zip(sizes, column):
-            _trainings(ax, where(own, n=n))
+        for n, ax in zip(sizes, axes):
+            for row in where(own, n=n):
+                word, _, colour, marker, z = METHODS[row["method"]]
+                best = [row["best_step"], row["force_mae"]]
+                curve = sorted([p[:2] for p in row["curve"] if p[0]] + [best])
+                ax.plot(*np.array(curve, float).T, color=colour, lw=1.2, alpha=0.7, zorder=z - 1)
+                ax.plot(*best, marker, color=colour, ms=7, mec="white", zorder=z, label=word)
             log_axis(ax, values + _level(ax, own))
-            ax.set(xscale="log", xlim=(0.8 * ticks[0], 1.25 * longest))
+            ax.set(xscale="log", xlim=(0.8 * ticks[0], 1.25 * longest), ylabel=AXIS)
             ax.set_xticks(ticks, [str(t) for t in ticks])
             ax.minorticks_off()
             words = f"{SOURCES[source].words}, {n or 'all'} structures: precomputed"
             ax.set_title(words, fontsize=10)
-        column[-1].set_xlabel("training step")
-    for ax in axes[:, 0]:
-        ax.set_ylabel(AXIS)
-    legend_below(figure)
-    return figure
+        axes[-1].set_xlabel("training step")
 
-
-def _trainings(ax, rows):
-    """A line for each row, with a marker where validation was best."""
-    for method, group in groups(rows, method=METHODS):
-        word, _, colour, marker, z = METHODS[method]
-        for k, row in enumerate(group):
-            best = [row["best_step"], row["force_mae"]]
-            curve = sorted([p[:2] for p in row["curve"] if p[0]] + [best])
-            ax.plot(*np.array(curve, float).T, color=colour, lw=1.2, alpha=0.7, zorder=z - 1)
-            look = dict(color=colour, ms=7, mec="white", zorder=z, label=word * (k == 0))
-            ax.plot(*best, marker, **look)
+    size = 4.9, 2.9 * len(sizes) + 0.4
+    return _columns(rows, draw, len(sizes), size, sharex=True)
 
 
 def freezing(rows):
     """Force errors on held-out germanium against the groups frozen, a line a number of structures.
 
-    A panel a source. Rows of "frozen", with those of "learning-curve" for freezing nothing; or of
-    "frozen-best" and "own-best".
+    Rows of "frozen" and, for freezing nothing, "learning-curve"; or "frozen-best" and "own-best".
     """
     rows = own_best(where(rows, method="transfer"))
     sizes = sorted({r["n"] for r in rows if r["frozen"]})
-    sources = groups([r for r in rows if r["n"] in sizes], source=SOURCES)
-    if not sources:
-        return nothing()
-    figure, (axes,) = panels(4.9 * len(sources), 4.0, 1, len(sources))
-    longest = max((r["frozen"] for r in rows), key=len)
+    longest = max((r["frozen"] for r in rows), key=len, default=())
     names = ["nothing", *(f"+ {name.replace('_', ' ')}" for name in longest)]
-    for (source, own), ax in zip(sources, axes):
+
+    def draw(axes, source, own):
+        (ax,) = axes
         for n, colour, marker in zip(sizes, SHADES, "o^s"):
             group = where(own, n=n)
             depths = sorted({len(r["frozen"]) for r in group})
@@ -156,23 +148,19 @@ def freezing(rows):
         _title(ax, source, own)
         ax.set_xticks(range(len(names)), names, rotation=25, ha="right", fontsize=8.5)
         ax.set(xlabel="frozen groups", ylabel=AXIS)
-    legend_below(figure)
-    return figure
+
+    return _columns([r for r in rows if r["n"] in sizes], draw)
 
 
 def temperatures(rows):
     """Force errors at every temperature of the test set, trained on crystals or on liquids alone.
 
-    A panel a source and phase; what was trained on is shaded. A temperature that the test set has
-    in both phases counts twice. Rows of "temperature".
+    What was trained on is shaded. Rows of "temperature".
     """
-    if not rows:
-        return nothing()
-    sources = groups(rows, source=SOURCES)
-    figure, axes = panels(9.4, 3.5 * len(sources), len(sources), 2)
-    for (source, own), pair in zip(sources, axes):
+
+    def draw(axes, source, own):
         kinds = sorted({(e[1], e[0]) for r in own for e in r["temperatures"]})  # crystals first
-        for phase, ax in zip(("crystal", "liquid"), pair):
+        for phase, ax in zip(("crystal", "liquid"), axes):
             for method, group in groups(where(own, phase=phase), method=METHODS):
                 found = [((e[1], e[0]), e[2]) for r in group for e in r["temperatures"]]
                 values = [[mae for own_kind, mae in found if own_kind == kind] for kind in kinds]
@@ -188,8 +176,8 @@ def temperatures(rows):
             words = f"{SOURCES[source].words}, precomputed: trained on {phase}s alone"
             ax.set_title(words, fontsize=10)
             ax.set_ylabel(AXIS)
-    legend_below(figure)
-    return figure
+
+    return _columns(rows, draw, 2, (4.9, 6.8))
 
 
 HOLDS = LinearSegmentedColormap.from_list("holds", ("#F0A868", "#FBEBD5", "#D6EAF5"))  # none to all
@@ -204,50 +192,43 @@ TRAINED = {
 def stability_map(rows):
     """How many runs hold, and the median time until they fail, against temperature.
 
-    A panel a source. A cell has the median time where at least half of its runs failed. The
-    vertical line stands between crystals and liquids. Rows of "stability".
+    A median stands where at least half of the runs failed; the line divides crystals from liquids.
+    Rows of "stability".
     """
-    if not rows:
-        return nothing()
     kinds = {
         METHODS[method].word + words: dict(method=method, n=n, phase=phase)
         for (n, phase), words in TRAINED.items()
         for method in METHODS
         if where(rows, method=method, n=n, phase=phase)
     }
-    sources = groups(rows, source=SOURCES)
-    size = 4.0 * len(sources) + 2.4, 0.4 * len(kinds) + 1.3
-    figure, (axes,) = panels(*size, 1, len(sources))
-    for (source, own), ax in zip(sources, axes):
-        _survivals(ax, source, own, list(kinds.values()))
-        ax.set_yticks(range(len(kinds)), kinds if ax is axes[0] else [""] * len(kinds), fontsize=9)
-    return figure
+    draw = lambda axes, source, own: _survivals(axes[0], source, own, kinds)
+    return _columns(rows, draw, size=(5.2, 0.4 * len(kinds) + 1.3), sharey=True)
 
 
 def _survivals(ax, source, rows, kinds):
-    """One source of `stability_map`. kinds: the fields of the rows of each line."""
+    """One source of `stability_map`. kinds: {words: the fields of the rows of a line}."""
     phases = {t["temperature"]: t["phase"] for r in rows for t in r["trials"]}
     temperatures = sorted(phases)
     fractions = np.full((len(kinds), len(temperatures)), np.nan)
     middle = dict(ha="center", va="center", fontsize=8.5)
-    for y, fields in enumerate(kinds):
+    for y, fields in enumerate(kinds.values()):
         trials = [t for r in where(rows, **fields) for t in r["trials"]]
-        for x, T in enumerate(temperatures):
-            if some := where(trials, temperature=T):
-                s = survival(some)
-                fractions[y, x] = s.fraction
-                words = f"{round(s.fraction * s.trials)} of {s.trials}"
-                words += f"\n{s.median_ps:.1f} ps" if np.isfinite(s.median_ps) else ""
-                ax.text(x, y, words, linespacing=1.15, **middle)
+        for T, some in groups(trials, temperature=temperatures):
+            x, s = temperatures.index(T), survival(some)
+            fractions[y, x] = s.fraction
+            words = f"{round(s.fraction * s.trials)} of {s.trials}"
+            words += f"\n{s.median_ps:.1f} ps" if np.isfinite(s.median_ps) else ""
+            ax.text(x, y, words, linespacing=1.15, **middle)
         if not trials and fields["method"] == "reference":
             look = dict(color=TEXT, bbox=dict(color="white", pad=2)) | middle
             ax.text(len(temperatures) / 2 - 0.5, y, "cannot be run here", **look)
     at = range(len(temperatures)), range(len(kinds))
     ax.pcolormesh(*at, fractions, cmap=HOLDS, vmin=0, vmax=1, edgecolors="white", lw=2)
-    ax.invert_yaxis()
+    ax.set_ylim(len(kinds) - 0.5, -0.5)
     melting = SOURCES[source].melting["Ge"]
     words = [f"{T:.0f} K\n{T / melting:.2f}" for T in temperatures]
-    ax.set_xticks(range(len(temperatures)), words, fontsize=8.5)
+    ax.set_xticks(at[0], words, fontsize=8.5)
+    ax.set_yticks(at[1], kinds, fontsize=9)
     ax.set_xlabel("temperature, and in units of the melting temperature", fontsize=9)
     length = max(r["length_ps"] for r in rows)
     words = f"{SOURCES[source].words}, precomputed:\nruns that hold for {length:g} ps"
@@ -256,7 +237,7 @@ def _survivals(ax, source, rows, kinds):
     ax.grid(False)
     ax.tick_params(length=0)
     ax.axvline(list(phases.values()).count("crystal") - 0.5, color=INK, lw=1.2)
-    trained = [(fields["n"], fields["phase"]) for fields in kinds]
+    trained = [(fields["n"], fields["phase"]) for fields in kinds.values()]
     for y in range(1, len(kinds)):
         if trained[y] != trained[y - 1]:
             ax.axhline(y - 0.5, color=INK, lw=0.8)
@@ -282,10 +263,6 @@ def coexistence(rows):
         ax.set_xlabel("temperature (K)")
         words = f"{SOURCES[own[0]['source']].words} {element}, {own[0]['atoms']} atoms, precomputed"
         ax.set_title(words, fontsize=10)
-    for fill, words in ((PURPLE, "the crystal grew"), ("white", "the liquid grew")):
-        axes[0].plot([], [], "o", color=PURPLE, mfc=fill, label=words)
-    axes[0].plot([], [], color=SKY, lw=9, alpha=0.45, label="melting is in here")
-    axes[0].plot([], [], color=GREY, lw=1, ls="--", label="middle of the reference's")
     legend_below(figure)
     return figure
 
@@ -294,13 +271,16 @@ def _interval(ax, y, row):
     """One row of `coexistence`; what its potential is, in words."""
     low, high = row["interval"]
     for T, *_ in row["runs"]:
-        ax.plot(T, y, "o", ms=6, color=PURPLE, mfc=PURPLE if T <= low else "white", zorder=3)
+        fill, label = (PURPLE, "the crystal grew") if T <= low else ("white", "the liquid grew")
+        ax.plot(T, y, "o", ms=6, color=PURPLE, mfc=fill, zorder=3, label=label)
     words = row["note"] if row["note"].startswith("melts") else "broke down"
     if row["melting_K"]:
         words = "{:.0f} ± {:.0f} K".format(*row["melting_K"])
-        ax.barh(y, high - low, 0.5, low, color=SKY, alpha=0.45, zorder=2)
+        look = dict(color=SKY, alpha=0.45, zorder=2, label="melting is in here")
+        ax.barh(y, high - low, 0.5, low, **look)
         if row["method"] == "reference":
-            ax.axvline(row["melting_K"][0], color=GREY, lw=1, ls="--", zorder=1)
+            look = dict(color=GREY, lw=1, ls="--", zorder=1, label="middle of the reference's")
+            ax.axvline(row["melting_K"][0], **look)
     note(ax, words, (1.0, y), (4, 0), ("axes fraction", "data"), va="center", fontsize=9)
     if row["steps"]:
         return f"{METHODS[row['method']].word}, {row['n'] or 'all'}"
