@@ -4,12 +4,13 @@ import numpy as np
 import pytest
 from ase.calculators.lj import LennardJones
 
-from tlmlp import datasets, race, sources, stability, sweep
+from tlmlp import datasets
+from tlmlp.course import race, sources, stability
 
 
 @pytest.mark.parametrize("source", sources.COURSE)
-def test_a_learner_who_changes_the_data_changes_nobody_elses(source):
-    train, test = sweep.data(source)
+def test_a_learner_who_changes_the_data_changes_no_others(source):
+    train, test = sources.data(source)
     label, forces, positions = (
         test[0].get_potential_energy(),
         test[0].get_forces(),
@@ -21,7 +22,7 @@ def test_a_learner_who_changes_the_data_changes_nobody_elses(source):
     test[1].positions[:] = 0
     test[1].info["group"] = "mine"
     del test[2:], train[1:]
-    again, other = sweep.data(source)[1], sweep.data(source)[0]
+    again, other = sources.data(source)[1], sources.data(source)[0]
     assert again[0].get_potential_energy() == label and other[0].get_potential_energy() != 0
     np.testing.assert_array_equal(again[0].get_forces(), forces)
     np.testing.assert_array_equal(again[0].positions, positions)

@@ -1,16 +1,19 @@
-"""Stability: the reference survives by the criterion, what is wrong does not, and what never failed is not counted as failed."""
+"""Stability: the reference survives by the criterion, and what is wrong does not."""
 
 import dataclasses
 import json
 
 import numpy as np
 import pytest
-from conftest import ROOT
+from ase.build import bulk
 from scipy import stats
-from tlmlp.sources import SOURCES
 
 import tlmlp
-from tlmlp import elements, show, stability, sweep
+from research import rows as performers, tables
+from tlmlp import elements, show
+from tlmlp.course import results, stability
+from tlmlp.course.runs import Run
+from tlmlp.course.sources import SOURCES
 
 SW = "stillinger-weber"
 TINY = tlmlp.Config("course", embed_size=8, n_blocks=1, n_spherical=2, n_dense_out=1, cutoff=3.0)
@@ -72,11 +75,11 @@ def test_the_reference_survives_for_long(seed):
 
 
 def test_a_quiet_failure_is_seen(monkeypatch):
-    """Germanium with silicon's lambda melts near 1500 K; at 2460 K it is lost, and the brakes of simulate say nothing."""
+    """Germanium with silicon's lambda melts near 1500 K; at 2460 K simulate itself says nothing."""
     own = elements.ELEMENTS["Ge"]
-    calculator, reference = stability.truth(SW), stability.reference(SW, 2460)
+    reference = stability.reference(SW, 2460)
     monkeypatch.setitem(elements.ELEMENTS, "Ge", dataclasses.replace(own, lam=21.0))
-    t = stability.trial(calculator, reference, 8, seed=0)
+    t = stability.trial(stability.truth(SW), reference, 8, seed=0)
     assert t.failure == "structure" and 1 <= t.time_ps < 8 and "pairs of atoms" in t.words
 
 
@@ -95,7 +98,7 @@ def test_a_crystal_that_is_heated_is_lost_above_its_melting_temperature():
 
 
 def test_survival_is_that_of_kaplan_and_meier():
-    """Remission under 6-MP (Freireich et al., Blood 21, 699 (1963)): a median of 23 weeks, with 12 of 21 censored."""
+    """Remission under 6-MP, a median of 23 weeks (Freireich et al., Blood 21, 699 (1963))."""
     weeks = "6 6 6 6+ 7 9+ 10 10+ 11+ 13 16 17+ 19+ 20+ 22 23 25+ 32+ 32+ 34+ 35+".split()
     trials = [
         dict(time_ps=float(w.strip("+")), failure="" if "+" in w else "structure") for w in weeks
@@ -111,29 +114,23 @@ def test_survival_is_that_of_kaplan_and_meier():
 
 def test_a_row_of_the_table():
     """Of the reference, which needs no training; as JSON and back it is a row of its run."""
-    table = sweep.table("stability")
-    assert len({sweep.key(run) for run in table}) == len(table) and {run["n"] for run in table} == {
-        0,
-        10,
-        50,
-    }
-    run = next(run for run in table if run["method"] == "reference")
-    row = json.loads(json.dumps(stability.perform(run, temperatures=(2460,), length_ps=1)))
-    assert (
-        sweep.key(row) == sweep.key(run)
-        and row["trials"][0]["failure"] == ""
-        and row["limits"]["apart"] == stability.APART
-    )
-    assert sweep.performer("stability") is sweep.perform_stability
+    table = tables.table("stability")
+    assert len(set(table)) == len(table) and {run.n for run in table} == {0, 10, 50}
+    run = next(run for run in table if run.method == "reference")
+    made = performers.stability_row(run.as_dict(), temperatures=(2460,), length_ps=1)
+    row = json.loads(json.dumps(made))
+    assert Run.of(row) == run and row["trials"][0]["failure"] == "" and row["force_mae"] is None
+    assert row["limits"]["apart"] == stability.APART
+    assert performers.PERFORMERS["stability"] is performers.stability_row
 
 
-def test_shipped_rows_belong_to_the_table_and_the_truth_survives_in_them():
-    keys = {sweep.key(run) for run in sweep.table("stability")}
-    for row in sweep.rows("stability"):
-        assert sweep.key(row) in keys and row["limits"]["apart"] == stability.APART and row["date"]
-        assert [t["temperature"] for t in row["trials"]] == list(
-            SOURCES[row["source"]].temperatures
-        )
+def test_shipped_rows_belong_to_the_table_and_the_reference_survives_in_them():
+    table = set(tables.table("stability"))
+    for row in results.rows("stability"):
+        assert Run.of(row) in table
+        assert row["limits"]["apart"] == stability.APART and row["date"]
+        temperatures = [t["temperature"] for t in row["trials"]]
+        assert temperatures == list(SOURCES[row["source"]].temperatures)
         if row["method"] == "reference":
             assert not any(t["failure"] for t in row["trials"])
 
@@ -149,7 +146,7 @@ def test_shipped_rows_belong_to_the_table_and_the_truth_survives_in_them():
         (lambda: stability.truth("mlearn"), "DFT cannot"),
         (
             lambda: stability.references("dft"),
-            "source must be one of 'mlearn', 'stillinger-weber', which hold trajectories, not 'dft'",
+            "one of 'mlearn', 'stillinger-weber', which hold trajectories, not 'dft'",
         ),
     ],
 )
@@ -170,7 +167,7 @@ def made_up(method, n, seed, times, phase=None):
         )
         for T, t in zip(SOURCES[SW].temperatures, times)
     ]
-    return sweep.run(source=SW, method=method, n=n, seed=seed, phase=phase) | dict(
+    return Run(source=SW, method=method, n=n, seed=seed, phase=phase).as_dict() | dict(
         trials=trials, length_ps=8.0
     )
 
@@ -179,16 +176,20 @@ def test_figures():
     rows = [made_up("scratch", 10, s, (8, 8, 8, 2 + s, 1)) for s in range(3)]
     rows += [made_up("transfer", 10, s, (8, 8, 8, 8, 8 - s)) for s in range(3)]
     (ax,) = show.stability_map(rows).axes
-    said = {(text.get_position()[0], ax.get_yticklabels()[text.get_position()[1]].get_text()): text.get_text()
-            for text in ax.texts if "of" in text.get_text()}  # fmt: skip
+    said = {
+        (
+            text.get_position()[0],
+            ax.get_yticklabels()[text.get_position()[1]].get_text(),
+        ): text.get_text()
+        for text in ax.texts
+        if "of" in text.get_text()
+    }
     assert [said[x, "scratch, 10 structures"] for x in range(5)] == ["3 of 3"] * 3 + [
         "0 of 3\n3.0 ps",
         "0 of 3\n1.0 ps",
     ]
     assert said[4, "transfer, 10 structures"] == "1 of 3\n7.0 ps"
     assert "no precomputed" in show.stability_map([]).texts[0].get_text()
-
-    from ase.build import bulk
 
     crystal = bulk("Ge", "diamond", a=elements.element("Ge").lattice_constant, cubic=True).repeat(2)
     run = lambda dt: list(
@@ -220,57 +221,17 @@ def test_figures():
     ]
 
 
-def test_the_notebook_says_what_the_rows_show():
-    """How many of 15 liquids held, by method: trained on ten crystals alone, and on ten or fifty structures of all kinds; and how they failed."""
-    text = (ROOT / "notebooks" / "03_molecular_dynamics.ipynb").read_text(encoding="utf-8")
-    rows = [r for r in sweep.rows("stability") if r["method"] != "reference"]
-    trials = [(r["source"], r["method"], r["n"], r["phase"], t) for r in rows for t in r["trials"]]
+def test_rows_of_stability():
+    """How many of 15 liquids survived: nearly all, but none of scratch trained on ten crystals."""
+    rows = [r for r in results.rows("stability") if r["method"] != "reference"]
+    trials = [(r["method"], r["n"], r["phase"], t) for r in rows for t in r["trials"]]
     held = {}
-    for _, method, n, phase, t in trials:
+    for method, n, phase, t in trials:
         if t["phase"] == "liquid":
-            held.setdefault((n, phase, method), []).append(not t["failure"])
-    assert all(len(some) == 15 for some in held.values()) and len(held) == 9
-    calm, mixed, fifty = (
-        [sum(held[*kind, m]) for m in ("scratch", "transfer", "reduced")]
-        for kind in ((10, "crystal"), (10, None), (50, None))
-    )
-    assert (
-        calm == [0, 11, 12]
-        and "scratch lost its liquid in all 15 runs" in text
-        and "transfer held in 11 of\\n" in text
-    )
-    assert (
-        mixed == [13, 14, 13]
-        and "holds in 13 of 15, transfer in 14, reduced units in 13; with fifty in 12, 14 and 15."
-        in text
-        and fifty == [12, 14, 15]
-    )
-    failed = [
-        (source, method, n, phase, t) for source, method, n, phase, t in trials if t["failure"]
-    ]
-    lost = [
-        method for _, method, _, phase, t in failed if (phase, t["phase"]) == ("crystal", "crystal")
-    ]
-    assert (
-        sorted(lost) == ["transfer", "reduced"] and "lost one *crystal* of three at 605 K" in text
-    )
-    assert (
-        sum(
-            m == "transfer" and phase == "crystal" and round(t["temperature"]) == 1089
-            for _, m, _, phase, t in failed
-        )
-        == 3
-    )
-    close = [
-        m
-        for source, m, *_, t in failed
-        if source == SW and m != "scratch" and t["failure"] == "too close"
-    ]
-    assert (
-        len(close) == sum(source == SW and m != "scratch" for source, m, *_ in failed) == 6
-        and close.count("reduced") == 4
-    )
-    assert (len(failed), sum(t["failure"] == "structure" for *_, t in failed)) == (
-        33,
-        24,
-    ) and "24 of all 33 failures" in text
+            held.setdefault((n, phase), {}).setdefault(method, []).append(not t["failure"])
+    count = lambda kind: [sum(held[kind][m]) for m in results.METHODS]
+    assert {len(v) for methods in held.values() for v in methods.values()} == {15}
+    assert count((10, "crystal")) == [0, 11, 12]
+    assert count((10, None)) == [13, 14, 13] and count((50, None)) == [12, 14, 15]
+    failed = [t["failure"] for *_, t in trials if t["failure"]]
+    assert (len(failed), failed.count("structure")) == (33, 24)
