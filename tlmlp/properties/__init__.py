@@ -1,17 +1,18 @@
-"""Properties of matter: the same functions for every ASE calculator, be it a reference, a network, or a learner's own.
+"""Properties of matter, by the same functions for every ASE calculator.
 
-    structure    radial_distribution, angular_distribution, coordination, structure_factor      of trajectories
-    mechanics    lattice_constant, equation_of_state, elastic; thermal_expansion                of crystals; of trajectories
-    vibrations   phonons; velocity_spectrum                                                     of crystals; of trajectories
-    defects      vacancy, interstitial, migration, surface                                      of crystals
-    transport    diffusion; liquid                                                              of trajectories; of a liquid
-    phases       phases                                                                         of an element
-    melting      melting                                                                        of a crystal beside its liquid
-    softening    softening, softening_of_curvature                                              of forces
-    card         measure; card                                                                  all at once; beside the reference
+    structure    radial_distribution, coordination, tetrahedrality       of trajectories
+    transport    diffusion; liquid                                       of trajectories; liquids
+    mechanics    equation_of_state, elastic                              of crystals
+    vibrations   phonons                                                 of crystals
+    defects      vacancy, interstitial, migration; surface               of crystals; of an element
+    crystals     phases, crystal                                         of an element
+    coexistence  melting                                                 of a crystal and its liquid
+    slopes       softening; softening_of_curvature, curvatures, modes    of forces
+    measured     measure, PROPERTIES                                     of a crystal, one by one
+    blocks       mean_and_error                                          of correlated samples
 
-Each returns a NamedTuple with units beside its fields and a `.plot()`; `plot({name: result, ...})` draws several of a kind into one
-picture. Nothing is changed in place.
+Each gives a NamedTuple with units beside its fields; `tlmlp.show.plot({name: result, ...})` draws
+several of a kind into one picture. Nothing is changed in place.
 """
 
 from ..crystal import at_zero_pressure, lattice_constant
@@ -20,22 +21,15 @@ from .coexistence import melting
 from .crystals import crystal, phases
 from .defects import interstitial, migration, surface, vacancy
 from .measured import PROPERTIES, Measured, measure
-from .mechanics import elastic, equation_of_state, thermal_expansion
+from .mechanics import elastic, equation_of_state
 from .slopes import curvatures, modes, softening, softening_of_curvature
-from .structure import (
-    angular_distribution,
-    coordination,
-    radial_distribution,
-    structure_factor,
-    tetrahedrality,
-)
+from .structure import coordination, radial_distribution, tetrahedrality
 from .transport import diffusion, liquid
-from .vibrations import phonons, velocity_spectrum
+from .vibrations import phonons
 
 __all__ = [
     "Measured",
     "PROPERTIES",
-    "angular_distribution",
     "at_zero_pressure",
     "coordination",
     "crystal",
@@ -56,10 +50,7 @@ __all__ = [
     "radial_distribution",
     "softening",
     "softening_of_curvature",
-    "structure_factor",
     "surface",
     "tetrahedrality",
-    "thermal_expansion",
     "vacancy",
-    "velocity_spectrum",
 ]

@@ -1,62 +1,73 @@
-"""Means of correlated samples and their errors: frames of molecular dynamics know of each other, means of long blocks hardly do."""
+"""Frames of a trajectory; means of correlated samples and their errors, by blocks."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any, TypeAlias
 
 import numpy as np
 from ase import Atoms
+from numpy.typing import ArrayLike
+
+from ..simulate import Snapshot
+
+Trajectory: TypeAlias = Atoms | Snapshot | Iterable[Atoms | Snapshot]
 
 
-def mean_and_error(samples, blocks=5):
-    """(mean, standard error of the mean) [...] of a series [T, ...], by the scatter of the means of `blocks` successive parts.
+def mean_and_error(samples: ArrayLike, blocks: int = 5) -> tuple[np.ndarray, np.ndarray]:
+    """Mean [...] of a series [T, ...] and its standard error, by the scatter of means of blocks.
 
-    Right once a block is longer than what the series remembers; with fewer samples than blocks, each sample is a block. The
-    error of a single sample is nan.
+    Blocks are successive parts of the series. The error is right once a block is longer than the
+    correlation time. With fewer samples than blocks, each sample is a block; the error of a single
+    sample is nan.
     """
-    samples = np.asarray(samples, float)
-    if not len(samples):
+    series = np.asarray(samples, float)
+    if not len(series):
         raise ValueError("a mean needs at least one sample")
-    means = np.array([part.mean(0) for part in np.array_split(samples, min(blocks, len(samples)))])
-    error = (
-        means.std(0, ddof=1) / len(means) ** 0.5
-        if len(means) > 1
-        else np.full(samples.shape[1:], np.nan)
-    )
-    return samples.mean(0), error
+    parts = np.array_split(series, min(blocks, len(series)))
+    means = np.array([part.mean(0) for part in parts])
+    if len(means) == 1:
+        return series.mean(0), np.full(series.shape[1:], np.nan)
+    return series.mean(0), means.std(0, ddof=1) / len(means) ** 0.5
 
 
-def frames_of(trajectory, skip=0.0):
-    """A list of ase.Atoms, of one ase.Atoms, a list of them, or of tlmlp.simulate.Snapshots (or their generator).
+def bare(atoms: Atoms) -> Atoms:
+    """A copy of elements, positions and cell alone."""
+    return Atoms(atoms.numbers, atoms.positions, cell=atoms.cell, pbc=atoms.pbc)
 
-    skip: share of the frames at the beginning to leave out, for equilibration. Raises ValueError where nothing is left, TypeError
-    for anything else, and SimulationError for a simulation that broke down.
+
+def frames_of(trajectory: Trajectory, skip: float = 0.0) -> list[Atoms]:
+    """Frames of one ase.Atoms, a list of them, or Snapshots of tlmlp.simulate or their generator.
+
+    `skip` is the fraction of the frames to leave out at the beginning, for equilibration. Raises
+    ValueError where nothing is left or the simulation broke down, TypeError for anything else.
     """
     if not 0 <= skip < 1:
-        raise ValueError(f"skip is a share of the frames, at least 0 and less than 1, not {skip!r}")
-    frames = (
-        [trajectory]
-        if isinstance(trajectory, Atoms) or hasattr(trajectory, "health")
-        else list(trajectory)
-    )
+        raise ValueError(
+            f"skip is a fraction of the frames, at least 0 and less than 1, not {skip!r}"
+        )
+    one = isinstance(trajectory, Atoms) or hasattr(trajectory, "health")
+    frames: list[Any] = [trajectory] if one else list(trajectory)
     out = []
     for frame in frames[int(skip * len(frames)) :]:
-        if hasattr(frame, "health"):
-            if frame.health != "ok":
-                raise ValueError(
-                    f"this simulation broke down and has no properties: {frame.health}"
-                )
-            frame = frame.atoms
+        health = getattr(frame, "health", "ok")
+        if health != "ok":
+            raise ValueError(f"this simulation broke down and has no properties: {health}")
+        frame = frame.atoms if hasattr(frame, "health") else frame
         if not isinstance(frame, Atoms):
-            raise TypeError(
-                f"a trajectory is a list of ase.Atoms or of Snapshots, not of {type(frame).__name__}"
-            )
+            kind = type(frame).__name__
+            raise TypeError(f"a trajectory is a list of ase.Atoms or of Snapshots, not of {kind}")
         out.append(frame)
     if not out:
         raise ValueError("the trajectory is empty; it needs at least one frame")
     return out
 
 
-def interval_of(frames, interval_fs=None):
-    """Time in fs between two frames: as given, or from their info["time_fs"]. ValueError where it is unknown or changes."""
+def interval_of(frames: Sequence[Atoms], interval_fs: float | None = None) -> float:
+    """Time in fs between two frames: as given, or from their info["time_fs"].
+
+    Raises ValueError where it is unknown or changes.
+    """
     if interval_fs is not None:
-        if not (np.isscalar(interval_fs) and 0 < interval_fs < np.inf):
+        if not 0 < interval_fs < np.inf:
             raise ValueError(
                 f"interval_fs must be a positive number of femtoseconds, not {interval_fs!r}"
             )

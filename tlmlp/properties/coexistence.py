@@ -1,27 +1,32 @@
 """Melting: a crystal beside its liquid, and the temperature at which neither grows.
 
-Half of a long cell is crystal, half liquid, at constant temperature and no pressure (tlmlp.simulate.npt). Below the melting
-temperature the crystal grows, above it the liquid does; what happened halves the interval that the melting temperature is in.
-No barrier to nucleation is in the way, as it is for a crystal without surfaces, which melts hundreds of K too late.
+Half of a long cell is crystal, half liquid, at constant temperature and no pressure (simulate.npt).
+Below the melting temperature the crystal grows, above it the liquid does; each run halves the
+interval that it lies in. No barrier to nucleation is in the way: a crystal without surfaces melts
+hundreds of K too late. The cell keeps its proportions, although the two densities differ. With half
+of a cell as long as two or three of its widths this shifts the result by less than some 25 K, the
+accuracy that can be had here. Small cells err by as much.
 
-The cell keeps its proportions while the two, whose densities differ, change their shares; with half of a cell as long as two or
-three of its widths this shifts the result by less than the accuracy that can be had here, some 25 K. Small cells err by as much.
-
-Source: J. R. Morris et al., Phys. Rev. B 49, 3109 (1994); S. Yoo, X. C. Zeng and J. R. Morris, J. Chem. Phys. 120, 1654 (2004).
+Source: J. R. Morris et al., Phys. Rev. B 49, 3109 (1994); S. Yoo, X. C. Zeng and J. R. Morris,
+J. Chem. Phys. 120, 1654 (2004).
 """
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
 from ase import Atoms
+from ase.calculators.calculator import Calculator
 
+from .. import simulate
 from ..crystal import crystal_of
 from ..graph import pairs
+from ..potential import Potential
 from .structure import tetrahedrality
 
 GAP = 1.0  # Å between the two at first, so that no two atoms meet
 SETTLING = 4000  # fs, in which the two faces grow together
-DECIDED = 0.2  # share of one phase below which the other has won
+DECIDED = 0.2  # fraction of one phase below which the other has won
 
 
 class Coexistence(NamedTuple):
@@ -29,41 +34,49 @@ class Coexistence(NamedTuple):
 
     temperature_K: float  # of this run
     time_ps: float  # in this run
-    solid: float  # share of the cell that is crystal, by tetrahedral order
+    solid: float  # fraction of the cell that is crystal, by tetrahedral order
     low: float  # K, the crystal grew at this temperature
     high: float  # K, the liquid grew at this one
-    runs: tuple  # of the runs that are over: (K, ps, share of crystal at the end)
+    runs: tuple[tuple[float, float, float], ...]  # that are over: (K, ps, fraction of crystal then)
     done: bool
     atoms: Atoms
 
-    melting_K = property(lambda self: (self.low + self.high) / 2, doc="the middle of the interval")
-    error_K = property(lambda self: (self.high - self.low) / 2, doc="half of the interval")
+    @property
+    def melting_K(self) -> float:
+        """The middle of the interval."""
+        return (self.low + self.high) / 2
+
+    @property
+    def error_K(self) -> float:
+        """Half of the interval."""
+        return (self.high - self.low) / 2
 
 
 def melting(
-    potential,
-    crystal,
-    low,
-    high,
-    accuracy_K=50.0,
-    longest_ps=40.0,
-    every=250,
-    timestep_fs=2.0,
-    seed=0,
-):
-    """Yields Coexistence until the melting temperature lies within `accuracy_K`, half the interval.
+    potential: Potential | Calculator | str,
+    crystal: Atoms,
+    low: float,
+    high: float,
+    accuracy_K: float = 50.0,
+    longest_ps: float = 40.0,
+    every: int = 250,
+    timestep_fs: float = 2.0,
+    seed: int = 0,
+) -> Iterator[Coexistence]:
+    """Yields Coexistence every so many steps, until half the interval is `accuracy_K` or less.
 
-    potential: as tlmlp.simulate takes it; crystal: ase.Atoms of half the cell, of the diamond structure, near zero pressure; the
-    two halves are stacked along its third axis, which should be perpendicular to the others: bulk(..., cubic=True).repeat((3, 3, 4))
-    is a start. low, high: K, between which it is looked for; longest_ps: of one run, after which it counts which share
-    has grown since its first quarter.
-
-    Minutes for Stillinger-Weber, hours for a network. Raises ValueError for bad input, and SimulationError with the potential.
+    `crystal` is half the cell, of the diamond structure, near zero pressure. The halves are stacked
+    along its third axis, which must be perpendicular to the others: bulk(..., cubic=True) repeated
+    (3, 3, 4) times is a start. It should grow at `low` K, and the liquid at `high` K. A run that is
+    not decided after `longest_ps` counts what has grown since its first quarter. It takes minutes
+    for Stillinger-Weber, hours for a network. Raises ValueError for bad input, and SimulationError
+    where a simulation breaks down.
     """
     crystal = crystal_of(crystal)
     if not 0 < low < high:
         raise ValueError(
-            f"low and high must be positive temperatures in K, in this order, not {low!r} and {high!r}"
+            "low and high must be positive temperatures in K, in this order, "
+            f"not {low!r} and {high!r}"
         )
     if not 0 < accuracy_K < np.inf or not longest_ps > 0:
         raise ValueError(
@@ -72,91 +85,75 @@ def melting(
     cell = crystal.cell.array
     if np.abs(cell[2] @ cell[:2].T).max() > 1e-6 * np.linalg.norm(cell[2]) ** 2:
         raise ValueError(
-            "the third cell vector must be perpendicular to the other two: use ase.build.bulk(..., cubic=True)"
+            "the third cell vector must be perpendicular to the other two: "
+            "use ase.build.bulk(..., cubic=True)"
         )
-    return _search(
-        potential,
-        crystal,
-        float(low),
-        float(high),
-        accuracy_K,
-        longest_ps,
-        every,
-        timestep_fs,
-        seed,
-    )
+    options = dict(every=every, timestep_fs=timestep_fs, seed=seed)
+    return _search(potential, crystal, float(low), float(high), accuracy_K, longest_ps, options)
 
 
-def _search(potential, crystal, low, high, accuracy, longest_ps, every, timestep, seed):
-    from .. import simulate
-
-    options = dict(every=every, timestep_fs=timestep, seed=seed)
-    steps = int(round(2000 / timestep))
+def _search(potential, crystal, low, high, accuracy, longest_ps, options):
+    longest = int(round(1000 * longest_ps / options["timestep_fs"]))
     runs, interval = [], (low, high)
-    while interval[1] - interval[0] > 2 * accuracy:
-        T = sum(interval) / 2
-        solid = _last(simulate.npt(potential, crystal, T, steps=steps, **options))
-        hot = _last(
-            simulate.nvt(potential, crystal, 2 * high, steps=steps, damping_fs=50, **options)
-        )
-        liquid = _last(simulate.npt(potential, hot.atoms, T, steps=2 * steps, **options))
-        ends = [tetrahedrality(s.atoms).mean() for s in (liquid, solid)]
-        both, shares = _stacked(solid.atoms, liquid.atoms), []
-        for s in simulate.npt(
-            potential, both, T, steps=int(round(1000 * longest_ps / timestep)), **options
-        ):
+    while not runs or interval[1] - interval[0] > 2 * accuracy:
+        T, fractions = sum(interval) / 2, []
+        solid, liquid = _halves(potential, crystal, T, high, options)
+        order = [tetrahedrality(atoms).mean() for atoms in (liquid, solid)]
+        both = stacked(solid, liquid)
+        for s in simulate.npt(potential, both, T, steps=longest, **options):
             if s.health != "ok":
-                continue  # the next one is SimulationError
-            atoms = s.atoms
-            share = float(
-                np.clip((tetrahedrality(atoms).mean() - ends[0]) / (ends[1] - ends[0]), 0, 1)
-            )
-            shares.append(share)
-            yield Coexistence(T, s.time_fs / 1000, share, *interval, tuple(runs), False, atoms)
-            if s.time_fs > SETTLING and not DECIDED < share < 1 - DECIDED:
+                continue  # SimulationError comes next
+            atoms, time_ps = s.atoms, s.time_fs / 1000
+            fraction = (tetrahedrality(atoms).mean() - order[0]) / (order[1] - order[0])
+            fractions.append(float(np.clip(fraction, 0, 1)))
+            yield Coexistence(T, time_ps, fractions[-1], *interval, tuple(runs), False, atoms)
+            if s.time_fs > SETTLING and not DECIDED < fractions[-1] < 1 - DECIDED:
+                grown = fractions[-1] > 0.5
                 break
-        else:  # neither has won
-            part = max(1, len(shares) // 4)
-            share = (
-                0.5
-                + np.sign(np.mean(shares[-part:]) - np.mean(shares[:part][-max(1, part // 2) :]))
-                / 2
-            )
-        runs.append((T, s.time_fs / 1000, shares[-1]))
-        interval = (T, interval[1]) if share > 0.5 else (interval[0], T)
-    yield Coexistence(T, s.time_fs / 1000, shares[-1], *interval, tuple(runs), True, atoms)
+        else:  # neither has won: the end against the second half of the first quarter
+            part = max(1, len(fractions) // 4)
+            early = fractions[:part][-max(1, part // 2) :]
+            grown = np.mean(fractions[-part:]) > np.mean(early)
+        runs.append((T, time_ps, fractions[-1]))
+        interval = (T, interval[1]) if grown else (interval[0], T)
+    yield Coexistence(T, time_ps, fractions[-1], *interval, tuple(runs), True, atoms)
 
 
-def _last(run):
-    for snapshot in run:
-        pass
-    return snapshot
+def _halves(potential, crystal, T, high, options):
+    """The crystal and its liquid (molten at twice `high`), both at T and no pressure."""
+
+    def last(run):
+        *_, snapshot = run
+        return snapshot.atoms
+
+    steps = int(round(2000 / options["timestep_fs"]))
+    solid = last(simulate.npt(potential, crystal, T, steps=steps, **options))
+    hot = simulate.nvt(potential, crystal, 2 * high, steps=steps, damping_fs=50, **options)
+    return solid, last(simulate.npt(potential, last(hot), T, steps=2 * steps, **options))
 
 
-def _stacked(solid, liquid, trials=60):
-    """Crystal and liquid in one cell, one after the other along the third axis, at the crystal's width.
+def stacked(solid: Atoms, liquid: Atoms, trials: int = 60) -> Atoms:
+    """Crystal and liquid in one cell of the crystal's width, one above the other.
 
-    The liquid is shifted, through its own images, to where its faces keep farthest from the crystal's.
+    The liquid is shifted, through its own images, to where the faces are farthest from each other.
     """
     cell = solid.cell.array
     thick, width = np.linalg.norm(cell[2]), np.linalg.norm(np.cross(cell[0], cell[1]))
     up, height = cell[2] / thick, liquid.get_volume() / width
-    solid = Atoms(
-        solid.numbers,
-        solid.get_positions(wrap=True),
-        momenta=solid.get_momenta(),
-        masses=solid.get_masses(),
-    )
+
+    def moved(atoms, positions):
+        kept = dict(momenta=atoms.get_momenta(), masses=atoms.get_masses())
+        return Atoms(atoms.numbers, positions, **kept)
+
+    solid = moved(solid, solid.get_positions(wrap=True))
     solid.set_cell([cell[0], cell[1], up * (thick + height + 2 * GAP)])
     solid.pbc = True
-    best, widest = None, -1.0
+    best, widest = solid, -1.0
     rng = np.random.default_rng(0)
     for _ in range(trials):
         scaled = (liquid.get_scaled_positions() + rng.uniform(size=3)) % 1.0
         positions = scaled[:, :2] @ cell[:2] + np.outer(thick + GAP + scaled[:, 2] * height, up)
-        both = solid + Atoms(
-            liquid.numbers, positions, momenta=liquid.get_momenta(), masses=liquid.get_masses()
-        )
+        both = solid + moved(liquid, positions)
         closest = pairs(both, 2.5, "d")[0].min(initial=2.5)
         if closest > widest:
             best, widest = both, closest

@@ -1,10 +1,15 @@
-"""Defects of the diamond structure: vacancy, interstitials, the vacancy's way, the (100) surface and its dimers.
+"""Defects of the diamond structure: vacancy and its migration, interstitials, the (100) surface.
 
     E_f = E(defect) - n E(crystal) / N        γ = [E(slab) - n E(crystal) / N] / 2A
 
-`atoms` is a perfect crystal, repeated: 64 atoms as a cube of two cells to a side are usual, 216 are converged to a tenth of an eV.
-It should be at the zero pressure of the calculator (mechanics.at_zero_pressure); the cell is held while atoms relax.
-Units: Å, eV, eV/Å; surface energies also in J/m².
+E_f is the formation energy of a defect with n atoms in a crystal of N, γ the surface energy of a
+slab of n atoms with two faces of area A.
+
+In all functions, `atoms` are the perfect crystal at zero pressure (at_zero_pressure), repeated: 64
+atoms, two cubic cells to a side, are usual; 216 are converged to a tenth of an eV. `index` is the
+atom whose site has the defect. Relaxations, in a cell that is held, end at `force` in eV/Å or after
+so many `steps`. ValueError is raised for another structure, and for a cell below 9 Å.
+Units: Å, eV, eV/Å; surface energies in J/m².
 """
 
 from typing import NamedTuple
@@ -12,16 +17,20 @@ from typing import NamedTuple
 import numpy as np
 from ase import Atoms, units
 from ase.build import diamond100
+from ase.calculators.calculator import Calculator
+from ase.geometry import get_distances
 from ase.optimize import FIRE
 
 from ..crystal import crystal_of, cubic_edge
-from ..graph import pairs
+from ..graph import heights, pairs
 from .mechanics import relaxed
 
 FORCE = 0.01  # eV/Å, where relaxations end
-PUSH = 0.4  # Å, of the vacancy's neighbours: where they were, Stillinger-Weber has a stationary point that is no minimum
-HEIGHT = 10.0  # Å of a cell, in which a defect and its images leave each other alone, or nearly
+PUSH = 0.4  # Å, inward, of a vacancy's neighbours: Stillinger-Weber has a saddle where they were
+RATTLE = 0.01  # Å, at random: breaks a symmetry in which the energy may have a saddle
+HEIGHT = 10.0  # Å of a cell, in which a defect and its images hardly interact
 INTERSTITIALS = ("tetrahedral", "hexagonal", "dumbbell")
+J_PER_M2 = units.J / units.m**2  # in eV/Å²
 
 
 class Defect(NamedTuple):
@@ -32,21 +41,15 @@ class Defect(NamedTuple):
     converged: bool  # whether it fell below what was asked for
     sites: int  # of the perfect crystal
 
-    def plot(self):
-        return _plot(self)
-
 
 class Barrier(NamedTuple):
     barrier: float  # eV, highest point above the start
     path: np.ndarray  # [I] Å, length of the path up to each image, in the space of all atoms
     energies: np.ndarray  # [I] eV, above the start
-    images: list  # [I] of ase.Atoms
+    images: list[Atoms]  # [I]
     force: float  # eV/Å, largest of the nudged elastic band, at the end
     converged: bool
     formation: float  # eV, of the vacancy at the start
-
-    def plot(self):
-        return _plot(self)
 
 
 class Surface(NamedTuple):
@@ -58,31 +61,21 @@ class Surface(NamedTuple):
     force: float  # eV/Å, largest, at the end
     converged: bool
 
-    def plot(self):
-        return _plot(self)
-
-
-def _plot(result):
-    from . import plot
-
-    return plot({"": result})
-
 
 def _host(atoms):
     """The perfect crystal, checked: diamond structure, large enough for a defect."""
     atoms = crystal_of(atoms)
-    edge = cubic_edge(atoms)
-    i, d = pairs(atoms, 0.55 * edge, "id") if np.isfinite(edge) else ([], [])
-    if not np.isfinite(edge) or len(i) != 4 * len(atoms):
+    edge, height = cubic_edge(atoms), heights(atoms.cell.array)
+    if not np.isfinite(edge) or len(pairs(atoms, 0.55 * edge, "i")[0]) != 4 * len(atoms):
         raise ValueError(
-            "a perfect crystal of the diamond structure is needed, such as ase.build.bulk('Si', 'diamond', a, cubic=True).repeat(2)"
+            "a perfect crystal of the diamond structure is needed, such as "
+            "ase.build.bulk('Si', 'diamond', a, cubic=True).repeat(2)"
         )
-    heights = 1 / np.linalg.norm(np.linalg.inv(atoms.cell.array), axis=0)
-    if heights.min() < 0.9 * HEIGHT:
-        repeats = tuple(int(n) for n in np.ceil(HEIGHT / heights - 1e-9))
+    if height.min() < 0.9 * HEIGHT:
+        repeats = tuple(int(n) for n in np.ceil(HEIGHT / height - 1e-9))
         raise ValueError(
-            f"the cell is too small for a defect, which would meet its own images: its smallest height is {heights.min():.1f} Å; "
-            f"atoms.repeat({repeats}) is enough"
+            "the cell is too small for a defect, which would meet its own images: "
+            f"its smallest height is {height.min():.1f} Å; atoms.repeat({repeats}) is enough"
         )
     return atoms
 
@@ -98,56 +91,65 @@ def _energy(atoms, calculator):
     return atoms.get_potential_energy()
 
 
-def _formed(atoms, defect, calculator, starts, force, steps):
-    """Defect of atoms as they were cut (`defect`), relaxed from each of several starts; the lowest counts."""
+def _largest(forces):
+    return float(np.linalg.norm(forces.reshape(-1, 3), axis=1).max())
+
+
+def _rattled(atoms):
+    out = atoms.copy()
+    out.rattle(RATTLE, seed=0)
+    return out
+
+
+def _formed(atoms, cut, calculator, starts, force, steps):
+    """Defect of atoms as they were cut, relaxed from each of several starts; the lowest counts."""
     each = _energy(atoms.copy(), calculator) / len(atoms)
-    unrelaxed = _energy(defect.copy(), calculator) - len(defect) * each
+    unrelaxed = float(_energy(cut.copy(), calculator) - len(cut) * each)
     out = []
     for start in starts:
         end, converged = relaxed(start, calculator, force, steps)
-        left = float(np.linalg.norm(end.get_forces(), axis=1).max())
-        energy = float(end.get_potential_energy() - len(end) * each)
+        energy, left = end.get_potential_energy(), _largest(end.get_forces())
         end.calc = None
-        out.append(Defect(energy, float(unrelaxed), end, left, converged, len(atoms)))
+        formation = float(energy - len(end) * each)
+        out.append(Defect(formation, unrelaxed, end, left, converged, len(atoms)))
     return min(out, key=lambda defect: (not np.isfinite(defect.energy), defect.energy))
 
 
-def vacancy(atoms, calculator, index=0, force=FORCE, steps=300):
-    """Defect: one atom taken out and everything relaxed, from its neighbours where they were and from 0.4 Å farther in.
+def vacancy(
+    atoms: Atoms, calculator: Calculator, index: int = 0, force: float = FORCE, steps: int = 300
+) -> Defect:
+    """Vacancy: one atom taken out and everything relaxed.
 
-    The lower of the two counts. Neighbours pair up where that has less energy: a hundredth of an Å, at random, breaks their
-    symmetry, in which the energy may have a saddle.
-    Raises ValueError for a crystal of another structure and for a cell below 9 Å, with the repeat that is enough.
+    The relaxation starts twice: with the four neighbours where they were, and 0.4 Å farther in. The
+    lower energy counts. Neighbours form pairs where that has less energy.
     """
     atoms = _host(atoms)
-    cut, pushed, _ = _vacant(atoms, index)
-    still = cut.copy()
-    still.rattle(0.01, seed=0)
-    return _formed(atoms, cut, calculator, (pushed, still), force, steps)
-
-
-def _vacant(atoms, index):
-    """(atoms without one, the same with its neighbours pushed in, indices of those neighbours)."""
     near, bonds = _neighbours(atoms, index)
-    pushed = atoms.copy()
+    cut, pushed = atoms.copy(), atoms.copy()
     pushed.positions[near] -= PUSH * bonds / np.linalg.norm(bonds, axis=1, keepdims=True)
-    pushed.rattle(0.01, seed=0)
-    cut = atoms.copy()
+    pushed = _rattled(pushed)
     del cut[index], pushed[index]
-    return cut, pushed, near - (near > index)
+    return _formed(atoms, cut, calculator, (pushed, _rattled(cut)), force, steps)
 
 
-def interstitial(atoms, calculator, kind="tetrahedral", index=0, force=FORCE, steps=300):
-    """Defect: one atom too many, in the "tetrahedral" or the "hexagonal" hole, or as a "dumbbell" along [110] that shares a site.
+def interstitial(
+    atoms: Atoms,
+    calculator: Calculator,
+    kind: str = "tetrahedral",
+    index: int = 0,
+    force: float = FORCE,
+    steps: int = 300,
+) -> Defect:
+    """Interstitial: one atom too many, relaxed from its own symmetric place.
 
-    Started at its own symmetric place; a hundredth of an Å, at random, lets it leave where that is a saddle, so look at `.atoms`.
+    `kind` is "tetrahedral" or "hexagonal", the hole, or "dumbbell", two atoms along [110] on one
+    site. The atom can leave a place that is a saddle, so look at `.atoms`.
     """
     if kind not in INTERSTITIALS:
         raise ValueError(f"kind must be one of {', '.join(map(repr, INTERSTITIALS))}, not {kind!r}")
     atoms = _host(atoms)
     _, bonds = _neighbours(atoms, index)
-    start, site = atoms.copy(), atoms.positions[index]
-    symbol = atoms.symbols[index]
+    start, site, symbol = atoms.copy(), atoms.positions[index], atoms.symbols[index]
     if kind == "dumbbell":
         along = bonds[0] - bonds[1]  # from one neighbour to another: [110]
         half = 0.5 * np.linalg.norm(bonds[0]) * along / np.linalg.norm(along)
@@ -155,15 +157,20 @@ def interstitial(atoms, calculator, kind="tetrahedral", index=0, force=FORCE, st
         start += Atoms(symbol, [site - half])
     else:
         start += Atoms(symbol, [site - (1.0 if kind == "tetrahedral" else 1.5) * bonds[0]])
-    cut = start.copy()
-    start.rattle(0.01, seed=0)
-    return _formed(atoms, cut, calculator, (start,), force, steps)
+    return _formed(atoms, start, calculator, (_rattled(start),), force, steps)
 
 
-def migration(atoms, calculator, images=5, index=0, force=0.03, steps=300):
-    """Barrier for the vacancy to change places with a neighbour, by the nudged elastic band of ASE with a climbing image.
+def migration(
+    atoms: Atoms,
+    calculator: Calculator,
+    images: int = 5,
+    index: int = 0,
+    force: float = 0.03,
+    steps: int = 300,
+) -> Barrier:
+    """Barrier of a vacancy that changes places with a neighbour, by a nudged elastic band.
 
-    images: between the two ends, an odd number, so that one is in the middle; force: eV/Å, where the band's relaxation ends.
+    `images` lie between the two ends; of an odd number, one is in the middle. The highest climbs.
     Source: G. Henkelman, B. P. Uberuaga and H. Jónsson, J. Chem. Phys. 113, 9901 (2000).
     """
     from ase.mep import NEB
@@ -171,70 +178,68 @@ def migration(atoms, calculator, images=5, index=0, force=0.03, steps=300):
     if images < 1:
         raise ValueError(f"a band needs at least one image between its ends, not {images!r}")
     atoms = _host(atoms)
-    _, _, near = _vacant(atoms, index)
-    partner = int(near[0])
-    # The far end: the vacancy sits where the partner was, and the partner where the vacancy was. The inversion about the middle of
-    # the bond maps one onto the other, so the two ends have one energy if the relaxation is that of one vacancy.
     lowest = vacancy(atoms, calculator, index, FORCE, steps)
-    first = lowest.atoms
-    full = partner + (partner >= index)
-    middle = atoms.positions[index] + 0.5 * _bond(atoms, index, full)
-    last = first.copy()
-    inverted = 2 * middle - first.positions
-    sites = np.delete(atoms.positions, index, axis=0)
-    target = sites.copy()
-    target[partner] = atoms.positions[index]
-    last.positions = inverted[_match(atoms, 2 * middle - sites, target)]
-    # the same side of the cell, so that every atom takes the short way
-    step = np.linalg.solve(atoms.cell.array.T, (last.positions - first.positions).T).T
-    last.positions -= np.round(step) @ atoms.cell.array
-    band = [first.copy() for _ in range(images + 1)] + [last]
+    band = [lowest.atoms.copy() for _ in range(images + 1)]
+    band.append(_moved_vacancy(atoms, lowest.atoms, index))
     for image in band:
         image.calc = calculator
     neb = NEB(band, climb=True, allow_shared_calculator=True, method="improvedtangent")
     neb.interpolate("idpp")
     converged = bool(FIRE(neb, logfile=None, maxstep=0.1).run(fmax=force, steps=steps))
-    left = float(np.linalg.norm(neb.get_forces().reshape(-1, 3), axis=1).max())
+    left = _largest(neb.get_forces())
     energies = np.array([image.get_potential_energy() for image in band])
     moves = [np.linalg.norm(b.positions - a.positions) for a, b in zip(band[:-1], band[1:])]
     for image in band:
         image.calc = None
     return Barrier(
         float(energies.max() - energies[0]),
-        np.cumsum([0.0, *moves]),
-        energies - energies[0],
-        band,
-        left,
-        converged and lowest.converged,
-        lowest.energy,
+        path=np.cumsum([0.0, *moves]),
+        energies=energies - energies[0],
+        images=band,
+        force=left,
+        converged=converged and lowest.converged,
+        formation=lowest.energy,
     )
 
 
-def _bond(atoms, a, b):
-    near, bonds = _neighbours(atoms, a)
-    return bonds[list(near).index(b)]
+def _moved_vacancy(atoms, first, index):
+    """The relaxed vacancy `first` of `atoms`, moved to a neighbouring site: one image of the other.
 
-
-def _match(atoms, positions, targets):
-    """For each target [N, 3] the index of the position [N, 3] that is at the same place, images included."""
-    scaled = np.linalg.solve(
-        atoms.cell.array.T, (targets[:, None] - positions[None]).reshape(-1, 3).T
-    ).T
-    distance = np.linalg.norm((scaled - np.round(scaled)) @ atoms.cell.array, axis=1).reshape(
-        len(targets), -1
-    )
-    index = distance.argmin(1)
-    if distance.min(1).max() > 0.1 or len(set(index)) < len(index):
+    Inversion about the middle of the bond maps one vacancy onto the other.
+    """
+    near, bonds = _neighbours(atoms, index)
+    partner = near[0] - (near[0] > index)  # its index once the vacancy's atom is gone
+    middle = atoms.positions[index] + 0.5 * bonds[0]
+    sites = np.delete(atoms.positions, index, axis=0)
+    target = sites.copy()
+    target[partner] = atoms.positions[index]
+    distance = get_distances(target, 2 * middle - sites, cell=atoms.cell, pbc=True)[1]
+    order = distance.argmin(1)
+    if distance.min(1).max() > 0.1 or len(set(order)) < len(order):
         raise ValueError("the crystal is not perfect: sites do not fall onto sites")
-    return index
+    last = first.copy()
+    last.positions = (2 * middle - first.positions)[order]
+    # the same side of the cell, so that every atom takes the short way
+    step = np.linalg.solve(atoms.cell.array.T, (last.positions - first.positions).T).T
+    last.positions -= np.round(step) @ atoms.cell.array
+    return last
 
 
-def surface(symbol, calculator, lattice_constant, layers=12, dimers=True, force=FORCE, steps=300):
-    """Surface energy of (100), of a slab with both its faces relaxed: 2 x 1 with rows of dimers, or 1 x 1 as cut.
+def surface(
+    symbol: str,
+    calculator: Calculator,
+    lattice_constant: float,
+    layers: int = 12,
+    dimers: bool = True,
+    force: float = FORCE,
+    steps: int = 300,
+) -> Surface:
+    """Surface energy of (100), of a slab with both its faces relaxed.
 
-    symbol: of the element; lattice_constant: Å; layers: of atoms, at least 8. A face holds 2 x 2 atoms, 7.7 Å wide in silicon, so
-    the calculator must see periodic images, as those of this package do; between the slabs are 15 Å of vacuum. Dimers start
-    with a tenth of an Å of buckling, so that those that want to buckle do.
+    `lattice_constant` is that of the diamond structure in Å. The faces are 2 x 1 with rows of
+    dimers, or 1 x 1 as cut, of 2 x 2 atoms: the calculator must see periodic images at 7.7 Å, as
+    those of this package do. The vacuum is 15 Å. Dimers start buckled by a tenth of an Å, so that
+    those that buckle by themselves can.
     """
     if layers < 8:
         raise ValueError(
@@ -242,58 +247,42 @@ def surface(symbol, calculator, lattice_constant, layers=12, dimers=True, force=
         )
     slab = diamond100(symbol, (2, 2, layers), a=lattice_constant, vacuum=7.5)
     slab.pbc = True
+    width, depth = slab.cell.lengths()[:2]
     crystal = diamond100(symbol, (2, 2, 4), a=lattice_constant)
-    crystal.set_cell([crystal.cell.lengths()[0], crystal.cell.lengths()[1], lattice_constant])
+    crystal.set_cell([width, depth, lattice_constant])
     crystal.pbc = True
     each = _energy(crystal, calculator) / len(crystal)
-    area = slab.cell.lengths()[0] * slab.cell.lengths()[1]
-    gamma = lambda atoms: (
-        (atoms.get_potential_energy() - len(atoms) * each) / (2 * area) / (units.J / units.m**2)
-    )
-    slab.calc = calculator
-    unrelaxed = gamma(slab)
-    start, ends = slab.copy(), []
+
+    def gamma(energy):
+        return float((energy - len(slab) * each) / (2 * width * depth) / J_PER_M2)
+
+    unrelaxed = gamma(_energy(slab, calculator))
+    start, dimers_at = slab.copy(), []
     if dimers:
         for face in (slab.positions[:, 2].max(), slab.positions[:, 2].min()):
-            ends += _dimerise(start, face, lattice_constant)
-    start.rattle(0.01, seed=0)
-    end, converged = relaxed(start, calculator, force, steps)
-    left = float(np.linalg.norm(end.get_forces(), axis=1).max())
-    lengths = [end.get_distance(a, b, mic=True) for a, b in ends]
-    heights = [abs(end.positions[a, 2] - end.positions[b, 2]) for a, b in ends]
-    energy = gamma(end)
+            dimers_at += _dimerise(start, face, lattice_constant)
+    end, converged = relaxed(_rattled(start), calculator, force, steps)
+    energy, left = gamma(end.get_potential_energy()), _largest(end.get_forces())
+    lengths = [end.get_distance(a, b, mic=True) for a, b in dimers_at]
+    buckling = [abs(end.positions[a, 2] - end.positions[b, 2]) for a, b in dimers_at]
     end.calc = None
-    return Surface(
-        float(energy),
-        float(unrelaxed),
-        float(min(lengths, default=np.nan)),
-        float(max(heights, default=np.nan)),
-        end,
-        left,
-        converged,
-    )
+    dimer, tilt = float(min(lengths, default=np.nan)), float(max(buckling, default=np.nan))
+    return Surface(energy, unrelaxed, dimer, tilt, end, left, converged)
 
 
 def _dimerise(slab, face, a):
-    """Moves the atoms of one face together in pairs, along the direction of their broken bonds; returns the pairs."""
+    """Moves atoms of one face together in pairs along their broken bonds; gives the pairs."""
     atoms = np.flatnonzero(np.abs(slab.positions[:, 2] - face) < 0.1)
-    i, j, D = pairs(slab, 0.55 * a, "ijD")
-    back = np.abs(
-        D[i == atoms[0]]
-    )  # the two bonds that are left lie in a plane; the broken ones across it
-    axis = int(np.argmin(back[:, :2].sum(0)))
-    across = slab.positions[atoms]
-    spacing, out = a / 2**0.5, []
-    row = np.round((across[:, axis] - across[:, axis].min()) / spacing).astype(int)
-    for lane in np.unique(np.round(across[:, 1 - axis], 3)):
-        members = [m for m in np.argsort(row) if round(across[m, 1 - axis], 3) == lane]
-        for first, second in zip(members[::2], members[1::2]):
-            first, second = atoms[first], atoms[second]
-            shift = 0.5 * (spacing - 2.4 / 5.431 * a)
-            slab.positions[first, axis] += shift
-            slab.positions[second, axis] -= shift
-            sign = 0.05 * np.sign(slab.positions[first, 2] - slab.positions[:, 2].mean())
-            slab.positions[first, 2] += sign
-            slab.positions[second, 2] -= sign
-            out.append((int(first), int(second)))
-    return out
+    i, D = pairs(slab, 0.55 * a, "iD")
+    # the two bonds that are left lie in a plane, the broken ones across it
+    axis = int(np.argmin(np.abs(D[i == atoms[0]])[:, :2].sum(0)))
+    across, spacing = slab.positions[atoms], a / 2**0.5
+    row = np.round((across[:, axis] - across[:, axis].min()) / spacing)
+    lane = np.round(across[:, 1 - axis], 3)
+    first, second = atoms[np.lexsort((row, lane))].reshape(-1, 2).T
+    shift = 0.5 * (spacing - 2.4 / 5.431 * a)  # to the length of silicon's dimers, scaled
+    up = 0.05 * np.sign(face - slab.positions[:, 2].mean())
+    for ends, sign in ((first, 1), (second, -1)):
+        slab.positions[ends, axis] += sign * shift
+        slab.positions[ends, 2] += sign * up
+    return list(zip(first, second))

@@ -1,11 +1,15 @@
 """All properties of a diamond crystal by one calculator, one after the other."""
 
 import time
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 import numpy as np
+from ase import Atoms
 from ase.build import bulk
+from ase.calculators.calculator import Calculator
 
+from ..crystal import lattice_constant
 from ..elements import ELEMENTS
 from . import crystals, defects, mechanics, transport, vibrations
 
@@ -39,152 +43,139 @@ PROPERTIES = {
     "softening": ("slope of forces, test set", ""),
     "force_r2": ("R² of forces, test set", ""),
 }
-
-
-NEIGHBOURS = 0.58  # lattice constants: a neighbour in a liquid, near the first minimum of g(r)
-
-
+ELASTIC = ("c11", "c12", "c44", "c44_clamped")
+PHONONS = ("phonon_gamma", "phonon_x_low", "phonon_x_high", "phonon_l_low", "phonon_l_high")
 LIQUID = ("liquid_neighbours", "liquid_pressure", "liquid_diffusion")
+OF_FORCES = ("softening", "force_r2")  # of a test set, which `measure` does not have
+# Lattice constants within which atoms of a liquid are neighbours, near the first minimum of g(r).
+NEIGHBOURS = 0.58
+FAILURES = (RuntimeError, FloatingPointError, np.linalg.LinAlgError)
 
 
 class Measured(NamedTuple):
+    """One property, or why there is none."""
+
     name: str  # of PROPERTIES
     value: float | None  # in its unit; None where there is none
-    note: str  # why there is no value, or what to know about it
-    seconds: float  # that its computation took, shared by properties computed together
+    note: str  # why there is no value, or what is special about it
+    seconds: float  # of its computation; of properties computed together, an equal part
 
 
-def measure(calculator, element, elastic_at=None, only=None, melt=None):
-    """Yields Measured, one for each property that the calculator has of a diamond crystal: a minute or less for a course potential.
+def measure(
+    calculator: Calculator,
+    element: str,
+    elastic_at: float | None = None,
+    only: Iterable[str] | None = None,
+    melt: tuple[Atoms, float] | None = None,
+) -> Iterator[Measured]:
+    """Measures silicon's or germanium's diamond crystal; yields each property as it comes.
 
-    calculator: any of ASE's that knows forces and stress; element: "Si" or "Ge"; elastic_at: Å, a lattice constant to compute
-    elastic constants at [default: the calculator's own]; only: names of PROPERTIES to measure; melt: (ase.Atoms of a liquid, its
-    temperature in K), such as tlmlp.sources.melt gives, for the properties of the liquid, half a minute more [default: without them].
-    What fails has no value but a note. A potential without a diamond crystal has none of the crystal's properties. Networks in
-    float32 are good for this: in float64 all values of crystals change by less than 1e-4 of themselves.
+    A course potential takes a minute or less. What fails has no value but a note; a potential
+    without a diamond crystal has none of its properties. Networks in float32 are good for this: in
+    float64 no value of a crystal changes by more than a fraction of 1e-4.
+
+    Args:
+        calculator: any of ASE's that has forces and stress.
+        element: "Si" or "Ge".
+        elastic_at: Å, lattice constant for the elastic constants [default: the calculator's own].
+        only: names of PROPERTIES [default: all that can be measured].
+        melt: a liquid and its temperature in K, for the properties of the liquid, which take half a
+            minute more [default: without them].
+
+    Raises ValueError for bad input, and for a calculator without stress.
     """
     if element not in ELEMENTS:
         raise ValueError(f"element must be one of {', '.join(ELEMENTS)}, not {element!r}")
-    if unknown := set(only or ()) - set(PROPERTIES):
-        raise ValueError(
-            f"no property {', '.join(sorted(unknown))}; there are {', '.join(PROPERTIES)}"
-        )
-    never = ("softening", "force_r2") if melt else ("softening", "force_r2", *LIQUID)
-    if lost := set(only or ()) & set(never):
-        raise ValueError(
-            f"{', '.join(sorted(lost))} cannot be measured on a crystal: those of a liquid need melt, slopes of forces a test set"
-        )
-    wanted = [name for name in PROPERTIES if name not in never and (only is None or name in only)]
-    begun, a = time.perf_counter(), None
+    wanted = _wanted(None if only is None else set(only), melt)
+    begun, jobs = time.perf_counter(), {}
     try:
-        a = mechanics.lattice_constant(
-            bulk(element, cubic=True, a=ELEMENTS[element].lattice_constant), calculator
-        )
-        if not np.isfinite(a):
-            a = None
-    except (RuntimeError, FloatingPointError, np.linalg.LinAlgError) as error:
-        reason = f"no diamond crystal: {error}"
-    jobs = () if melt is None else ((LIQUID, lambda: _liquid(calculator, element, *melt)),)
-    if a is None:
-        yield from (Measured(name, None, reason, 0.0) for name in wanted if name not in LIQUID)
-    else:
-        jobs = (
-            *_jobs(element, calculator, a, bulk(element, "diamond", a=a, cubic=True), elastic_at),
-            *jobs,
-        )
-    for names, compute in jobs:
+        start = bulk(element, cubic=True, a=ELEMENTS[element].lattice_constant)
+        jobs = _jobs(calculator, element, lattice_constant(start, calculator), elastic_at)
+    except FAILURES as error:
+        for name in wanted:
+            if name not in LIQUID:
+                yield Measured(name, None, f"no diamond crystal: {error}", 0.0)
+    if melt is not None:
+        jobs[LIQUID] = lambda: _liquid(calculator, element, *melt)
+    for names, compute in jobs.items():
         if not set(names) & set(wanted):
             continue
         try:
-            values, notes = compute()
-        except (RuntimeError, ValueError, FloatingPointError, np.linalg.LinAlgError) as error:
-            values, notes = (None,) * len(names), (str(error),) * len(names)
-        seconds, begun = time.perf_counter() - begun, time.perf_counter()
-        for name, value, note in zip(names, values, notes):
+            found = compute()
+        except (*FAILURES, ValueError) as error:
+            found = [(None, str(error))] * len(names)
+        now = time.perf_counter()
+        seconds, begun = (now - begun) / len(names), now
+        for name, (value, note) in zip(names, found):
             if value is not None and not np.isfinite(value):
                 value, note = None, note or "not a number"
             if name in wanted:
-                yield Measured(
-                    name, None if value is None else float(value), note, seconds / len(names)
-                )
+                yield Measured(name, None if value is None else float(value), note, seconds)
+
+
+def _wanted(only, melt):
+    """Names of the properties to measure; ValueError for those that cannot be."""
+    if unknown := (only or set()) - set(PROPERTIES):
+        raise ValueError(
+            f"no property {', '.join(sorted(unknown))}; there are {', '.join(PROPERTIES)}"
+        )
+    never = OF_FORCES if melt else (*OF_FORCES, *LIQUID)
+    if lost := (only or set()) & set(never):
+        raise ValueError(
+            f"{', '.join(sorted(lost))} cannot be measured on a crystal: "
+            "those of a liquid need melt, slopes of forces a test set"
+        )
+    return [name for name in PROPERTIES if name not in never and (only is None or name in only)]
+
+
+def _jobs(calculator, element, a, elastic_at):
+    """{names: function that gives (value, note) of each}, quick ones first."""
+    cube = lambda edge: bulk(element, "diamond", a=edge, cubic=True)
+    here, big, k = cube(a), cube(a).repeat(2), calculator
+    strained = cube(elastic_at or a)
+    note = "" if elastic_at is None else f"at {elastic_at} Å"
+    bands = dict(points=5, mesh=8, temperatures=[300.0])
+    eos = lambda: mechanics.equation_of_state(here, k, 0.03)
+    elastic = lambda: mechanics.elastic(strained, k, zero_pressure=False, cubic=True)._asdict()
+    return {
+        ("lattice_constant",): lambda: [(a, "")],
+        ("bulk_modulus",): lambda: [(eos().bulk_modulus, "")],
+        ELASTIC: lambda: [(value, note) for value in map(elastic().get, ELASTIC)],
+        PHONONS: lambda: _phonons(vibrations.phonons(here, k, **bands).special),
+        ("beta_tin", "sc", "bcc", "fcc"): lambda: _phases(crystals.phases(element, k, a)),
+        ("vacancy_unrelaxed", "vacancy"): lambda: _relaxed(defects.vacancy(big, k)),
+        ("interstitial",): lambda: _relaxed(defects.interstitial(big, k))[1:],
+        ("dumbbell",): lambda: _relaxed(defects.interstitial(big, k, "dumbbell"))[1:],
+        ("surface_cut", "surface"): lambda: _relaxed(defects.surface(element, k, a, layers=8)),
+        ("migration",): lambda: _barrier(defects.migration(big, k)),
+    }
+
+
+def _relaxed(found):
+    note = "" if found.converged else f"did not relax, {found.force:.2g} eV/Å are left"
+    return [(found.unrelaxed, ""), (None if note else found.energy, note)]
+
+
+def _phonons(at):
+    values = at["Γ"][-1], at["X"][0], at["X"][-1], at["L"][0], at["L"][-1]
+    return [(value, "imaginary" if value < -0.05 else "") for value in values]
+
+
+def _phases(found):
+    if "diamond" in found.missing:
+        raise RuntimeError(found.missing["diamond"])
+    others = ("beta-tin", "sc", "bcc", "fcc")
+    return [(found.differences.get(name), found.missing.get(name, "")) for name in others]
+
+
+def _barrier(found):
+    if found.force < 0.1:
+        return [(found.barrier, "")]
+    return [(None, f"the band did not settle, {found.force:.2g} eV/Å are left")]
 
 
 def _liquid(calculator, element, atoms, temperature):
-    x = transport.liquid(
-        atoms, calculator, temperature, neighbours=NEIGHBOURS * ELEMENTS[element].lattice_constant
-    )
-    note = f"at {temperature:.0f} K"
-    return (x.coordination.mean, x.pressure, x.diffusion.coefficient), (note,) * 3
-
-
-def _jobs(element, calculator, a, cube, elastic_at):
-    """(names, function that gives their values and notes) of what is computed together, quick ones first."""
-    big = cube.repeat(2)
-    relaxed = lambda result, value: (
-        (value, "")
-        if result.converged
-        else (None, f"did not relax, {result.force:.2g} eV/Å are left")
-    )
-
-    def eos():
-        return (mechanics.equation_of_state(cube, calculator, 0.03).bulk_modulus,), ("",)
-
-    def elastic():
-        at = cube if elastic_at is None else bulk(element, "diamond", a=elastic_at, cubic=True)
-        e = mechanics.elastic(at, calculator, zero_pressure=False, cubic=True)
-        note = "" if elastic_at is None else f"at {elastic_at} Å"
-        return (e.c11, e.c12, e.c44, e.c44_clamped), (note,) * 4
-
-    def phonons():
-        p = vibrations.phonons(cube, calculator, points=5, mesh=8, temperatures=[300.0]).special
-        values = p["Γ"][-1], p["X"][0], p["X"][-1], p["L"][0], p["L"][-1]
-        return values, tuple("imaginary" if v < -0.05 else "" for v in values)
-
-    def vacancy():
-        d = defects.vacancy(big, calculator)
-        value, note = relaxed(d, d.energy)
-        return (d.unrelaxed, value), ("", note)
-
-    def interstitial(kind):
-        d = defects.interstitial(big, calculator, kind)
-        value, note = relaxed(d, d.energy)
-        return (value,), (note,)
-
-    def migration():
-        b = defects.migration(big, calculator)
-        value, note = (
-            (b.barrier, "")
-            if b.force < 0.1
-            else (None, f"the band did not settle, {b.force:.2g} eV/Å are left")
-        )
-        return (value,), (note,)
-
-    def surface():
-        s = defects.surface(element, calculator, a, layers=8)
-        value, note = relaxed(s, s.energy)
-        return (s.unrelaxed, value), ("", note)
-
-    def phases():
-        p = crystals.phases(element, calculator, a)
-        names = ("beta-tin", "sc", "bcc", "fcc")
-        if "diamond" in p.missing:
-            raise RuntimeError(p.missing["diamond"])
-        return tuple(p.differences.get(n) for n in names), tuple(
-            p.missing.get(n, "") for n in names
-        )
-
-    return (
-        (("lattice_constant",), lambda: ((a,), ("",))),
-        (("bulk_modulus",), eos),
-        (("c11", "c12", "c44", "c44_clamped"), elastic),
-        (
-            ("phonon_gamma", "phonon_x_low", "phonon_x_high", "phonon_l_low", "phonon_l_high"),
-            phonons,
-        ),
-        (("beta_tin", "sc", "bcc", "fcc"), phases),
-        (("vacancy_unrelaxed", "vacancy"), vacancy),
-        (("interstitial",), lambda: interstitial("tetrahedral")),
-        (("dumbbell",), lambda: interstitial("dumbbell")),
-        (("surface_cut", "surface"), surface),
-        (("migration",), migration),
-    )
+    neighbours = NEIGHBOURS * ELEMENTS[element].lattice_constant
+    x = transport.liquid(atoms, calculator, temperature, neighbours=neighbours)
+    values = x.coordination.mean, x.pressure, x.diffusion.coefficient
+    return [(value, f"at {temperature:.0f} K") for value in values]

@@ -1,25 +1,30 @@
-"""Softening: are the hills of a predicted energy landscape as steep as those of the true one?
+"""Softening: are the slopes of a predicted energy landscape as steep as those of the reference?
 
-    s = Σ F_ref·F_pred / Σ F_ref²        slope of predicted against true forces, through the origin; below 1: too soft
+    s = Σ F_ref·F_pred / Σ F_ref²        slope of predicted against reference forces, through 0
     R² = 1 - Σ |F_pred - F_ref|² / Σ F_ref²
     s' = Σ F_ref·F_pred / Σ F_pred²      the other way round
+    k = -e·[F(+u e) - F(-u e)] / 2u      curvature along a direction e, by displacements u
 
-A potential that has merely learned too little, and predicts forces that are right on average but miss part of them at random, has
-s near R² and s' near 1 (as a regression has). One that is soft has s < 1, R² near s(2 - s), and s' near 1 / s. The curvature along
-fixed directions asks the same without a training set: k = -e·[F(+u e) - F(-u e)] / 2u.
+A potential with too little training, whose forces F_pred are right on average but miss a part of
+F_ref at random, has s near R² and s' near 1 (as a regression has). A soft one has s < 1, R² near
+s(2 - s), and s' near 1 / s. Curvatures along fixed directions ask the same without a test set.
 
 Source: B. Deng et al., npj Comput. Mater. 11, 9 (2025), arXiv 2405.07105. Units: eV/Å, eV/Å².
 """
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
 from ase import Atoms
+from ase.calculators.calculator import Calculator
+from numpy.typing import ArrayLike
+
+from ..potential import Potential
+from .blocks import bare
 
 
 class Slope(NamedTuple):
-    """Of one group of structures."""
-
     slope: float  # s
     r2: float  # R², about the origin
     reverse: float  # s'
@@ -29,12 +34,9 @@ class Slope(NamedTuple):
 
 class Softening(NamedTuple):
     overall: Slope
-    groups: dict  # Slope of each info["group"]
-    true: np.ndarray  # [F] eV/Å, force components
+    groups: dict[str, Slope]  # of each info["group"]
+    true: np.ndarray  # [F] eV/Å, force components of the reference
     predicted: np.ndarray  # [F] eV/Å
-
-    def plot(self):
-        return _plot(self)
 
 
 class Curvatures(NamedTuple):
@@ -43,111 +45,92 @@ class Curvatures(NamedTuple):
     slope: float  # Σ k_ref k_pred / Σ k_ref²
     spread: float  # standard deviation of k_pred / k_ref over the directions
 
-    def plot(self):
-        return _plot(self)
 
+def softening(
+    frames: Iterable[Atoms], predicted: Iterable[Atoms] | Potential | Calculator
+) -> Softening:
+    """Softening of predicted forces, over all structures and for each info["group"].
 
-def _plot(result):
-    from . import plot
-
-    return plot({"": result})
-
-
-def softening(frames, predicted):
-    """Softening of predicted forces.
-
-    frames: list of ase.Atoms that carry true forces; predicted: the same structures carrying predictions, a tlmlp.Potential, or any
-    ASE calculator. Groups are those of info["group"]. The error of s is that of a ratio of sums over structures.
+    `frames` carry reference forces; `predicted` are the same structures carrying predictions, a
+    tlmlp.Potential, or any of ASE's calculators.
     """
     frames = list(frames)
     if not frames:
         raise ValueError("a slope needs at least one structure")
     true = [atoms.get_forces(apply_constraint=False) for atoms in frames]
-    if hasattr(predicted, "predict"):
-        guess = [atoms.get_forces() for atoms in predicted.predict(frames)]
-    elif hasattr(predicted, "get_property"):
-        guess = [_forces(atoms, predicted) for atoms in frames]
-    else:
-        guess = [atoms.get_forces(apply_constraint=False) for atoms in predicted]
+    if hasattr(predicted, "get_property"):
+        predicted = [_with(predicted, atoms.copy()) for atoms in frames]
+    elif hasattr(predicted, "predict"):
+        predicted = predicted.predict(frames)
+    guess = [atoms.get_forces(apply_constraint=False) for atoms in predicted]
     if [g.shape for g in guess] != [t.shape for t in true]:
         raise ValueError(
-            f"there are {len(frames)} structures and {len(guess)} predictions; they must be the same, in one order"
+            f"there are {len(frames)} structures and {len(guess)} predictions; "
+            "they must be the same, in one order"
         )
     names = [atoms.info.get("group") for atoms in frames]
     groups = sorted({name for name in names if name is not None})
-    part = lambda name: _slope(
-        *zip(*((t, g) for t, g, own in zip(true, guess, names) if own == name))
-    )
-    flat = lambda parts: np.concatenate([p.ravel() for p in parts])
-    return Softening(
-        _slope(true, guess),
-        {name: part(name) for name in groups} if len(groups) > 1 else {},
-        flat(true),
-        flat(guess),
-    )
+    each = {}
+    for group in groups if len(groups) > 1 else ():
+        own = [k for k, name in enumerate(names) if name == group]
+        each[group] = _slope([true[k] for k in own], [guess[k] for k in own])
+    flat = [np.concatenate([forces.ravel() for forces in part]) for part in (true, guess)]
+    return Softening(_slope(true, guess), each, *flat)
 
 
-def _forces(atoms, calculator):
-    moved = atoms.copy()
-    moved.calc = calculator
-    return moved.get_forces(apply_constraint=False)
+def _with(calculator, atoms):
+    atoms.calc = calculator
+    return atoms
 
 
 def _slope(true, guess):
-    both, square, other = (
-        np.array([float((a * b).sum()) for a, b in zip(x, y)])
-        for x, y in ((true, guess), (true, true), (guess, guess))
-    )
+    """Slope of the forces of some structures; its error is that of a ratio of sums over them."""
+
+    def products(x, y):
+        return np.array([float((a * b).sum()) for a, b in zip(x, y)])
+
+    both, square, other = products(true, guess), products(true, true), products(guess, guess)
     if not square.sum() > 0:
         raise ValueError(
-            "the true forces are all zero; a slope needs structures out of equilibrium"
+            "the reference forces are all zero; a slope needs structures out of equilibrium"
         )
-    s = both.sum() / square.sum()
-    n = len(square)
-    scatter = (
-        np.sqrt(n / (n - 1) * np.square(both - s * square).sum()) / square.sum()
-        if n > 1
-        else np.nan
-    )
+    n, s, error = len(square), both.sum() / square.sum(), np.nan
+    if n > 1:
+        error = np.sqrt(n / (n - 1) * np.square(both - s * square).sum()) / square.sum()
     rest = square.sum() - 2 * both.sum() + other.sum()
     reverse = both.sum() / other.sum() if other.sum() > 0 else np.nan
-    return Slope(float(s), float(1 - rest / square.sum()), float(reverse), float(scatter), n)
+    return Slope(float(s), float(1 - rest / square.sum()), float(reverse), float(error), n)
 
 
-def modes(atoms, calculator, n=None, displacement=0.01):
-    """Directions [M, N, 3], each of length 1, along which a structure at rest vibrates: eigenvectors of its Hessian, softest first.
+def modes(
+    atoms: Atoms, calculator: Calculator, n: int | None = None, displacement: float = 0.01
+) -> np.ndarray:
+    """Directions [M, N, 3] of length 1 along which a structure at rest vibrates, softest first.
 
-    The three translations are left out; n: that many of the rest, evenly spread. 6 N force calls.
+    They are the eigenvectors of its Hessian, in 6 N force calls with displacements in Å. The three
+    translations are left out; of the rest, `n` are chosen, evenly spread [default: all].
     """
-    moved, N = _copy(atoms), len(atoms)
-    moved.calc = calculator
+    moved, N = _with(calculator, bare(atoms)), len(atoms)
     hessian = np.zeros((3 * N, 3 * N))
     for k in range(3 * N):
         for sign in (1, -1):
             moved.positions[k // 3, k % 3] += sign * displacement
             hessian[k] -= sign * moved.get_forces().ravel() / (2 * displacement)
             moved.positions[k // 3, k % 3] -= sign * displacement
-    hessian = (hessian + hessian.T) / 2
     shift = np.tile(np.eye(3), (N, 1)) / N**0.5
     keep = np.eye(3 * N) - shift @ shift.T
-    values, vectors = np.linalg.eigh(keep @ hessian @ keep)
-    rest = [k for k in range(3 * N) if np.linalg.norm(shift.T @ vectors[:, k]) < 0.5]
-    chosen = (
-        rest
-        if n is None
-        else [rest[k] for k in np.unique(np.linspace(0, len(rest) - 1, n).round().astype(int))]
-    )
-    return vectors[:, chosen].T.reshape(len(chosen), N, 3)
+    _, vectors = np.linalg.eigh(keep @ ((hessian + hessian.T) / 2) @ keep)
+    rest = np.flatnonzero(np.linalg.norm(shift.T @ vectors, axis=0) < 0.5)
+    if n is not None:
+        rest = rest[np.unique(np.linspace(0, len(rest) - 1, n).round().astype(int))]
+    return vectors[:, rest].T.reshape(len(rest), N, 3)
 
 
-def _copy(atoms):
-    return Atoms(atoms.numbers, atoms.positions, cell=atoms.cell, pbc=atoms.pbc)
-
-
-def curvatures(atoms, calculator, directions, displacement=0.05):
-    """Second derivative [M] of the energy in eV/Å² along directions [M, N, 3] of length 1, each `displacement` Å to either side."""
-    moved, out = _copy(atoms), []
-    moved.calc = calculator
+def curvatures(
+    atoms: Atoms, calculator: Calculator, directions: ArrayLike, displacement: float = 0.05
+) -> np.ndarray:
+    """Second derivatives [M] of the energy in eV/Å² along directions [M, N, 3] of length 1."""
+    moved, out = _with(calculator, bare(atoms)), []
     for e in np.asarray(directions, float):
         forces = []
         for sign in (1, -1):
@@ -157,15 +140,16 @@ def curvatures(atoms, calculator, directions, displacement=0.05):
     return np.array(out)
 
 
-def softening_of_curvature(atoms, reference, calculator, n=40, displacement=0.05):
-    """Curvatures of a calculator against those of a reference, along `n` of the reference's own modes of a structure at rest.
+def softening_of_curvature(
+    atoms: Atoms, reference: Calculator, calculator: Calculator, n: int = 40
+) -> Curvatures:
+    """Curvatures of a calculator beside those of a reference, along `n` of the reference's modes.
 
-    atoms: in which the reference feels no force, such as a perfect crystal in a cell of 64 atoms. Both see the same structure.
+    `atoms` are a structure in which the reference has no forces, such as a perfect crystal.
     """
     directions = modes(atoms, reference, n)
-    true = curvatures(atoms, reference, directions, displacement)
-    guess = curvatures(atoms, calculator, directions, displacement)
+    true = curvatures(atoms, reference, directions)
+    guess = curvatures(atoms, calculator, directions)
     firm = true > 0.02 * true.max()
-    return Curvatures(
-        true, guess, float(true @ guess / (true @ true)), float(np.std(guess[firm] / true[firm]))
-    )
+    spread = np.std(guess[firm] / true[firm])
+    return Curvatures(true, guess, float(true @ guess / (true @ true)), float(spread))
