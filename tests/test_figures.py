@@ -336,5 +336,5 @@ def test_results_of_several_kinds_or_of_none_are_one_sentence(measured):
         show.plot(mixed)
     with pytest.raises(ValueError, match="of one kind, not nothing"):
         show.plot({})
-    with pytest.raises(ValueError, match="there is no figure of float; there are figures of Equ"):
+    with pytest.raises(ValueError, match="not float; there are figures of Barrier, Card, Coord"):
         show.plot(1.0)

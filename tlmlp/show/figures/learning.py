@@ -57,7 +57,7 @@ def parity(frames, predicted, by="group", shift=False):
     so that they agree on average, for two methods whose energies have different zeros.
     """
     predicted = predicted if isinstance(predicted, dict) else {"": predicted}
-    groups = [str(atoms.info.get(by, "all")) for atoms in frames]
+    kinds = [str(atoms.info.get(by, "all")) for atoms in frames]
     if len(predicted) == 1:
         figure, axes = panels(8.4, 3.7, 1, 2)
         axes = axes.T
@@ -76,9 +76,9 @@ def parity(frames, predicted, by="group", shift=False):
             constant = np.mean(np.concatenate(values[0]) - np.concatenate(values[1]))
             values = values[0], [e + constant for e in values[1]]
         words = f"{name}\n" if name else ""
-        top.set_title(words + _scatter(top, *values, groups, 26) + " meV/atom", fontsize=9.5)
+        top.set_title(words + _scatter(top, *values, kinds, 26) + " meV/atom", fontsize=9.5)
         values = [force(a) for a in frames], [force(a) for a in own]
-        bottom.set_title(_scatter(bottom, *values, groups, 7) + " meV/Å", fontsize=9.5)
+        bottom.set_title(_scatter(bottom, *values, kinds, 7) + " meV/Å", fontsize=9.5)
         top.set_xlabel("reference energy (eV/atom)")
         bottom.set_xlabel("reference force component (eV/Å)")
     axes[0, 0].set_ylabel(f"predicted energy{', shifted' * shift} (eV/atom)")
@@ -86,18 +86,18 @@ def parity(frames, predicted, by="group", shift=False):
     return figure
 
 
-def _scatter(ax, reference, guess, groups, area):
-    """Points of each group and the diagonal; the errors in words, in thousandths of the unit."""
+def _scatter(ax, reference, guess, kinds, area):
+    """Points of each kind and the diagonal; the errors in words, in thousandths of the unit."""
     both = np.concatenate(reference + guess)
     margin = 0.05 * (np.ptp(both) or 1)
     ends = [both.min() - margin, both.max() + margin]
     ax.plot(ends, ends, color=GREY, lw=1, zorder=1)
-    names = sorted(set(groups))
-    for k, group in enumerate(names):
-        own = [i for i, name in enumerate(groups) if name == group]
+    names = sorted(set(kinds))
+    for k, name in enumerate(names):
+        own = [i for i, kind in enumerate(kinds) if kind == name]
         points = (np.concatenate([values[i] for i in own]) for values in (reference, guess))
         look = dict(color=PALETTE[k % 8], marker=MARKERS[k % 8], alpha=0.75, linewidths=0)
-        ax.scatter(*points, s=area, rasterized=True, label=group, zorder=2, **look)
+        ax.scatter(*points, s=area, rasterized=True, label=name, zorder=2, **look)
     if len(names) > 1:
         ax.legend(loc="upper left", handletextpad=0.2, borderpad=0.1, markerscale=1.4, **SMALL)
     ax.locator_params(nbins=5)  # four digits a tick: more of them run into each other

@@ -92,8 +92,7 @@ def _table(ax, atom, top, order, shell):
     if len(rows) > 1:
         start, end = (rank[atom, seen] + 0.46, 0), (rank[other, back] + 0.46, -1.5 + 0.92)
         bent = "arc3,rad=-0.3" if abs(start[0] - end[0]) > 0.5 else "arc3"
-        look = dict(color=BLACK, lw=1.3, zorder=5, connectionstyle=bent)
-        _arrow(ax, start, end, "<|-|>", 10, **look)
+        _arrow(ax, start, end, "<|-|>", 10, BLACK, 1.3, zorder=5, connectionstyle=bent)
     low = -1.5 * len(rows) - 0.6
     ax.set(xlim=(-2.9, max(slots, 10) + 0.2), ylim=(low, 2.2))
     ax.text(0, 1.35, f"{slots} slots per atom, nearest neighbour first", fontsize=10)

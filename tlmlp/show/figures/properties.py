@@ -47,11 +47,11 @@ def _plus_minus(value, error):
     return f"{value:.2f}" + (f" ± {error:.2f}" if np.isfinite(error) else "")
 
 
-# -- one panel: each function draws a result; it returns its artist of the legend, and words -----
-
-
 def one_panel(draw, x, y, size=(5.6, 3.6), zero=""):
-    """A figure of one panel; x, y: labels of the axes; zero: those of "xy" that begin at 0."""
+    """Figures of one panel, in which draw(ax, result, look, shift, width of a bar) draws a result.
+
+    It returns the artist of its legend, and words; zero: those axes of "xy" that begin at 0.
+    """
 
     def figure_of(results):
         figure, ((ax,),) = panels(max(size[0], 1.8 + 1.4 * len(results)), size[1])
@@ -150,9 +150,6 @@ def _curvature(ax, r, look, *_):
     points = dict(color=look.colour, ms=4.5, alpha=0.8)
     (dots,) = ax.plot(r.reference, r.predicted, look.marker, **points)
     return dots, f"slope {r.slope:.3f}, spread {r.spread:.3f}"
-
-
-# -- several panels --------------------------------------------------------------------------------
 
 
 def phonon_bands(results):

@@ -256,32 +256,30 @@ def coexistence(rows):
     figure, (axes,) = panels(4.6 * len(elements) + 0.6, 0.42 * most + 1.5, 1, len(elements))
     for (element, own), ax in zip(elements, axes):
         own.sort(key=lambda r: (r["steps"] > 0, r["n"], list(METHODS).index(r["method"])))
-        names = [_interval(ax, y, row) for y, row in enumerate(own)]
+        names = []
+        for y, row in enumerate(own):
+            unchanged = row["method"] == "transfer" and not row["steps"]
+            name = METHODS["silicon" if unchanged else row["method"]].word
+            names.append(name + f", {row['n'] or 'all'}" * bool(row["steps"]))
+            low, high = row["interval"]
+            for T, *_ in row["runs"]:
+                fill, words = (PURPLE, "crystal") if T <= low else ("white", "liquid")
+                look = dict(color=PURPLE, mfc=fill, ms=6, zorder=3, label=f"the {words} grew")
+                ax.plot(T, y, "o", **look)
+            words = row["note"] if row["note"].startswith("melts") else "broke down"
+            if row["melting_K"]:
+                words = "{:.0f} ± {:.0f} K".format(*row["melting_K"])
+                look = dict(color=SKY, alpha=0.45, zorder=2, label="melting is in here")
+                ax.barh(y, high - low, 0.5, low, **look)
+            if row["melting_K"] and row["method"] == "reference":
+                look = dict(color=GREY, lw=1, ls="--", zorder=1, label="middle of the reference's")
+                ax.axvline(row["melting_K"][0], **look)
+            note(ax, words, (1.0, y), (4, 0), ("axes fraction", "data"), va="center", fontsize=9)
+        ax.set_yticks(range(len(own)), names, fontsize=9)
         low, high = own[0]["between"]
         ax.set(xlim=(0.97 * low, high + 0.03 * low), ylim=(most - 0.4, -0.6))
-        ax.set_yticks(range(len(own)), names, fontsize=9)
         ax.set_xlabel("temperature (K)")
         words = f"{SOURCES[own[0]['source']].words} {element}, {own[0]['atoms']} atoms, precomputed"
         ax.set_title(words, fontsize=10)
     legend_below(figure)
     return figure
-
-
-def _interval(ax, y, row):
-    """One row of `coexistence`; what its potential is, in words."""
-    low, high = row["interval"]
-    for T, *_ in row["runs"]:
-        fill, label = (PURPLE, "the crystal grew") if T <= low else ("white", "the liquid grew")
-        ax.plot(T, y, "o", ms=6, color=PURPLE, mfc=fill, zorder=3, label=label)
-    words = row["note"] if row["note"].startswith("melts") else "broke down"
-    if row["melting_K"]:
-        words = "{:.0f} ± {:.0f} K".format(*row["melting_K"])
-        look = dict(color=SKY, alpha=0.45, zorder=2, label="melting is in here")
-        ax.barh(y, high - low, 0.5, low, **look)
-        if row["method"] == "reference":
-            look = dict(color=GREY, lw=1, ls="--", zorder=1, label="middle of the reference's")
-            ax.axvline(row["melting_K"][0], **look)
-    note(ax, words, (1.0, y), (4, 0), ("axes fraction", "data"), va="center", fontsize=9)
-    if row["steps"]:
-        return f"{METHODS[row['method']].word}, {row['n'] or 'all'}"
-    return METHODS["silicon" if row["method"] == "transfer" else row["method"]].word
