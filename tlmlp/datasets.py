@@ -201,6 +201,9 @@ TIMESTEP = 2.0  # fs; the fastest vibration of silicon takes 63 fs
 DAMPING = 100.0  # fs, of the Langevin thermostat
 STRIDE = 100  # steps between two frames: 200 fs
 EQUILIBRATION = 1500  # steps: 3 ps; another 3 ps to melt, where needed
+# Places for neighbours of an atom. A liquid atom has about 10, at most 16 or so. With the same
+# number for crystals and liquids all trajectories run with one compiled program.
+SLOTS = 20
 
 
 def stillinger_weber(
@@ -251,11 +254,9 @@ def stillinger_weber(
     crystal = bulk(row.symbol, "diamond", a=row.lattice_constant, cubic=True)
     crystal = crystal.repeat([int(c) for c in cells])
     kelvin, lengths = kelvin[:n], -(np.arange(-n, 0) // len(kelvin))
-    seeds = np.random.SeedSequence(seed).generate_state(len(kelvin))
-    trajectories = [
-        _trajectory(row, crystal, float(T), length, int(own))
-        for T, length, own in zip(kelvin, lengths, seeds)
-    ]
+    seeds = np.random.SeedSequence(seed).generate_state(len(kelvin)).tolist()
+    tasks = zip(kelvin.tolist(), lengths.tolist(), seeds)
+    trajectories = [_trajectory(row, crystal, *task) for task in tasks]
     return [trajectories[k % len(kelvin)][k // len(kelvin)] for k in range(n)]
 
 
@@ -276,6 +277,7 @@ def _trajectory(
         steps=start + n * STRIDE,
         every=STRIDE,
         seed=seed,
+        slots=SLOTS,
     )
     frames = []
     try:

@@ -14,6 +14,7 @@ from ase import Atoms
 from ase.calculators.calculator import Calculator
 
 from ..potential import Potential
+from .settings import Settings
 from .snapshot import SimulationError, Snapshot
 
 __all__ = ["SimulationError", "Snapshot", "npt", "nve", "nvt"]
@@ -39,7 +40,7 @@ def nve(
     `temperature_K` is that of the initial velocities. It is needed where `atoms` has none.
     """
     asked = (steps, every, timestep_fs, seed, trajectory, resume, dtype, skin, slots)
-    return _start(potential, atoms, "nve", temperature_K, *asked)
+    return _start(potential, atoms, Settings("nve", temperature_K, *asked))
 
 
 def nvt(
@@ -97,7 +98,7 @@ def nvt(
     if thermostat not in ("langevin", "nose-hoover"):
         raise ValueError(f"thermostat must be 'langevin' or 'nose-hoover', not {thermostat!r}")
     asked = (steps, every, timestep_fs, seed, trajectory, resume, dtype, skin, slots)
-    return _start(potential, atoms, thermostat, temperature_K, *asked, damping_fs)
+    return _start(potential, atoms, Settings(thermostat, temperature_K, *asked, damping_fs))
 
 
 def npt(
@@ -126,10 +127,10 @@ def npt(
     """
     asked = (steps, every, timestep_fs, seed, trajectory, resume, dtype, skin, slots)
     more = (damping_fs, pressure_GPa, pressure_damping_fs)
-    return _start(potential, atoms, "npt", temperature_K, *asked, *more)
+    return _start(potential, atoms, Settings("npt", temperature_K, *asked, *more))
 
 
-def _start(potential: Any, atoms: Atoms, *settings: Any) -> Iterator[Snapshot]:
-    from . import run  # jax-md takes 10 to 20 s to import
+def _start(potential: Any, atoms: Atoms, settings: Settings) -> Iterator[Snapshot]:
+    from .run import start  # jax-md takes 10 to 20 s to import
 
-    return run.start(potential, atoms, run.Settings(*settings))
+    return start(potential, atoms, settings)

@@ -17,11 +17,9 @@ def limit(hottest_K: float) -> float:
 
 
 def nearest(numbers: ArrayLike, core: float = 0.0) -> np.ndarray:
-    """Radii [N] in Å: two atoms may come no closer than the sum of theirs.
+    """Radii [N] in Å by atomic numbers [N]: two atoms may come no closer than the sum of theirs.
 
-    Args:
-        numbers: atomic numbers [N].
-        core: distance in Å below which a potential repels; 0 where it has no such core.
+    `core` is the distance in Å below which a potential repels; 0 where it has no such core.
     """
     if core > 0:
         return np.full(np.shape(numbers), CORE_NEAREST / 2 * core)

@@ -13,7 +13,7 @@ height of the cell is less than twice the reach: whoever calls must see to that.
 
 from collections.abc import Callable
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -23,6 +23,7 @@ from jax_md import partition, space
 
 from ..graph import Graph, heights, pairs
 
+Array = Any  # numpy's outside a compiled function, jax's within
 ROUNDING = 1e-4  # Å; the search is in float32
 # Why a step cannot be trusted; bits of one number.
 LIST_FULL, SLOTS_FULL, GRID_FULL, CELL_SMALL, VACUUM_SMALL = 1, 2, 4, 8, 16
@@ -41,12 +42,12 @@ class Plan(NamedTuple):
 class Listing(NamedTuple):
     """Neighbours within reach of N atoms, as they were at `positions` and `cell`."""
 
-    neighbors: jax.Array  # [N, M] int32; N: an empty place
-    shifts: jax.Array  # [N, M, 3] cell shifts, whole numbers
-    back: jax.Array  # [N, M] int32, flat place (k·M + m) of the same bond at its other end
-    positions: jax.Array  # [N, 3] Å
-    cell: jax.Array  # [3, 3] Å
-    reach: jax.Array  # [] Å, cutoff + skin
+    neighbors: Array  # [N, M] int32; N: an empty place
+    shifts: Array  # [N, M, 3] cell shifts, whole numbers
+    back: Array  # [N, M] int32, flat place (k·M + m) of the same bond at its other end
+    positions: Array  # [N, 3] Å
+    cell: Array  # [3, 3] Å
+    reach: Array  # [] Å, cutoff + skin
 
 
 def plan(
@@ -55,17 +56,12 @@ def plan(
     cutoff: float,
     reach: float,
     least: int = 0,
-    grown: tuple[Plan, int, int] | None = None,
+    grown: tuple[int, Plan, int] | None = None,
 ) -> Plan:
-    """A Plan with room for these atoms, and some more for others like them.
+    """A Plan with room for atoms at positions [N, 3] in a cell [3, 3], and for others like them.
 
-    Args:
-        positions: [N, 3] Å.
-        cell: [3, 3] Å.
-        cutoff: Å.
-        reach: Å.
-        least: slots, at least.
-        grown: a Plan that proved too small, the bits that say where, and the most neighbours.
+    It has at least `least` slots. `grown` holds the bits that say what was too small in a Plan,
+    that Plan, and the neighbours of its fullest atom.
     """
     n, rng = len(positions), np.random.default_rng(0)
     # A perfect crystal has few neighbours; atoms that move have more.
@@ -76,10 +72,10 @@ def plan(
     grid, occupancy = side if side >= 4 else 0, 0
     if grid:
         fractional = positions @ np.linalg.inv(cell) % 1
-        cells = np.ravel_multi_index((fractional * grid).astype(int).T % grid, (grid,) * 3)
+        cells = np.ravel_multi_index(tuple((fractional * grid).astype(int).T % grid), (grid,) * 3)
         occupancy = int(1.3 * np.bincount(cells).max()) + 2
     if grown is not None:
-        old, problem, crowd = grown
+        problem, old, crowd = grown
         slots = max(slots, old.slots, _even(crowd + 1) if problem & SLOTS_FULL else 0)
         places = max(places, old.places, _even(1.2 * old.places + 4) if problem & LIST_FULL else 0)
         if grid == old.grid:
@@ -140,8 +136,8 @@ def _searcher(grid: int, occupancy: int, places: int) -> Callable:
 
 
 def search(
-    plan: Plan, reach: jax.Array, positions: jax.Array, cell: jax.Array, pbc: jax.Array
-) -> tuple[Listing, jax.Array]:
+    plan: Plan, reach: Array, positions: Array, cell: Array, pbc: Array
+) -> tuple[Listing, Array]:
     """(Listing, bits) of atoms at positions [N, 3] in a cell [3, 3], all in Å.
 
     In directions without pbc [3] the cell has vacuum.
@@ -170,7 +166,7 @@ def search(
     return Listing(found, shifts, back, positions, cell, jnp.asarray(reach)), bits.astype(jnp.int32)
 
 
-def stale(plan: Plan, listing: Listing, positions: jax.Array, cell: jax.Array) -> jax.Array:
+def stale(plan: Plan, listing: Listing, positions: Array, cell: Array) -> Array:
     """Whether an atom outside the list may be within the cutoff; a cell that shrinks counts too."""
     scale = jnp.cbrt(jnp.abs(jnp.linalg.det(cell) / jnp.linalg.det(listing.cell)))
     moved = jnp.sqrt(jnp.sum((positions - scale * listing.positions) ** 2, -1).max())
@@ -180,19 +176,19 @@ def stale(plan: Plan, listing: Listing, positions: jax.Array, cell: jax.Array) -
 class Crowd(NamedTuple):
     """The neighbours that a step met."""
 
-    most: jax.Array  # [] neighbours of the fullest atom
-    closest: jax.Array  # [] shortest distance, in units of what is allowed for its two atoms
-    distance: jax.Array  # [] Å, that distance
+    most: Array  # [] neighbours of the fullest atom
+    closest: Array  # [] shortest distance, in units of what is allowed for its two atoms
+    distance: Array  # [] Å, that distance
 
 
 def graph_of(
     plan: Plan,
     listing: Listing,
-    positions: jax.Array,
-    cell: jax.Array,
-    species: jax.Array,
-    radii: jax.Array,
-    dtype: jnp.dtype,
+    positions: Array,
+    cell: Array,
+    species: Array,
+    radii: Array,
+    dtype: str,
 ) -> tuple[Graph, Crowd]:
     """(Graph, Crowd) of atoms at positions [N, 3] Å, as long as the list is not stale.
 
@@ -221,5 +217,6 @@ def graph_of(
     nearest, root = jnp.argmin(relative), lambda x: jnp.sqrt(x.reshape(-1)[nearest])
     crowd = Crowd(rank[:, -1].max() + 1, root(relative), root(squared))
     volume = jnp.abs(jnp.linalg.det(cell)).reshape(1).astype(dtype)
-    structure, real = jnp.zeros(n, jnp.int32), jnp.ones(n, bool)
-    return Graph(species, in_slots, neighbors, reverse, mask, structure, real, volume), crowd
+    one = (jnp.zeros(n, jnp.int32), jnp.ones(n, bool), volume)  # it is one structure
+    slots: tuple[Array, ...] = (in_slots, neighbors, reverse, mask, *one)
+    return Graph(species, *slots), crowd

@@ -1,8 +1,7 @@
-"""One run of molecular dynamics: what is asked of it, and the chunks of steps it is made of.
+"""One run of molecular dynamics, in chunks: many steps between two snapshots, compiled together.
 
-Many steps run in one compiled function (a chunk, between two snapshots), and neighbours are
-searched within it. Where a list of neighbours turns out too short, it is made longer and the chunk
-is repeated from its start: no step ever counts that did not see all its neighbours.
+Neighbours are searched within a chunk. Where a list of them turns out too short, it is made longer
+and the chunk is repeated from its start: no step ever counts that did not see all its neighbours.
 
 After each chunk the run is checked: for what is not a number, for a temperature far above the one
 asked for, for atoms closer than physics allows, for a drift of the energy (NVE) and for a cell that
@@ -15,8 +14,9 @@ on the same machine, however it is cut into chunks.
 """
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import ase
@@ -25,11 +25,12 @@ import numpy as np
 from ase import units
 from ase.geometry import complete_cell
 
-from .. import graph as graphs
+from .. import allocator, graph as graphs
 from ..calculator import PotentialCalculator
 from ..potential import Potential
 from ..stillinger_weber import StillingerWeber
 from . import health, neighbors, trajectory
+from .settings import Settings, refuse
 from .snapshot import SimulationError, Snapshot
 from .steps import CHAIN, Drive, Job, State, System, cell_of, chunk
 
@@ -37,77 +38,13 @@ SKIN = 0.4  # Å; more means fewer searches but longer lists
 VACUUM = 10.0  # Å beside a slab or a cluster, so that it may move; doubled whenever too little
 DRIFT = 0.1  # of 3 kT per atom: what the total energy of NVE may be off
 
-Asked = float | Callable[[float], float]  # a number, or a function of the time in fs
-
-
-# -- before anything runs -----------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Settings:
-    """What is asked of a run, see nvt; ValueError for what cannot be."""
-
-    ensemble: str  # "nve", "langevin", "nose-hoover" or "npt"
-    temperature_K: Asked | None
-    steps: int | None
-    every: int | Callable[[], int]
-    timestep_fs: float
-    seed: int
-    trajectory: str | os.PathLike | None
-    resume: bool
-    dtype: str
-    skin: float | None
-    slots: int | None
-    damping_fs: float = 100.0
-    pressure_GPa: Asked = 0.0
-    pressure_damping_fs: float = 1000.0
-
-    def __post_init__(self) -> None:
-        whole = lambda x: isinstance(x, (int, np.integer)) and not isinstance(x, bool) and x >= 1
-        duration = lambda x: np.isscalar(x) and np.isfinite(x) and x > 0
-        count, fs = "a whole number of at least 1", "a positive number of femtoseconds"
-        for name, fine, words in (
-            ("steps", lambda x: x is None or whole(x), f"{count}, or None for ever"),
-            ("every", lambda x: callable(x) or whole(x), count),
-            ("slots", lambda x: x is None or whole(x), count),
-            ("timestep_fs", duration, fs),
-            ("damping_fs", duration, fs),
-            ("pressure_damping_fs", duration, fs),
-            ("dtype", lambda x: x in ("float32", "float64"), "'float32' or 'float64'"),
-            ("skin", lambda x: x is None or x >= 0, "0 Å or more"),
-        ):
-            if not fine(getattr(self, name)):
-                raise ValueError(f"{name} must be {words}, not {getattr(self, name)!r}")
-        if self.ensemble != "nve":
-            self.temperature(0.0), self.pressure(0.0)
-
-    def temperature(self, time: float) -> float:
-        """K, at a time in fs."""
-        lowest = 0.0 if self.ensemble == "langevin" else 1e-3
-        return _number("temperature_K", self.temperature_K, time, lowest)
-
-    def pressure(self, time: float) -> float:
-        """GPa, at a time in fs."""
-        return _number("pressure_GPa", self.pressure_GPa, time, -np.inf)
-
-
-def _number(name: str, asked: Asked | None, time: float, lowest: float) -> float:
-    x: Any = asked(time) if callable(asked) else asked
-    if not (np.isscalar(x) and np.isreal(x) and np.isfinite(x) and x >= lowest):
-        bound = {-np.inf: "", 0.0: " of at least 0"}.get(lowest, " above 0")
-        raise ValueError(
-            f"{name} must be a number{bound}, or a function of the time that gives one, not {x!r}"
-        )
-    return float(x)
-
 
 class Model(NamedTuple):
     """Whatever computes the forces of some atoms."""
 
-    kind: str  # "network" or "stillinger-weber"
-    spec: Any  # tlmlp.Config, or the row of tlmlp.elements
+    spec: Any  # tlmlp.Config of a network, or the row of tlmlp.elements for Stillinger-Weber
     dtype: str
-    weights: Any
+    weights: Any  # of a network
     core: Any  # its repulsion
     species: np.ndarray  # [N]
     reference: float  # eV, of all atoms
@@ -116,18 +53,17 @@ class Model(NamedTuple):
 def start(potential: Any, atoms: ase.Atoms, settings: Settings) -> Iterator[Snapshot]:
     """The generator of a run, after everything was checked."""
     _check(atoms, settings.ensemble)
-    model = _model(potential, atoms, settings.dtype)
-    frame = None
+    allocator.prepare()
+    model, frame = _model(potential, atoms, settings.dtype), None
     if settings.trajectory is not None:
         frame = trajectory.last_frame(settings.trajectory, atoms, settings.resume)
-    first = (atoms if frame is None else frame).copy()
+    first, cutoff = (atoms if frame is None else frame).copy(), model.spec.cutoff
     momentum, n = _momenta(first, settings), len(first)
-    box, reach = _box_and_reach(first, model.spec.cutoff, settings)
-    plan = neighbors.plan(first.positions, box, model.spec.cutoff, reach, settings.slots or 0)
-    job = Job(settings.ensemble, model.kind, model.spec, model.dtype, plan)
+    box, reach = _box_and_reach(first, cutoff, settings)
+    plan = neighbors.plan(first.positions, box, cutoff, reach, settings.slots or 0)
+    job = Job(settings.ensemble, model.spec, model.dtype, plan)
     radii = health.nearest(first.numbers, 0.0 if model.core is None else float(model.core[1]))
-    memory = np.zeros(4 * CHAIN + 1)  # of the thermostats
-    step, time = 0, 0.0
+    memory, step, time = np.zeros(4 * CHAIN + 1), 0, 0.0  # memory: of the thermostats
     if frame is not None:
         step, time = int(frame.info["step"]), float(frame.info["time_fs"])
         if np.size(frame.info.get("thermostat")) == len(memory):
@@ -137,13 +73,12 @@ def start(potential: Any, atoms: ase.Atoms, settings: Settings) -> Iterator[Snap
         system = System(model.weights, model.core, model.species, radii, box, first.pbc, key)
         system = jax.device_put(system)
         zero, none, far = np.zeros(()), np.zeros((), np.int32), np.array(np.inf)
+        moving = (first.positions, momentum, first.get_masses()[:, None])
         forces = (np.zeros((n, 3)), zero, np.zeros((3, 3)))
         chains = (memory[:-1].reshape(2, 2, CHAIN), zero, memory[-1])
         listing = neighbors.nothing(plan, reach, box, n)
-        mass, seen = first.get_masses()[:, None], (none, none, far, far, none)
-        atom = (first.positions, momentum, mass)
-        state = State(*atom, *forces, system.seed, *chains, listing, *seen)
-    run = _Run(settings, model, first, job, system, state, reach, step, time)
+        state = State(*moving, *forces, system.seed, *chains, listing, none, none, far, far, none)
+    run = _Run(settings, model.reference, first, job, system, state, reach, step, time)
     return run.snapshots(resumed=frame is not None)
 
 
@@ -151,70 +86,56 @@ def _check(atoms: Any, ensemble: str) -> None:
     """Whether these can be simulated at all."""
     if not isinstance(atoms, ase.Atoms):
         raise TypeError(f"atoms must be one ase.Atoms, not {type(atoms).__name__}")
-    finite = np.isfinite(atoms.positions).all() and np.isfinite(atoms.get_momenta()).all()
-    rank = np.linalg.matrix_rank(atoms.cell.array[atoms.pbc], tol=1e-6)
-    for wrong, words in (
-        (len(atoms) < 2, f"molecular dynamics needs at least two atoms, not {len(atoms)}"),
-        (
-            not finite,
-            "positions and velocities must be finite; at least one of them is nan or infinity",
-        ),
-        (
-            atoms.constraints,
-            "atoms with constraints cannot be simulated here; "
-            "remove them with atoms.set_constraint()",
-        ),
-        (
-            ensemble == "npt" and not atoms.pbc.all(),
-            "constant pressure needs atoms that are periodic in three directions; "
-            "set atoms.pbc = True",
-        ),
-        (
-            rank < atoms.pbc.sum(),
-            "a periodic direction has no cell vector of its own: "
-            "set the cell, or pbc to False there",
-        ),
-    ):
-        if wrong:
-            raise ValueError(words)
+    refuse(len(atoms) < 2, f"molecular dynamics needs at least two atoms, not {len(atoms)}")
+    refuse(
+        not (np.isfinite(atoms.positions).all() and np.isfinite(atoms.get_momenta()).all()),
+        "positions and velocities must be finite; at least one of them is nan or infinity",
+    )
+    refuse(
+        atoms.constraints,
+        "atoms with constraints cannot be simulated; remove them with atoms.set_constraint()",
+    )
+    refuse(
+        ensemble == "npt" and not atoms.pbc.all(),
+        "constant pressure needs atoms periodic in three directions; set atoms.pbc = True",
+    )
+    refuse(
+        np.linalg.matrix_rank(atoms.cell.array[atoms.pbc], tol=1e-6) < atoms.pbc.sum(),
+        "a periodic direction has no cell vector of its own: set the cell, or pbc to False there",
+    )
 
 
 def _model(potential: Any, atoms: ase.Atoms, dtype: str) -> Model:
     if isinstance(potential, (str, os.PathLike)):
-        potential = Potential.load(potential)
+        potential = Potential.load(Path(potential))
+    if isinstance(potential, StillingerWeber):
+        energies = potential.reference(atoms)  # zero; other elements are refused
+        species = np.zeros(len(atoms), np.int32)
+        return Model(potential.row, "float64", None, None, species, energies.sum())
     if isinstance(potential, PotentialCalculator):
         potential = potential.potential
-    if isinstance(potential, Potential):
-        potential.check_elements(atoms)
-        cast = lambda tree: jax.tree.map(lambda x: np.asarray(x, dtype), tree)
-        weights, core = cast(potential.params), cast(potential.repulsion())
-        species = graphs.species_of(atoms, potential.elements)
-        reference = float(potential.reference_energies(atoms).sum())
-        return Model("network", potential.config, dtype, weights, core, species, reference)
-    if isinstance(potential, StillingerWeber):
-        row = potential.row
-        if others := set(atoms.symbols) - {row.symbol}:
-            raise ValueError(
-                f"this potential knows {row.symbol} alone, not {', '.join(sorted(others))}"
-            )
-        species = np.zeros(len(atoms), np.int32)
-        return Model("stillinger-weber", row, "float64", None, None, species, 0.0)
-    raise TypeError(
-        "potential must be a tlmlp.Potential, the name or file of one, "
-        "or datasets.stillinger_weber_calculator(element), "
-        f"not {type(potential).__name__}; other ASE calculators run in ase.md"
-    )
+    if not isinstance(potential, Potential):
+        raise TypeError(
+            "potential must be a tlmlp.Potential, the name or file of one, "
+            "or datasets.stillinger_weber_calculator(element), "
+            f"not {type(potential).__name__}; other ASE calculators run in ase.md"
+        )
+    potential.check_elements(atoms)
+    cast = lambda tree: jax.tree.map(lambda x: np.asarray(x, dtype), tree)
+    weights, core = cast(potential.params), cast(potential.repulsion())
+    species = graphs.species_of(atoms, potential.elements)
+    reference = float(potential.reference_energies(atoms).sum())
+    return Model(potential.config, dtype, weights, core, species, reference)
 
 
 def _momenta(atoms: ase.Atoms, settings: Settings) -> np.ndarray:
     """Momenta [N, 3], the atoms' own or of Maxwell and Boltzmann; the centre of mass rests."""
-    mass, momentum = atoms.get_masses(), atoms.get_momenta()
+    mass, momentum, T = atoms.get_masses(), atoms.get_momenta(), settings.temperature_K
     if not momentum.any():
-        T = settings.temperature_K
-        if settings.ensemble == "nve" and (T is None or callable(T)):
-            raise ValueError(
-                "atoms at rest need a temperature_K, one number, from which to draw their velocities"
-            )
+        refuse(
+            settings.ensemble == "nve" and (T is None or callable(T)),
+            "atoms at rest need a temperature_K, one number, to draw their velocities from",
+        )
         noise = np.random.default_rng(settings.seed).normal(size=(len(mass), 3))
         momentum = noise * np.sqrt(mass * units.kB * settings.temperature(0.0))[:, None]
     return momentum - mass[:, None] * momentum.sum(0) / mass.sum()
@@ -224,17 +145,18 @@ def _box_and_reach(atoms: ase.Atoms, cutoff: float, settings: Settings) -> tuple
     """(cell [3, 3] with vacuum, Å to which lists of neighbours reach)."""
     box = _box(atoms, atoms.positions, cutoff + SKIN, VACUUM)
     heights = graphs.heights(box)
-    if heights.min() < 2 * cutoff:
-        repeats = tuple(int(r) for r in np.ceil(2 * cutoff / heights - 1e-9))
-        raise ValueError(
-            f"the cell is too small for the cutoff of {cutoff:.2f} Å: its smallest height is "
-            f"{heights.min():.2f} Å and must be at least {2 * cutoff:.2f} Å; "
-            f"atoms.repeat({repeats}) is enough"
-        )
+    repeats = tuple(int(r) for r in np.ceil(2 * cutoff / heights - 1e-9))
+    refuse(
+        heights.min() < 2 * cutoff,
+        f"the cell is too small for the cutoff of {cutoff:.2f} Å: its smallest height is "
+        f"{heights.min():.2f} Å and must be at least {2 * cutoff:.2f} Å; "
+        f"atoms.repeat({repeats}) is enough",
+    )
     room, skin = heights.min() / 2 - cutoff, settings.skin
-    if skin is not None and skin > room:
-        raise ValueError(f"in this cell the skin can be at most {room:.2f} Å, not {skin!r}")
-    return box, cutoff + (_skin(room, settings.ensemble) if skin is None else skin)
+    if skin is None:
+        return box, cutoff + _skin(room, settings.ensemble)
+    refuse(skin > room, f"in this cell the skin can be at most {room:.2f} Å, not {skin!r}")
+    return box, cutoff + skin
 
 
 def _box(atoms: ase.Atoms, positions: np.ndarray, reach: float, vacuum: float) -> np.ndarray:
@@ -252,15 +174,12 @@ def _skin(room: float, ensemble: str) -> float:
     return min(SKIN, 0.6 * room if ensemble == "npt" else room)
 
 
-# -- a run --------------------------------------------------------------------------------------
-
-
 @dataclass
 class _Run:
     """A simulation under way."""
 
     settings: Settings
-    model: Model
+    reference: float  # eV, of all atoms
     start: ase.Atoms  # what it was given, or the frame that it goes on from
     job: Job
     system: System
@@ -272,10 +191,6 @@ class _Run:
     hottest: float = 0.0  # K, the highest temperature asked for so far
     energy: float | None = None  # eV, conserved, of the first snapshot
     warmth: list[float] = field(default_factory=list)  # K, of all snapshots of NVE
-
-    @property
-    def freedom(self) -> int:
-        return 3 * len(self.start) - 3
 
     def snapshots(self, resumed: bool) -> Iterator[Snapshot]:
         steps, every = self.settings.steps, self.settings.every
@@ -304,17 +219,17 @@ class _Run:
         asked, nve = self.settings, self.job.ensemble == "nve"
         target = np.nan if nve else asked.temperature(self.time)
         pressure = 0.0 if nve else asked.pressure(self.time)
+        kelvin = 0.5 * (3 * len(self.start) - 3) * units.kB  # kinetic energy in eV of 1 K
         if self.energy is None:
-            self.hottest = self._temperature(self._kinetic(self.state))
+            self.hottest = _kinetic(self.state) / kelvin
         self.hottest = np.inf if nve else max(self.hottest, target)
-        limit = health.limit(self.hottest)
         drive = Drive(
             asked.timestep_fs * units.fs * (steps > 0),
             units.kB * (1.0 if nve else target),
             pressure * units.GPa,
             asked.damping_fs * units.fs,
             asked.pressure_damping_fs * units.fs,
-            0.5 * self.freedom * units.kB * limit,
+            kelvin * health.limit(self.hottest),
         )
         with jax.enable_x64(True):
             state, conserved = self._repeat(drive, max(steps, 1))
@@ -330,49 +245,41 @@ class _Run:
         while True:
             start = self.state.set(problem=np.zeros((), np.int32), closest=np.array(np.inf))
             state, conserved = chunk(self.job, self.system, start, drive, self.step, steps)
-            problem = int(state.problem)
             broken = float(state.closest) < 1 or not np.isfinite(float(state.energy))
-            if not problem or broken or not self._make_room(problem, state):
+            if not int(state.problem) or broken or not self._make_room(state):
                 return state, float(conserved)
 
-    def _make_room(self, problem: int, state: State) -> bool:
-        """Change what was too small in a chunk that ended in this state; False where that cannot be."""
-        plan, positions = self.job.plan, np.asarray(self.state.position)
+    def _make_room(self, state: State) -> bool:
+        """Enlarge what was too small in a chunk that ended in this state; False: it cannot be."""
+        problem, plan = int(state.problem), self.job.plan
+        positions = np.asarray(self.state.position)
         if problem & neighbors.VACUUM_SMALL:  # atoms would meet images of others
             self.vacuum *= 2
             box = _box(self.start, positions, self.reach, self.vacuum)
             self.system = self.system._replace(cell=jax.numpy.asarray(box))
-        else:
-            if problem & neighbors.CELL_SMALL:
-                room = graphs.heights(np.asarray(cell_of(self.system, state))).min() / 2
-                if room - plan.cutoff < 0.02:
-                    return False
-                # Shorter: what has room in the plan still has.
-                self.reach = plan.cutoff + _skin(room - plan.cutoff, "npt")
-            if problem & ~neighbors.CELL_SMALL:
-                cell, grown = cell_of(self.system, self.state), (plan, problem, int(state.most))
-                box = np.asarray(cell)
-                plan = neighbors.plan(positions, box, plan.cutoff, self.reach, grown=grown)
-            self.job = self.job._replace(plan=plan)
+            problem = 0
+        if problem & neighbors.CELL_SMALL:
+            room = graphs.heights(np.asarray(cell_of(self.system, state))).min() / 2 - plan.cutoff
+            if room < 0.02:
+                return False
+            self.reach = plan.cutoff + _skin(room, "npt")  # shorter: the plan still has room
+        if problem & ~neighbors.CELL_SMALL:
+            box, grown = np.asarray(cell_of(self.system, self.state)), (plan, int(state.most))
+            plan = neighbors.plan(positions, box, plan.cutoff, self.reach, grown=(problem, *grown))
+        self.job = self.job._replace(plan=plan)
         cell = np.asarray(self.system.cell)
         listing = neighbors.nothing(plan, self.reach, cell, len(positions))
         self.state = self.state.set(listing=listing)
         return True
 
-    def _kinetic(self, state: State) -> float:
-        return float(0.5 * np.sum(np.asarray(state.momentum) ** 2 / np.asarray(state.mass)))
-
-    def _temperature(self, kinetic: float) -> float:
-        return 2 * kinetic / (self.freedom * units.kB)
-
     def _snapshot(self, state: State, conserved: float, target: float, step: int) -> Snapshot:
-        kinetic, periodic = self._kinetic(state), self.start.pbc.all()
-        virial, temperature = np.asarray(state.virial), self._temperature(kinetic)
+        n, kinetic, virial = len(self.start), _kinetic(state), np.asarray(state.virial)
+        temperature = 2 * kinetic / ((3 * n - 3) * units.kB)
         cell, pressure = self.start.cell.array, np.nan
-        if periodic:
+        if self.start.pbc.all():
             cell = float(np.exp(state.strain)) * np.asarray(self.system.cell)
-            ideal = len(self.start) * units.kB * temperature
-            pressure = (ideal - np.trace(virial) / 3) / abs(np.linalg.det(cell)) / units.GPa
+            trace = n * units.kB * temperature - np.trace(virial) / 3
+            pressure = float(trace / abs(np.linalg.det(cell)) / units.GPa)
         memory: tuple[float, ...] = ()
         if self.job.ensemble in ("nose-hoover", "npt"):
             memory = (*np.asarray(state.chains).ravel().tolist(), float(state.strain_momentum))
@@ -381,14 +288,14 @@ class _Run:
             time_fs=self.time + (step - self.step) * self.settings.timestep_fs,
             positions=np.array(state.position),
             velocities=np.asarray(state.momentum) / np.asarray(state.mass) * units.fs,
-            potential_energy=float(state.energy) + self.model.reference,
+            potential_energy=float(state.energy) + self.reference,
             kinetic_energy=kinetic,
             temperature_K=temperature,
             health="ok",
             forces=np.array(state.force),
             cell=cell,
-            pressure_GPa=float(pressure),
-            conserved_energy=conserved + self.model.reference,
+            pressure_GPa=pressure,
+            conserved_energy=conserved + self.reference,
             target_K=target,
             searches=int(state.searches),
             virial=virial,
@@ -423,3 +330,7 @@ class _Run:
                     f"{1000 * drift:.0f} meV per atom before {ps:.2f} ps: take a shorter timestep."
                 )
         return ""
+
+
+def _kinetic(state: State) -> float:
+    return float(0.5 * np.sum(np.asarray(state.momentum) ** 2 / np.asarray(state.mass)))

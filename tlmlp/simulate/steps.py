@@ -13,8 +13,7 @@
 | c = exp(-dt/τ), ξ | damping τ, key | ξ depends on the seed and the number of the step alone |
 | ε, p_ε, W | strain, strain_momentum | W = (N_f + 3) kT τ_b² |
 
-N_f counts the degrees of freedom. Units here are ASE's: Å, eV, amu, and for times
-Å sqrt(amu/eV) = 10.18 fs.
+N_f: degrees of freedom. Units are ASE's: Å, eV, amu, and for times Å sqrt(amu/eV) = 10.18 fs.
 
 Source: Leimkuhler & Matthews, Appl. Math. Res. Express 2013, 34 (BAOAB); Martyna et al., Mol.
 Phys. 87, 1117 (1996) and Tuckerman et al., J. Phys. A 39, 5629 (2006) (chains, NPT).
@@ -22,15 +21,18 @@ jax_md.simulate has all three ensembles, but its NPT evaluates energies twice a 
 count 3 N degrees of freedom.
 """
 
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax_md import dataclasses, simulate
+from jax_md import simulate
 
-from .. import forces as potentials, stillinger_weber
+from .. import forces, stillinger_weber
+from ..elements import Element
 from . import neighbors
+from .neighbors import Array
 
 CHAIN = 3  # thermostats in a chain
 
@@ -39,8 +41,7 @@ class Job(NamedTuple):
     """What a program is compiled for."""
 
     ensemble: str  # "nve", "langevin", "nose-hoover" or "npt"
-    kind: str  # "network" or "stillinger-weber"
-    spec: Any  # tlmlp.Config, or the row of tlmlp.elements
+    spec: Any  # tlmlp.Config of a network, or the Element of Stillinger-Weber
     dtype: str  # of the potential; positions and momenta are always float64
     plan: neighbors.Plan
 
@@ -50,11 +51,11 @@ class System(NamedTuple):
 
     weights: Any  # of the network; None
     core: Any  # its repulsion; None
-    species: jax.Array  # [N] int32
-    radii: jax.Array  # [N] Å, see neighbors.graph_of
-    cell: jax.Array  # [3, 3] Å, at strain 0
-    pbc: jax.Array  # [3] bool; vacuum in the other directions
-    seed: jax.Array  # a jax.random key
+    species: Array  # [N] int32
+    radii: Array  # [N] Å, see neighbors.graph_of
+    cell: Array  # [3, 3] Å, at strain 0
+    pbc: Array  # [3] bool; vacuum in the other directions
+    seed: Array  # a jax.random key
 
 
 class Drive(NamedTuple):
@@ -68,29 +69,33 @@ class Drive(NamedTuple):
     hottest: float  # eV, kinetic energy that ends a chunk
 
 
-@dataclasses.dataclass
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
 class State:
-    """What a step changes; jax-md's steps know position, momentum, force, mass, rng by name."""
+    """What a step changes; jax-md's steps use position, momentum, force, mass, rng and `set`."""
 
-    position: jax.Array  # [N, 3] Å, not wrapped
-    momentum: jax.Array  # [N, 3]
-    mass: jax.Array  # [N, 1] amu
-    force: jax.Array  # [N, 3] eV/Å
-    energy: jax.Array  # [] eV, without reference energies
-    virial: jax.Array  # [3, 3] eV, ∂E/∂strain
-    rng: jax.Array
-    chains: jax.Array  # [2, 2, CHAIN] position and momentum of the chains of atoms and cell
-    strain: jax.Array  # [] ε
-    strain_momentum: jax.Array  # []
+    position: Array  # [N, 3] Å, not wrapped
+    momentum: Array  # [N, 3]
+    mass: Array  # [N, 1] amu
+    force: Array  # [N, 3] eV/Å
+    energy: Array  # [] eV, without reference energies
+    virial: Array  # [3, 3] eV, ∂E/∂strain
+    rng: Array
+    chains: Array  # [2, 2, CHAIN] position and momentum of the chains of atoms and cell
+    strain: Array  # [] ε
+    strain_momentum: Array  # []
     listing: neighbors.Listing
-    problem: jax.Array  # [] bits of neighbors
-    most: jax.Array  # [] the largest number of neighbours so far
-    closest: jax.Array  # [] the smallest neighbors.Crowd.closest so far
-    distance: jax.Array  # [] Å, that distance
-    searches: jax.Array  # [] how often neighbours were searched
+    problem: Array  # [] bits of neighbors
+    most: Array  # [] the largest number of neighbours so far
+    closest: Array  # [] the smallest neighbors.Crowd.closest so far
+    distance: Array  # [] Å, that distance
+    searches: Array  # [] how often neighbours were searched
+
+    def set(self, **changes: Any) -> "State":
+        return replace(self, **changes)
 
 
-def cell_of(system: System, state: State) -> jax.Array:
+def cell_of(system: System, state: State) -> Array:
     """The cell [3, 3] in Å at the strain of this moment."""
     return system.cell * jnp.exp(state.strain)
 
@@ -109,17 +114,17 @@ def _evaluate(job, system, state):
         lambda: (state.listing, jnp.zeros_like(state.problem)),
     )
     atoms = (state.position, cell, system.species, system.radii)
-    graph, crowd = neighbors.graph_of(plan, listing, *atoms, jnp.dtype(job.dtype))
-    if job.kind == "network":
-        out = potentials.energy_forces(job.spec, system.weights, graph, system.core)
-    else:
+    graph, crowd = neighbors.graph_of(plan, listing, *atoms, job.dtype)
+    if isinstance(job.spec, Element):
         out = stillinger_weber.energy_forces(job.spec, graph)
-    wide = lambda x: x.astype(state.position.dtype)
+    else:
+        out = forces.energy_forces(job.spec, system.weights, graph, system.core)
+    energies, force, virial = (x.astype(state.position.dtype) for x in out)
     nearer = crowd.closest < state.closest
     return state.set(
-        force=wide(out.forces),
-        energy=wide(out.energies).sum(),
-        virial=wide(out.virial)[0],
+        force=force,
+        energy=energies.sum(),
+        virial=virial[0],
         listing=listing,
         problem=state.problem | bits | jnp.where(crowd.most > plan.slots, neighbors.SLOTS_FULL, 0),
         most=jnp.maximum(state.most, crowd.most),
@@ -149,7 +154,7 @@ def _langevin(job, system, state, drive):
 
 
 def _half_chain(dt, damping, freedom, kT, chain, momentum, mass):
-    """(chain, momentum) half a step later; chain [2, CHAIN], freedom: degrees of freedom of these momenta."""
+    """(chain, momentum) half a step later; chain [2, CHAIN], freedom: that of these momenta."""
     fns = simulate.nose_hoover_chain(dt, CHAIN, 1, 1, damping)
     kinetic = 0.5 * jnp.sum(momentum**2 / mass)
     chain = simulate.NoseHooverChain(chain[0], chain[1], chain[0], damping, kinetic, freedom)
@@ -179,11 +184,8 @@ def _npt(job, system, state, drive):
 
     def push(state):  # p_ε and p by half a step; the two orders are each other's mirror image
         volume = jnp.abs(jnp.linalg.det(cell_of(system, state)))
-        return (
-            alpha * 2 * _kinetic_energy(state)
-            - jnp.trace(state.virial)
-            - 3 * drive.pressure * volume
-        )
+        kinetic = alpha * 2 * _kinetic_energy(state)
+        return kinetic - jnp.trace(state.virial) - 3 * drive.pressure * volume
 
     def kick(state):
         x = alpha * state.strain_momentum / W * dt / 4
@@ -195,11 +197,8 @@ def _npt(job, system, state, drive):
     state = state.set(momentum=p, strain_momentum=p_strain)
     state = kick(state.set(strain_momentum=state.strain_momentum + dt / 2 * push(state)))
     x = state.strain_momentum / W * dt
-    state = state.set(
-        position=state.position * jnp.exp(x)
-        + dt * state.momentum / state.mass * jnp.exp(x / 2) * sinhc(x / 2),
-        strain=state.strain + x,
-    )
+    moved = dt * state.momentum / state.mass * jnp.exp(x / 2) * sinhc(x / 2)
+    state = state.set(position=state.position * jnp.exp(x) + moved, strain=state.strain + x)
     state = kick(_evaluate(job, system, state))
     state = state.set(strain_momentum=state.strain_momentum + dt / 2 * push(state))
     thermostat, p = atoms(thermostat, state.momentum)
@@ -216,14 +215,13 @@ STEPS = {
 
 
 def _conserved(job, system, state, drive):
-    """Energy in eV, without reference energies, that exact dynamics would keep; nan for Langevin."""
+    """Energy in eV that exact dynamics would keep, without reference; nan for Langevin."""
     energy, N = state.energy + _kinetic_energy(state), len(state.position)
 
     def chain(chain, damping, freedom):
         masses = drive.kT * damping**2 * jnp.array([freedom] + [1] * (CHAIN - 1))
-        return jnp.sum(chain[1] ** 2 / (2 * masses)) + drive.kT * (
-            freedom * chain[0, 0] + chain[0, 1:].sum()
-        )
+        stretch = freedom * chain[0, 0] + chain[0, 1:].sum()
+        return jnp.sum(chain[1] ** 2 / (2 * masses)) + drive.kT * stretch
 
     if job.ensemble == "langevin":
         return energy * jnp.nan
@@ -239,7 +237,7 @@ def _conserved(job, system, state, drive):
 @partial(jax.jit, static_argnames="job")
 def chunk(
     job: Job, system: System, state: State, drive: Drive, first: int, steps: int
-) -> tuple[State, jax.Array]:
+) -> tuple[State, Array]:
     """(State, conserved energy) after `steps` steps; after fewer where one went wrong.
 
     The first of them has the number `first`. With a timestep of 0 nothing moves, and forces are

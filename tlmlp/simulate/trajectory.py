@@ -7,6 +7,7 @@ interruption.
 import io
 import os
 from pathlib import Path
+from typing import Any
 
 import ase.io
 import numpy as np
@@ -53,7 +54,7 @@ def last_frame(path: str | os.PathLike, atoms: Atoms, resume: bool) -> Atoms | N
     if path.suffix != ".traj":
         _cut_to_whole_frames(path)
     try:
-        frame = ase.io.read(path, -1)
+        frame: Any = ase.io.read(path, -1)
     except Exception as error:  # each format of ASE raises errors of its own
         raise ValueError(
             f"{path} holds no frame that can be resumed ({type(error).__name__}: {error})"

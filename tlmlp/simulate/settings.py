@@ -1,0 +1,75 @@
+"""What is asked of a run, checked before anything is compiled."""
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+Asked = float | Callable[[float], float]  # a number, or a function of the time in fs
+
+NUMBER = (int, float, np.integer, np.floating)
+
+
+def refuse(wrong: Any, words: str) -> None:
+    """ValueError with these words, if something is wrong."""
+    if wrong:
+        raise ValueError(words)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The arguments of nve, nvt and npt, see nvt; ValueError for what cannot be."""
+
+    ensemble: str  # "nve", "langevin", "nose-hoover" or "npt"
+    temperature_K: Asked | None
+    steps: int | None
+    every: int | Callable[[], int]
+    timestep_fs: float
+    seed: int
+    trajectory: str | os.PathLike | None
+    resume: bool
+    dtype: str
+    skin: float | None
+    slots: int | None
+    damping_fs: float = 100.0
+    pressure_GPa: Asked = 0.0
+    pressure_damping_fs: float = 1000.0
+
+    def __post_init__(self) -> None:
+        whole = lambda x: isinstance(x, (int, np.integer)) and not isinstance(x, bool) and x >= 1
+        time = lambda x: isinstance(x, NUMBER) and 0 < x < np.inf
+        number, duration = "a whole number of at least 1", "a positive number of femtoseconds"
+        for name, fine, words in (
+            ("steps", lambda x: x is None or whole(x), f"{number}, or None for ever"),
+            ("every", lambda x: callable(x) or whole(x), number),
+            ("slots", lambda x: x is None or whole(x), number),
+            ("timestep_fs", time, duration),
+            ("damping_fs", time, duration),
+            ("pressure_damping_fs", time, duration),
+            ("dtype", lambda x: x in ("float32", "float64"), "'float32' or 'float64'"),
+            ("skin", lambda x: x is None or x >= 0, "0 Å or more"),
+        ):
+            value = getattr(self, name)
+            refuse(not fine(value), f"{name} must be {words}, not {value!r}")
+        if self.ensemble != "nve":
+            self.temperature(0.0), self.pressure(0.0)
+
+    def temperature(self, time: float) -> float:
+        """K, at a time in fs."""
+        lowest = 0.0 if self.ensemble == "langevin" else 1e-3
+        return _number("temperature_K", self.temperature_K, time, lowest)
+
+    def pressure(self, time: float) -> float:
+        """GPa, at a time in fs."""
+        return _number("pressure_GPa", self.pressure_GPa, time, -np.inf)
+
+
+def _number(name: str, asked: Asked | None, time: float, lowest: float) -> float:
+    x: Any = asked(time) if callable(asked) else asked
+    fine = isinstance(x, NUMBER) and np.isfinite(float(x)) and x >= lowest
+    bound = {-np.inf: "", 0.0: " of at least 0"}.get(lowest, " above 0")
+    words = f"a number{bound}, or a function of the time that gives one"
+    refuse(not fine, f"{name} must be {words}, not {x!r}")
+    return float(x)
