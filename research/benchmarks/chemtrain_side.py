@@ -1,14 +1,16 @@
-"""Time and memory of chemtrain's DimeNet++ on one structure, as one line of JSON. Runs inside chemtrain's environment.
+"""Time and memory of chemtrain's DimeNet++ on one structure, as a line of JSON.
 
-    python benchmarks/chemtrain_side.py --fixture tests/chemtrain/fixture.npz --case si64
+    python research/benchmarks/chemtrain_side.py --fixture tests/chemtrain/fixture.npz --case si64
 
-`compare.py` makes that environment and calls this script; `ours_side.py` prints the same line for tlmlp and borrows
-`measure` from here, so both sides are timed by the same code.
+It runs inside chemtrain's environment. `compare.py` makes that environment and calls this script;
+`ours_side.py` prints the same line for tlmlp and borrows `measure` from here, so both sides are
+timed by the same code.
 
-What is timed starts from positions and a neighbour list that is already known, as a step of molecular dynamics does,
-and includes turning both into edges (and, here, triplets). chemtrain is shown at its best: its neighbour list has no
-skin and no spare column, and its lists of edges and triplets are at most 5 % longer than needed instead of the 25 % of
-its default. With --defaults it has that 25 % (jax-md's default for neighbours too) and a skin of 0.5 Å, as in a simulation.
+What is timed starts from positions and a neighbour list that is already known, as a step of
+molecular dynamics does, and includes turning both into edges (and, here, triplets). chemtrain is
+shown at its best: its neighbour list has no skin and no spare column, and its lists of edges and
+triplets are at most 5 % longer than needed instead of the 25 % of its default. With --defaults it
+has that 25 % (jax-md's default for neighbours too) and a skin of 0.5 Å, as in a simulation.
 """
 
 import argparse
@@ -20,11 +22,11 @@ import sys
 import time
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def load_make_fixture():
-    """tests/chemtrain/make_fixture.py as a module: it knows chemtrain's environment, model and structures."""
+    """tests/chemtrain/make_fixture.py as a module: chemtrain's environment, model, structures."""
     path = ROOT / "tests" / "chemtrain" / "make_fixture.py"
     spec = importlib.util.spec_from_file_location("make_fixture", path)
     module = importlib.util.module_from_spec(spec)
@@ -43,7 +45,7 @@ def read_params(file):
 
 
 def loss_of(energy_forces, n_atoms):
-    """Force-matching loss (params, *structure) -> [], in (eV/Å)² and (eV/atom)²; the references are arbitrary."""
+    """Force-matching loss (params, *structure) -> []; the references are arbitrary."""
 
     def loss(params, *structure):
         energy, forces = energy_forces(params, *structure)
@@ -53,10 +55,10 @@ def loss_of(energy_forces, n_atoms):
 
 
 def measure(energy_forces, params, structure, repeat, gradient=True):
-    """Compile and time energy_forces(params, *structure) -> (energy [], forces [N, 3]) and the gradient of its loss.
+    """Compile and time energy_forces(params, *structure) and the gradient of its loss.
 
-    Returns the fields of the JSON line (ms, s and MB) and the forces. Peak memory is that of the process, with
-    everything in it, so call this once per process.
+    Returns the fields of the JSON line (ms, s and MB) and the forces. Peak memory is that of the
+    process, with everything in it, so call this once per process.
     """
     import jax
     import numpy as np

@@ -1,12 +1,12 @@
-"""chemtrain's DimeNet++ and ours, with the same weights, structure and machine, as a table in markdown.
+"""chemtrain's DimeNet++ and ours, of the same weights and structure, as a table in markdown.
 
-    python benchmarks/compare.py              # about twenty minutes on two cores, most of them chemtrain compiling
-    python benchmarks/compare.py --rounds 1 --cases si64
-    python benchmarks/compare.py --memory     # ours only: memory of energy and forces from 64 to 1000 atoms
+    python research/benchmarks/compare.py              # twenty minutes on two cores
+    python research/benchmarks/compare.py --rounds 1 --cases si64
+    python research/benchmarks/compare.py --memory     # ours only, from 64 to 1000 atoms
 
-The two sides take turns, each run in a fresh process, and ratios are taken within a round: a machine that is slow for a
-while is slow for both. Run it on an otherwise idle machine with tlmlp installed; chemtrain gets an environment of its
-own (`--env`), made if it is missing.
+The two sides take turns, each run in a fresh process, and ratios are taken within a round: a
+machine that is slow for a while is slow for both. Run it on an otherwise idle machine with tlmlp
+installed; chemtrain gets an environment of its own (`--env`), made if it is missing.
 """
 
 import argparse
@@ -66,18 +66,15 @@ def compare(python, cases, rounds, repeat, defaults=False):
             ours.append(run(sys.executable, "ours_side.py", *arguments))
             print(f"{case}: round {number + 1} of {rounds}", file=sys.stderr)
         each = "one process" if rounds == 1 else f"median of {rounds} processes"
-        print(
-            f"\n{case}: {ours[0]['n_atoms']} atoms, {ours[0]['n_edges']} edges; {each} on each side\n"
-        )
+        size = f"{ours[0]['n_atoms']} atoms, {ours[0]['n_edges']} edges"
+        print(f"\n{case}: {size}; {each} on each side\n")
         print("| | chemtrain | ours | chemtrain / ours |\n|---|---|---|---|")
         for key, label in ROWS.items():
             a, b = (statistics.median(side[key] for side in sides) for sides in (theirs, ours))
             ratio = statistics.median(t[key] / o[key] for t, o in zip(theirs, ours))
             print(f"| {label} | {a:.4g} | {b:.4g} | {ratio:.1f} |")
-        print(
-            f"\nLargest difference between their forces and ours: {ours[0]['force_difference']:.1e} eV/Å",
-            flush=True,
-        )
+        difference = f"{ours[0]['force_difference']:.1e} eV/Å"
+        print(f"\nLargest difference between their forces and ours: {difference}", flush=True)
     version = load_make_fixture().PINS["chemtrain"]
     print(
         "\n"
@@ -88,10 +85,9 @@ def compare(python, cases, rounds, repeat, defaults=False):
 
 
 def memory(atoms):
-    """Ours only. Buffers are what the compiled program asks for; peak is the whole process, imports and compiler too."""
-    print(
-        "| atoms | edges | buffers, MB | kB per edge | peak memory, MB | before compilation, MB |\n|---|---|---|---|---|---|"
-    )
+    """Ours only. Buffers: of the compiled program; peak: of the process, with its compiler."""
+    names = "atoms", "edges", "buffers, MB", "kB per edge", "peak, MB", "before compilation, MB"
+    print(f"| {' | '.join(names)} |\n{'|---' * len(names)}|")
     for n in atoms:
         side = run(
             sys.executable, "ours_side.py", "--case", f"si{n}", "--repeat", 3, "--energy-only"

@@ -1,18 +1,20 @@
 """Molecular dynamics: time per step against the number of atoms, as tables in markdown.
 
-    python benchmarks/md.py                                        # an hour on two cores; on a GPU if jax finds one
-    python benchmarks/md.py --presets course --atoms 64 512 --no-chemtrain
+    python research/benchmarks/md.py         # an hour on two cores; on a GPU if jax finds one
+    python research/benchmarks/md.py --presets course --atoms 64 512 --no-chemtrain
 
-Silicon at 300 K, Langevin, 2 fs. Each row is a fresh process, so that memory is that of this size alone. Beside a step
-of ours stand
+Silicon at 300 K, Langevin, 2 fs. Each row is a fresh process, so that memory is that of this size
+alone. Beside a step of ours stand
 
-- the model's bare energies and forces for one snapshot of that run, with neighbours known and as many slots: what is left is
-  what molecular dynamics costs on top;
+- the model's bare energies and forces for one snapshot of that run, with neighbours known and as
+  many slots: what is left is what molecular dynamics costs on top;
 - a step of ASE's Langevin with our ASE calculator;
-- a step of chemtrain 0.2.0's DimeNet++ (paper preset) through its jax-md, as in a simulation: a skin of 0.5 Å, and lists
-  1.25 times longer than needed. It needs an environment of its own (`--env`), made if it is missing.
+- a step of chemtrain 0.2.0's DimeNet++ (paper preset) through its jax-md, as in a simulation: a
+  skin of 0.5 Å, and lists 1.25 times longer than needed. It needs an environment of its own
+  (`--env`), made if it is missing.
 
-Ours and the bare model take turns, so a machine that is slow for a while is slow for both. Run it on an otherwise idle machine.
+Ours and the bare model take turns, so a machine that is slow for a while is slow for both. Run it
+on an otherwise idle machine.
 """
 
 import argparse
@@ -35,9 +37,7 @@ def crystal(n):
 
     repeats = round((n / 8) ** (1 / 3))
     if 8 * repeats**3 != n:
-        raise SystemExit(
-            f"{n} is not a number of atoms in a cube of diamond: 64, 216, 512, 1000, 1728, 2744, 4096, ..."
-        )
+        raise SystemExit(f"{n} atoms are no cube of diamond: take 64, 216, 512, 1000, 1728, ...")
     return bulk("Si", "diamond", a=5.431, cubic=True).repeat(repeats)
 
 
@@ -65,7 +65,6 @@ def ours(preset, n):
     steps = max(4, min(50, 10_000 // n))
     run = tlmlp.simulate.nvt(potential, atoms, 300, every=steps, timestep_fs=TIMESTEP)
     next(run)
-    start = time.perf_counter()
     for _ in range(3):  # compiles, and again should a list be too short
         snapshot = next(run)
     before = snapshot.searches
@@ -74,7 +73,7 @@ def ours(preset, n):
     neighbors = float(graph.mask.sum(1).mean())
     graph = tlmlp.graph.join([graph], slots=job.plan.slots)
     bare = jax.device_put((potential.params, graph, potential.repulsion()))
-    predict = lambda: jax.block_until_ready(tlmlp.potential.predict(potential.config, *bare))
+    predict = lambda: jax.block_until_ready(tlmlp.forces.predict(potential.config, *bare))
     predict()
     state = {}
     functions = {
@@ -90,7 +89,7 @@ def ours(preset, n):
     out |= dict(peak_mb=peak_mb(), device=jax.devices()[0].device_kind, jax=jax.__version__)
     if jax.default_backend() == "gpu":
         out["device_mb"] = jax.devices()[0].memory_stats()["peak_bytes_in_use"] / 2**20
-        cost = tlmlp.potential.predict.lower(potential.config, *bare).compile().cost_analysis()
+        cost = tlmlp.forces.predict.lower(potential.config, *bare).compile().cost_analysis()
         out |= dict(
             gflops=cost["flops"] / 1e6 / out["bare_ms"],
             gb_per_s=cost["bytes accessed"] / 1e6 / out["bare_ms"],
@@ -124,7 +123,8 @@ def chemtrain(n):
     fs = 0.09822694788464063  # in units of Å sqrt(amu/eV)
     species = jnp.asarray(species)
     energy = lambda r, neighbor: apply(params, r, neighbor, species=species).sum()
-    # The fixture's weights are random: at a tenth of the timestep the crystal lasts as long as the benchmark.
+    # The fixture's weights are random: at a tenth of the timestep the crystal lasts as long as the
+    # benchmark.
     init, step = simulate.nvt_langevin(
         energy, shift, dt=0.1 * TIMESTEP * fs, kT=300 * 8.617e-5, gamma=0.01 / fs
     )
@@ -145,7 +145,7 @@ def chemtrain(n):
 
 
 def run(python, side, preset, n, environ):
-    """The JSON line of one side, from a fresh process; None where it failed, with its reason on stderr."""
+    """The JSON line of one side, from a fresh process; None where it failed."""
     command = [
         str(python),
         str(Path(__file__).resolve()),
@@ -238,9 +238,8 @@ def main():
                 flush=True,
             )
             if "gflops" in x:
-                print(
-                    f"<!-- bare model: {x['gflops']:.0f} GFLOP/s, {x['gb_per_s']:.0f} GB/s as XLA counts them -->"
-                )
+                rates = f"{x['gflops']:.0f} GFLOP/s, {x['gb_per_s']:.0f} GB/s"
+                print(f"<!-- bare model: {rates} as XLA counts them -->")
     from compare import machine
 
     print("\n" + machine(x["device"] if x else "", f"jax {x['jax']}" if x else ""))

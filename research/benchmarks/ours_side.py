@@ -1,9 +1,10 @@
-"""Time and memory of tlmlp's DimeNet++ on one structure, as one line of JSON: the counterpart of chemtrain_side.py.
+"""Time and memory of tlmlp's DimeNet++ on one structure, as a line of JSON: see chemtrain_side.
 
-    python benchmarks/ours_side.py --fixture tests/chemtrain/fixture.npz --case si64
+    python research/benchmarks/ours_side.py --fixture tests/chemtrain/fixture.npz --case si64
 
-The weights are chemtrain's, from the fixture, and `force_difference` (eV/Å) says how far our forces are from
-chemtrain's: both sides did the same work. A case siN that the fixture lacks is made here, for N = 8 n³ atoms.
+The weights are chemtrain's, from the fixture, and `force_difference` (eV/Å) says how far our forces
+are from chemtrain's: both sides did the same work. A case siN that the fixture lacks is made here,
+for N = 8 n³ atoms.
 """
 
 import json
@@ -33,6 +34,7 @@ def main():
     sys.path.insert(0, str(ROOT))  # the code of this checkout, installed or not
     import tlmlp
 
+    tlmlp.allocator.prepare()
     case, expected = arguments.case, None
     with np.load(arguments.fixture) as file:
         params, config = read_params(file), json.loads(str(file["config"]))
@@ -59,7 +61,7 @@ def main():
     def energy_forces(params, positions, graph, shifts):
         vectors = positions[graph.neighbors] - positions[:, None] + shifts
         graph = graph._replace(vectors=jnp.where(graph.mask[..., None], vectors, 0.0))
-        prediction = tlmlp.potential.energy_forces(potential.config, params, graph)
+        prediction = tlmlp.forces.energy_forces(potential.config, params, graph)
         return prediction[0].sum(), prediction[1]
 
     params = jax.tree.map(jnp.asarray, potential.params)

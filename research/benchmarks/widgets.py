@@ -1,10 +1,11 @@
 """Widgets as a browser sees them: seconds of a race and of every property, frames a second.
 
-    python benchmarks/widgets.py                    # a quarter of an hour; needs chromium
-    python benchmarks/widgets.py --only frames race bench
+    python research/benchmarks/widgets.py                    # a quarter of an hour; needs chromium
+    python research/benchmarks/widgets.py --only frames race bench
 
-JupyterLab and a headless Chromium, which draws without a graphics card, share the machine with what they show. Run it on an
-otherwise idle machine. Every line is a fresh kernel's, but for the second race and the properties after the first.
+JupyterLab and a headless Chromium, which draws without a graphics card, share the machine with what
+they show. Run it on an otherwise idle machine. Every line is a fresh kernel's, but for the second
+race and the properties after the first.
 """
 
 import argparse
@@ -13,9 +14,9 @@ import tempfile
 import time
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests"))
-import browser
+import browser  # noqa: E402
 
 PATIENCE = 300  # s
 SETTLED = 20  # s after Play, when everything is compiled
@@ -79,18 +80,11 @@ def race(page):
 
 
 def frames(page):
-    for name, code, ask in (
-        ("LiveMD, 64 atoms, nglview", "w = tlmlp.show.LiveMD('si-sw-course')", "w.view._answered"),
-        (
-            "LiveMD, 64 atoms, canvas",
-            "w = tlmlp.show.LiveMD('si-sw-course', viewer='canvas')",
-            "w.view._answered",
-        ),
-        (
-            "Duel, nglview, each side",
-            "w = tlmlp.show.Duel()",
-            "sum(s.view._answered for s in w._sides) / 2",
-        ),
+    ask = "sum(view.answered for view in w.views) / len(w.views)"
+    for name, code in (
+        ("LiveMD, 64 atoms, nglview", "w = tlmlp.show.LiveMD('si-sw-course')"),
+        ("LiveMD, 64 atoms, canvas", "w = tlmlp.show.LiveMD('si-sw-course', viewer='canvas')"),
+        ("Duel, nglview, each side", "w = tlmlp.show.Duel()"),
     ):
         with Notebook(page, f"import tlmlp\n{code}\nw", ask) as book:
             book.button("Play").click()
@@ -103,8 +97,8 @@ def frames(page):
 
 def bench(page):
     sys.path.insert(0, str(ROOT))
-    from tlmlp.show.bench import KINDS
-    from tlmlp.sources import COURSE
+    from tlmlp.course.sources import COURSE
+    from tlmlp.show.widgets.bench import KINDS
 
     kinds = ["liquid", *(k for k in KINDS if k != "liquid")]  # the longest in a fresh kernel
     for source in COURSE:

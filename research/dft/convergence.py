@@ -1,6 +1,9 @@
-"""What the settings of the protocol cost in accuracy, on four structures of mlearn that VASP has computed with dense k-points.
+"""What the settings of the protocol cost in accuracy, on four structures that VASP has computed.
 
-python datasets/convergence.py CACHE     writes convergence.csv beside this file; a stopped run continues
+    python research/dft/convergence.py CACHE
+
+writes convergence.csv beside this file; a stopped run continues. The structures are mlearn's, of
+VASP with dense k-points.
 """
 
 import csv
@@ -55,7 +58,7 @@ def rms(x):
 
 
 def rows(cache):
-    """One row per structure and setting: difference to the protocol, and to VASP; meV/atom, meV/Å, GPa."""
+    """One row per structure and setting: differences to the protocol and to VASP."""
     frames = {name: datasets.mlearn(symbol, "test")[i] for name, (symbol, i) in STRUCTURES.items()}
     for settings, changes in SETTINGS.items():
         for name, atoms in frames.items():

@@ -1,8 +1,9 @@
 """One structure through CP2K: the protocol, its input, and the reader of its output.
 
-PBE with Goedecker-Teter-Hutter pseudopotentials, Gaussian and plane waves; the same input for every element. Energies are
-free energies F = E - T_el S of the smeared electrons, which is what the forces are gradients of.
-Units: eV, Å, eV/Å, eV/Å^3 (stress in ASE's sign, positive when the cell wants to shrink, Voigt order xx yy zz yz xz xy).
+PBE with Goedecker-Teter-Hutter pseudopotentials, Gaussian and plane waves; the same input for every
+element. Energies are free energies F = E - T_el S of the smeared electrons, which is what the
+forces are gradients of. Units: eV, Å, eV/Å, eV/Å^3 (stress in ASE's sign, positive when the cell
+wants to shrink, Voigt order xx yy zz yz xz xy).
 """
 
 import hashlib
@@ -23,7 +24,8 @@ from ase.stress import full_3x3_to_voigt_6_stress
 HARTREE, BOHR = 27.211386245988, 0.529177210903  # eV, Å (CODATA 2018)
 
 NAME = "CP2K PBE GTH-q4 DZVP-MOLOPT-SR 240 Ry k222 1000 K"
-# The same for every element. What was converged, and against what, is in README.md and convergence.csv.
+# The same for every element. What was converged, and against what, is in README.md and
+# convergence.csv.
 PROTOCOL = dict(
     cutoff=240,  # Ry, of the plane waves for the density
     rel_cutoff=30,  # Ry, of the grid that a Gaussian of exponent 1 is mapped to
@@ -159,9 +161,8 @@ def read_output(text: str, n_atoms: int) -> dict:
     stress = re.findall(rf"STRESS\|\s+[xyz]\s+({NUMBER})\s+({NUMBER})\s+({NUMBER})", text)[:3]
     steps = re.findall(r"SCF run converged in\s+(\d+) steps", text)
     if len(energy) != 1 or len(forces) != n_atoms or len(stress) != 3 or not steps:
-        raise ValueError(
-            f"incomplete output: {len(energy)} energies, {len(forces)} forces, {len(stress)} rows of stress"
-        )
+        found = f"{len(energy)} energies, {len(forces)} forces, {len(stress)} rows of stress"
+        raise ValueError(f"incomplete output: {found}")
     entropy = re.findall(rf"Electronic entropic energy:\s+({NUMBER})", text)
     return dict(
         energy=float(energy[0]) * HARTREE,
@@ -173,7 +174,7 @@ def read_output(text: str, n_atoms: int) -> dict:
 
 
 def compute(atoms, folder=None, command=("cp2k.psmp",), **changes) -> dict:
-    """Energy, forces and stress of one structure by one CP2K process with one thread, and its `seconds` of processor time.
+    """Energy, forces, stress of one structure by CP2K on one thread, and its `seconds` of time.
 
     Raises:
         FileNotFoundError: CP2K is not installed.
@@ -214,7 +215,7 @@ def compute(atoms, folder=None, command=("cp2k.psmp",), **changes) -> dict:
 
 
 def cached(atoms, folder, **changes) -> dict:
-    """As `compute`, but what was computed once is read from `folder`: a stopped script continues when it is run again."""
+    """As `compute`, but what was computed once is read from `folder`."""
     settings = PROTOCOL | changes
     numbers = np.concatenate(
         [atoms.numbers, atoms.positions.round(6).ravel(), atoms.cell.array.round(6).ravel()]
@@ -234,7 +235,7 @@ def cached(atoms, folder, **changes) -> dict:
 
 
 class CP2K(Calculator):
-    """ASE calculator of the protocol; `seconds` is the processor time of everything it was asked for."""
+    """ASE calculator of the protocol; `seconds` is the processor time of all it computed."""
 
     implemented_properties = ["energy", "free_energy", "forces", "stress"]
 

@@ -1,13 +1,14 @@
-"""Ab initio data of silicon and germanium: structures, their labels by CP2K, and the files that ship.
+"""Ab initio data of silicon and germanium: structures, labels by CP2K, and the files that ship.
 
-    python datasets/generate.py run OUT            compute; the same command again, or several at once, continue
-    python datasets/generate.py run OUT Sn --train 4 --test 1
-    python datasets/generate.py status OUT
-    python datasets/generate.py collect OUT        pack what is there into tlmlp/data/dft
+    python research/dft/generate.py run OUT         compute; the same command again continues
+    python research/dft/generate.py run OUT Sn --train 4 --test 1
+    python research/dft/generate.py status OUT
+    python research/dft/generate.py collect OUT     pack what is there into tlmlp/data/dft
 
-The recipe is one for all elements: lengths in lattice constants, temperatures in melting temperatures. Structures come from
-molecular dynamics of a silicon potential, each from a trajectory of its own, and are then scaled to the element; only
-positions are taken from it. Structures are computed in an order whose every beginning is a balanced data set.
+The recipe is one for all elements: lengths in lattice constants, temperatures in melting
+temperatures. Structures come from molecular dynamics of a silicon potential, each from a trajectory
+of its own, and are then scaled to the element; only positions are taken from it. Structures are
+computed in an order whose every beginning is a balanced data set. Several processes may run.
 """
 
 import argparse
@@ -33,10 +34,11 @@ from ase.neighborlist import neighbor_list
 sys.path.insert(0, str(Path(__file__).parent))
 import cp2k
 
-SHIPPED = Path(__file__).parent.parent / "tlmlp" / "data" / "dft"
+SHIPPED = Path(__file__).resolve().parents[2] / "tlmlp" / "data" / "dft"
 SPLITS = ("train", "test")
 
-# Lattice constant of diamond in PBE (Å) and experimental melting temperature (K): all that the recipe asks of an element.
+# Lattice constant of diamond in PBE (Å) and experimental melting temperature (K): all that the
+# recipe asks of an element.
 ELEMENTS = {"Si": (5.469, 1687.0), "Ge": (5.784, 1211.0), "Sn": (6.655, 505.0)}
 
 SAMPLER = "si-mlearn-course"  # its lattice constant is ELEMENTS["Si"][0]
@@ -81,10 +83,11 @@ def recipe(split: str, index: int) -> tuple[str, float | None]:
 def structure(element: str, split: str, index: int) -> Atoms:
     """One structure without labels; deterministic on one machine.
 
-    Solid: linear strain within 2 %, the same along all axes. Liquid: 0.86 to 1.02 of the crystal's volume (the liquids are
-    denser than their crystals, by 5 to 10 %). Strained: all six components within 6 %. Vacancy: 63 atoms, strain within 1 %.
-    High energy: liquid at three times melting, 0.75 to 1.05 of the volume; or a crystal whose atoms are displaced by
-    normal deviates of 0.045 lattice constants along each axis.
+    Solid: linear strain within 2 %, the same along all axes. Liquid: 0.86 to 1.02 of the crystal's
+    volume (the liquids are denser than their crystals, by 5 to 10 %). Strained: all six components
+    within 6 %. Vacancy: 63 atoms, strain within 1 %. High energy: liquid at three times melting,
+    0.75 to 1.05 of the volume; or a crystal whose atoms are displaced by normal deviates of 0.045
+    lattice constants along each axis.
     """
     kind, reduced = recipe(split, index)
     lattice_constant, melting = ELEMENTS[element]
@@ -193,7 +196,7 @@ def label(atoms: Atoms, **changes) -> Atoms:
 
 
 def unpack(out: Path):
-    """Structures that ship, of this protocol, back into files of their own: they need not be computed again."""
+    """Structures that ship, back into files of their own: they need not be computed again."""
     out.mkdir(parents=True, exist_ok=True)
     for path in SHIPPED.glob("*.extxyz.xz"):
         for atoms in ase.io.read(
@@ -205,7 +208,7 @@ def unpack(out: Path):
 
 
 def run(out: Path, jobs, say=print):
-    """Compute what is missing. A structure belongs to whoever holds the lock on its file, which dies with the process."""
+    """Compute what is missing. The lock on a structure's file ends with the process that has it."""
     out.mkdir(parents=True, exist_ok=True)
     for element, split, index in jobs:
         name = f"{element}-{split}-{index:03d}"
@@ -227,11 +230,10 @@ def run(out: Path, jobs, say=print):
                 part = out / f"{name}.part"
                 ase.io.write(part, atoms, format="extxyz")
                 part.rename(done)
-                say(
-                    f"{time.strftime('%H:%M:%S')} {name} {atoms.info['group']}: {atoms.info['seconds']:.0f} s of CP2K, "
-                    f"{time.perf_counter() - started:.0f} s in all",
-                    flush=True,
-                )
+                spent = f"{atoms.info['seconds']:.0f} s of CP2K, "
+                spent += f"{time.perf_counter() - started:.0f} s in all"
+                now = time.strftime("%H:%M:%S")
+                say(f"{now} {name} {atoms.info['group']}: {spent}", flush=True)
             except (RuntimeError, ValueError, FloatingPointError) as error:
                 failed.write_text(f"{type(error).__name__}: {error}\n")
                 say(f"{name} failed: {error}", flush=True)
@@ -248,15 +250,14 @@ def status(out: Path):
     for key, n in sorted(counts.items()):
         print(*key, n)
     seconds = [f.info["seconds"] for f in frames]
-    print(
-        f"{len(frames)} structures, {np.sum(seconds) / 3600:.2f} h of processor time, median {np.median(seconds):.0f} s"
-    )
+    hours, median = np.sum(seconds) / 3600, np.median(seconds)
+    print(f"{len(frames)} structures, {hours:.2f} h of processor time, median {median:.0f} s")
     for path in out.glob("*.failed"):
         print(path.stem, "failed:", path.read_text().splitlines()[0])
 
 
 def collect(out: Path, elements):
-    """Pack every structure that all elements have; what was written is named with its checksum in index.json."""
+    """Pack every structure that all elements have; index.json has the checksums."""
     SHIPPED.mkdir(parents=True, exist_ok=True)
     index = dict(protocol=cp2k.PROTOCOL | dict(name=cp2k.NAME), files={})
     for split in SPLITS:
@@ -311,9 +312,8 @@ if __name__ == "__main__":
     parser.add_argument("--test", type=int, default=40)
     arguments = parser.parse_args()
     if unknown := set(arguments.elements) - set(ELEMENTS):
-        parser.error(
-            f"{', '.join(sorted(unknown))}: add lattice constant and melting temperature to ELEMENTS first"
-        )
+        names = ", ".join(sorted(unknown))
+        parser.error(f"{names}: add lattice constant and melting temperature to ELEMENTS first")
     if arguments.command == "run":
         # One thread, since several workers share the machine.
         os.environ.setdefault(

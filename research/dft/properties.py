@@ -1,9 +1,12 @@
-"""Reference properties at the level of the data: the same inputs, k-points that fold onto the same points.
+"""Reference properties at the level of the data, with k-points that fold onto its own.
 
-    python datasets/properties.py CACHE [ELEMENT ...]     writes tlmlp/data/dft/properties.json; a stopped run continues
+    python research/dft/properties.py CACHE [ELEMENT ...]
 
-Lattice constant, equation of state and elastic constants use the cell of 8 atoms with 4 x 4 x 4 k-points, which are the
-2 x 2 x 2 of the cell of 64 atoms; the vacancy (63 of 64 atoms, fixed cell) and the force constants use the large cell.
+writes tlmlp/data/dft/properties.json; a stopped run continues.
+
+Lattice constant, equation of state and elastic constants use the cell of 8 atoms with 4 x 4 x 4
+k-points, which are the 2 x 2 x 2 of the cell of 64 atoms; the vacancy (63 of 64 atoms, fixed cell)
+and the force constants use the large cell.
 """
 
 import json
@@ -27,7 +30,7 @@ FORCE = 0.005  # eV/Å, where relaxations end
 
 
 def equation_of_state(symbol, guess, calculator):
-    """Birch-Murnaghan through nine lattice constants, 0.96 to 1.04 of a guess (Å): Å, GPa, eV/atom."""
+    """Birch-Murnaghan through lattice constants of 0.96 to 1.04 of a guess (Å); GPa, eV/atom."""
     points = []
     for a in np.linspace(0.96, 1.04, 9) * guess:
         atoms = bulk(symbol, "diamond", a=a, cubic=True)
@@ -69,10 +72,11 @@ def elastic(symbol, a, calculator):
 
 
 def phonons(symbol, a, calculator):
-    """Γ-cell phonons: force constants of 64 atoms [2, 64, 3, 3], and the frequencies (THz) where they are exact.
+    """Force constants of 64 atoms [2, 64, 3, 3], and frequencies (THz) where they are exact.
 
-    One atom is moved along x. Threefold rotation about [111] through it gives y and z, inversion about a bond the atom of
-    the other sublattice. Frequencies are exact at the points that the cell holds, of which Γ, X and L are listed.
+    One atom is moved along x. Threefold rotation about [111] through it gives y and z, inversion
+    about a bond the atom of the other sublattice. Frequencies are exact at the points that the cell
+    holds, of which Γ, X and L are listed.
     """
     crystal = bulk(symbol, "diamond", a=a, cubic=True).repeat(2)
     forces = []
@@ -127,7 +131,7 @@ def _match(crystal, positions):
 
 
 def vacancy(symbol, a, calculator):
-    """Formation energy (eV) of a vacancy in 64 sites at fixed cell, unrelaxed and relaxed, from pushed-in neighbours."""
+    """Formation energy (eV) of a vacancy in 64 sites at fixed cell, unrelaxed and relaxed."""
     crystal = bulk(symbol, "diamond", a=a, cubic=True).repeat(2)
     crystal.calc = calculator
     bulk_energy = crystal.get_potential_energy() / 64
@@ -139,7 +143,8 @@ def vacancy(symbol, a, calculator):
     atoms.calc = calculator
     unrelaxed = atoms.get_potential_energy() - 63 * bulk_energy
     near = np.linalg.norm(vectors, axis=1) < 1.1 * bond
-    # The symmetric vacancy is a stationary point: pairs of neighbours approach each other (Jahn-Teller).
+    # The symmetric vacancy is a stationary point: pairs of neighbours approach each other
+    # (Jahn-Teller).
     pairs = np.flatnonzero(near).reshape(2, 2)
     for pair in pairs:
         for i in pair:
@@ -156,7 +161,7 @@ def vacancy(symbol, a, calculator):
 
 
 def reference(symbol, cache):
-    """(name, values) of each property, most important first; `seconds` is the processor time it took."""
+    """(name, values) of each property, most important first; `seconds` is processor time."""
     timed = lambda values, calculator: values | dict(seconds=round(calculator.seconds))
     small, large = (lambda: cp2k.CP2K(cache, kpoints=(4, 4, 4))), (lambda: cp2k.CP2K(cache))
     calculator = small()
