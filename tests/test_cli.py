@@ -1,4 +1,11 @@
-"""The command line, on a learner's own file, and recipes."""
+"""The command line, on a learner's own files, and recipes."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
 
 import ase.io
 import pytest
@@ -8,25 +15,28 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from typer.testing import CliRunner
 
 import tlmlp
-from tlmlp import recipes
+from tlmlp import recipes, sweep
 from tlmlp.cli import app
 
 pytestmark = pytest.mark.xdist_group("training")  # one worker compiles for all of these
 
 
+def write(path, symbol, n=6, shift=0):
+    frames = []
+    for i in range(n):
+        atoms = bulk(symbol, cubic=True)
+        atoms.rattle(0.1, seed=i + shift)
+        atoms.calc = LennardJones(sigma=2.2, epsilon=1.0, rc=3.0, smooth=True)
+        results = dict(energy=atoms.get_potential_energy(), forces=atoms.get_forces())
+        atoms.calc = SinglePointCalculator(atoms, **results)
+        frames.append(atoms)
+    ase.io.write(path, frames)
+    return path
+
+
 @pytest.fixture
 def own_file(tmp_path):
-    frames = []
-    for i in range(6):
-        atoms = bulk("Ge", cubic=True)
-        atoms.rattle(0.1, seed=i)
-        atoms.calc = LennardJones(sigma=2.2, epsilon=1.0, rc=3.0, smooth=True)
-        atoms.calc = SinglePointCalculator(
-            atoms, energy=atoms.get_potential_energy(), forces=atoms.get_forces()
-        )
-        frames.append(atoms)
-    ase.io.write(tmp_path / "mine.extxyz", frames)
-    return tmp_path / "mine.extxyz"
+    return write(tmp_path / "mine.extxyz", "Ge")
 
 
 def run(*arguments):
@@ -37,7 +47,7 @@ def test_train_on_an_own_file_and_use_it(own_file):
     out = own_file.with_name("mine.safetensors")
     result = run("train", own_file, "--out", out, "--steps", 4)
     assert result.exit_code == 0, result.output
-    assert "held-out frames" in result.output and "ASE calculator" in result.output
+    assert "held-out structures" in result.output and "ASE calculator" in result.output
     assert sorted(p.name for p in own_file.parent.iterdir()) == ["mine.extxyz", "mine.safetensors"]
     potential = tlmlp.Potential.load(out)
     assert potential.elements == ("Ge",) and potential.info["data"] == "mine.extxyz"
@@ -46,20 +56,32 @@ def test_train_on_an_own_file_and_use_it(own_file):
     assert atoms.get_forces().shape == (2, 3)
 
 
+def test_a_checkpoint_is_never_a_file_of_the_user(own_file, tmp_path):
+    """Beside m.checkpoint it is m.checkpoint.checkpoint; si.seed0 and si.seed1 have one each."""
+    neighbour = tmp_path / "m.checkpoint"
+    for name in ("m", "m.checkpoint", "si.seed0", "si.seed1"):
+        result = run("train", own_file, "--out", tmp_path / name, "--steps", 2)
+        assert result.exit_code == 0 and (tmp_path / name).is_file(), result.output
+    assert tlmlp.Potential.load(neighbour).elements == ("Ge",)
+    assert len(list(tmp_path.iterdir())) == 5
+
+
 def test_mistakes_get_one_sentence(own_file, tmp_path):
     for arguments, words in (
         (("train", tmp_path / "missing.extxyz"), "missing.extxyz does not exist"),
         (("train", "--recipe", "si-unobtainium"), "there are"),
         (("train", own_file, "--preset", "huge"), "preset must be one of"),
         (("train", own_file, "--steps", 0), "steps must be"),
+        (("sweep", own_file, tmp_path / "missing.extxyz"), "missing.extxyz does not exist"),
+        (("sweep", own_file, own_file), "hold at least 2, and"),
+        (("sweep", own_file, own_file, "--sizes", "2"), "hold the same"),
+        (("sweep", own_file, own_file, "--sizes", "some"), "invalid literal"),
     ):
-        result = run(
-            *arguments,
-            *(("--out", tmp_path / "out.safetensors") if "--recipe" not in arguments else ()),
-        )
+        out = () if "--recipe" in arguments else ("--out", tmp_path / "out")
+        result = run(*arguments, *out)
         assert result.exit_code == 1 and words in result.output, (arguments, result.output)
         assert "Traceback" not in result.output
-        assert not (tmp_path / "out.safetensors").exists()
+        assert not (tmp_path / "out").exists()
     assert run("train").exit_code == 2
     assert run("train", own_file, "--recipe", "si-sw").exit_code == 2
 
@@ -70,34 +92,110 @@ def test_list_names_what_ships():
     assert all(name in result.output for name in tlmlp.shipped()) and "meV/Å" in result.output
 
 
+# -- sweep -----------------------------------------------------------------------------------------
+
+
+def test_a_killed_sweep_goes_on_and_other_data_begin_anew(tmp_path):
+    """Killed by force after its first row; then the same command; then with another target."""
+    source = write(tmp_path / "si.extxyz", "Si")
+    target, out = write(tmp_path / "ge.extxyz", "Ge"), tmp_path / "pair.jsonl"
+    options = ["--sizes", "2,3", "--seeds", "2", "--steps", "2", "--out", out]
+    command = [str(a) for a in ("sweep", source, target, *options)]
+    begun = subprocess.Popen(
+        [sys.executable, "-m", "tlmlp.cli", *command],
+        start_new_session=True,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    deadline = time.monotonic() + 1200
+    while not (out.is_file() and sweep.read(out)):
+        assert begun.poll() is None and time.monotonic() < deadline
+        time.sleep(0.1)
+    os.killpg(begun.pid, signal.SIGKILL)
+    begun.wait()
+    first = sweep.read(out)
+
+    result = run(*command)
+    assert result.exit_code == 0, result.output
+    tasks = sweep.pair(source, target, [2, 3], 2, 2)
+    rows = sweep.read(out)
+    assert len(tasks) == len(rows) == 9 and None not in sweep.found(tasks, out)
+    assert rows[: len(first)] == first
+    assert sweep.table(rows) in result.output and "± " in result.output
+    assert (tmp_path / "pair.png").read_bytes().startswith(b"\x89PNG")
+    (weights,) = tmp_path.glob("pair.jsonl.source-*")
+    start = tlmlp.Potential.load(weights)
+    assert start.elements == ("Si", "Ge") and start.trained == ("Si",)
+    again = run(*command)
+    assert again.exit_code == 0 and sweep.read(out) == rows
+
+    write(target, "Ge", shift=50)
+    result = run("sweep", source, target, "--sizes", 2, "--seeds", 1, "--steps", 2, "--out", out)
+    assert result.exit_code == 0, result.output
+    later = sweep.read(out)
+    assert later[:9] == rows and len(later) == 9 + 3
+    assert sweep.table(later[9:]) in result.output
+    assert list(tmp_path.glob("pair.jsonl.source-*")) == [weights]  # the source is the same
+
+
+# -- recipes ---------------------------------------------------------------------------------------
+
+
 def test_every_recipe_names_data_that_exists():
     for name, recipe in recipes.recipes().items():
         assert recipe["config"] in ("paper", "course") and recipe["seed"] >= 0, name
         assert recipe["data"].split(":")[0] in ("dft", "mlearn", "stillinger-weber"), name
-    assert set(tlmlp.shipped()) <= set(recipes.recipes())
+        assert recipe["learning_rate"] == 2e-3 and recipe["weights"]["energy"] == 2.0, name
+    assert set(tlmlp.shipped()) <= set(recipes.recipes()) and "defaults" not in recipes.recipes()
+
+
+@pytest.mark.parametrize("name", tlmlp.shipped())
+def test_a_header_holds_its_recipe(name):
+    """A ratio that was measured when the potential was made stands with the transfer."""
+    info, recipe = tlmlp.Potential.load(name).info, recipes.recipe(name)
+    ratio = recipe.pop("lattice_ratio", None)
+    assert {key: info.get(key) for key in recipe} == recipe
+    if recipe.get("reduced_units"):
+        assert info["transfer"]["length"] == ratio == info.get("lattice_ratio", ratio)
+
+
+def test_frames_that_ship_are_read():
+    """Germanium's of Stillinger-Weber; silicon's have other temperatures and are sampled."""
+    train, valid, test = recipes.frames(recipes.recipe("ge-sw-course-scratch"))
+    assert (len(train), len(valid), len(test)) == (220, 20, 48)
+    assert {atoms.info["split"] for atoms in train + valid} == {"train"}
+    some, none, _ = recipes.frames(recipes.recipe("ge-sw-course-transfer-10"))
+    assert len(some) == 10 and none is None
 
 
 def test_a_recipe_runs_from_start_to_header(monkeypatch):
     small = dict(
-        data="stillinger-weber:Si", frames=8, temperatures=[300], config="course", steps=2, learning_rate=1e-3, valid=2, seed=0,
-        weights=dict(energy=1.0), final_weights=dict(energy=10.0, stress=0.1),
-    )  # fmt: skip
+        data="stillinger-weber:Si",
+        frames=8,
+        temperatures=[300],
+        config="course",
+        steps=2,
+        learning_rate=1e-3,
+        valid=2,
+        seed=0,
+        weights=dict(energy=1.0),
+        final_weights=dict(energy=10.0, stress=0.1),
+    )
     monkeypatch.setattr(recipes, "recipes", lambda: {"small": small})
     *_, last = recipes.run("small")
     assert last.step == 2 and last.best.trained == ("Si",) and 1.5 < last.best.core < 2.4
     assert {k: last.best.info[k] for k in small} == small
     assert last.best.info["recipe"] == "small" and last.best.info["test_errors"]["frames"] == 2
+    assert last.best.info["minutes_of_the_last_part"] >= 0 and last.best.info["date"]
+    json.dumps(last.best.info)
 
 
 def test_a_card_names_what_was_asked_for():
     result = run("card", "si-sw-course", "--only", "lattice_constant", "--only", "c11")
     assert result.exit_code == 0, result.output
     lattice, c11 = result.output.splitlines()
-    assert (
-        lattice.startswith("lattice constant")
-        and abs(float(lattice.split()[2]) - 5.431) < 0.01
-        and lattice.endswith("Å")
-    )
+    assert lattice.startswith("lattice constant") and lattice.endswith("Å")
+    assert abs(float(lattice.split()[2]) - 5.431) < 0.01
     assert abs(float(c11.split()[1]) - 151.4) < 8
     for arguments, words in (
         (("card", "nothing"), "no potential 'nothing'"),

@@ -26,9 +26,7 @@ def _work() -> Iterator[None]:
 
 @app.command()
 def train(
-    data: Annotated[
-        Path | None, Argument(help="structures with energy and forces: what ASE reads")
-    ] = None,
+    data: Annotated[Path | None, Argument(help="structures with energy and forces")] = None,
     recipe: Annotated[str | None, Option(help="a shipped potential to rebuild, by name")] = None,
     out: Annotated[Path | None, Option(help="file [default: NAME.safetensors]")] = None,
     preset: Annotated[str, Option(help="size of the network: course or paper")] = "course",

@@ -43,21 +43,15 @@ def recipe(name: str) -> dict:
 def frames(recipe: dict) -> tuple[list[Atoms], list[Atoms] | None, list[Atoms]]:
     """(train, valid, test) of a recipe; valid is None where nothing is held out."""
     source, element = recipe["data"].split(":")
-    seed = recipe["seed"]
-    if source in ("mlearn", "dft"):
-        load = getattr(datasets, source)
-        train, test = load(element, "train"), load(element, "test")
-    elif source == "stillinger-weber":
+    if source == "stillinger-weber":
         train, test = _stillinger_weber(element, recipe)
     else:
-        raise ValueError(
-            "data must be mlearn:ELEMENT, dft:ELEMENT or stillinger-weber:ELEMENT, "
-            f"not {recipe['data']!r}"
-        )
+        load = getattr(datasets, source)
+        train, test = load(element, "train"), load(element, "test")
     if "n" in recipe:
-        train = datasets.subset(train, recipe["n"], seed)
+        train = datasets.subset(train, recipe["n"], recipe["seed"])
     if recipe["valid"]:
-        return *datasets.split(train, recipe["valid"], seed), test
+        return *datasets.split(train, recipe["valid"], recipe["seed"]), test
     return train, None, test
 
 
@@ -102,16 +96,15 @@ def run(name: str, checkpoint: str | Path | None = None) -> Iterator[Progress]:
 
 def header(name: str, recipe: dict, last: Progress, test: list[Atoms], started: float) -> dict:
     """What a file of weights says of its own making, and of the transfer it started from."""
-    errors = last.best.evaluate(test)
-    made = circumstances(started, "dm-haiku", "optax", "ase")
+    errors, made = last.best.evaluate(test), circumstances(started, "dm-haiku", "optax", "ase")
+    groups = {name: _rounded(own) for name, own in errors.groups.items()}
     return dict(
         recipe=name,
         command=f"tlmlp train --recipe {name}",
         **recipe,
         **last.best.info,
         best_step=last.best_step,
-        test_errors=_rounded(errors)
-        | {"groups": {group: _rounded(own) for group, own in errors.groups.items()}},
+        test_errors=_rounded(errors) | dict(groups=groups),
         units="energy meV/atom, force meV/Å, stress GPa",
         minutes_of_the_last_part=round(made.pop("seconds") / 60, 1),
         **made,

@@ -55,7 +55,9 @@ def found(tasks: Iterable[dict], path: str | Path) -> list[dict | None]:
 def execute(
     tasks: list[dict], path: Path, perform: Callable, workers: int = 2, scheduler: str | None = None
 ) -> Iterator[dict]:
-    """Perform the tasks that a file holds no row of; a worker that dies loses its own task alone.
+    """Perform the tasks that a file holds no row of; yields each row when it is written.
+
+    A worker that dies loses its own task alone, which another one begins anew.
 
     Args:
         tasks: dicts of what JSON can write.
@@ -63,9 +65,6 @@ def execute(
         perform: makes the row of a task.
         workers: processes of one thread each, on this machine.
         scheduler: address of a running dask scheduler instead, such as "tcp://node1:8786".
-
-    Yields:
-        Each new row, when it is written.
 
     Raises:
         RuntimeError: tasks failed; raised when all others are done.
@@ -152,8 +151,8 @@ def pair(
     known, wanted = ({e for a in part for e in a.get_chemical_symbols()} for part in (old, new))
     added, test = sorted(wanted - known), max(1, round(TEST * len(new)))
     if len(added) > 1:
-        words = f"one element that {source} does not, not {' and '.join(added)}"
-        raise ValueError(f"{target} may hold {words}")
+        words = f"{target} may hold one element that {source} does not"
+        raise ValueError(f"{words}, not {' and '.join(added)}")
     if len(old) < 2 or max(sizes) > len(new) - test:
         raise ValueError(
             f"there are {len(old)} and {len(new)} structures; {source} must hold at least 2, and "
@@ -219,8 +218,8 @@ def _perform(task: dict, files: Sequence[Path], path: Path) -> dict:
         else:
             start, _ = _source(task, files[0], path)
             potential = transfer.start(start, task["element"], some, shapes=shapes)
-        settings = dict(steps=task["steps"], seed=task["seed"], average=0.99, shapes=shapes)
-        *_, last = fit(potential, some, report_every=task["steps"], **settings, **_loss(some))
+        settings = _loss(some) | dict(steps=task["steps"], seed=task["seed"], average=0.99)
+        *_, last = fit(potential, some, report_every=task["steps"], shapes=shapes, **settings)
         errors = last.potential.evaluate(test, shapes)
     names = ("force_mae", "force_rmse", "energy_rmse")
     reached = {name: round(float(getattr(errors, name)), 2) for name in names}
@@ -237,8 +236,8 @@ def _source(task: dict, file: Path, path: Path) -> tuple[Potential, list[Atoms]]
     if not weights.is_file():
         potential = Potential.create(task["preset"], task["elements"])
         checkpoint = weights.with_name(weights.name + ".checkpoint")
-        settings = dict(steps=task["source_steps"], checkpoint=checkpoint, shapes=shapes)
-        *_, last = fit(potential, train, valid, **settings, **_loss(train))
+        settings = _loss(train) | dict(steps=task["source_steps"], checkpoint=checkpoint)
+        *_, last = fit(potential, train, valid, shapes=shapes, **settings)
         last.best.replace(info=said | dict(source=task["source"])).save(weights)
         checkpoint.unlink(missing_ok=True)
     return Potential.load(weights), valid
@@ -247,11 +246,8 @@ def _source(task: dict, file: Path, path: Path) -> tuple[Potential, list[Atoms]]
 def _loss(frames: list[Atoms]) -> dict[str, Any]:
     """Weights of the course; those of stress count where there is one."""
     stress = any("stress" in atoms.calc.results for atoms in frames)
-    weights, final = (
-        Weights(energy=2.0, stress=0.01 * stress),
-        Weights(energy=50.0, stress=0.1 * stress),
-    )
-    return dict(weights=weights, final_weights=final)
+    weights = Weights(energy=2.0, stress=0.01 * stress)
+    return dict(weights=weights, final_weights=Weights(energy=50.0, stress=0.1 * stress))
 
 
 def _sha256(path: Path) -> str:
