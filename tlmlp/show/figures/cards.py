@@ -17,9 +17,8 @@ ENDS = 60  # % of the reference; what is farther out is drawn at the edge
 def card_dots(results, sizes=None, methods=TRAINED):
     """Deviations of a Card from its reference in %, a panel a number of structures.
 
-    Mean and spread over seeds. Grey: silicon's potential, unchanged. The signs at the right say
-    what transfer did against scratch. results: {any name: a Card}; sizes: numbers of structures,
-    0 for all [default: all that the card has].
+    Means and spreads over seeds. Signs say what transfer did against scratch. results: {any name:
+    a Card}; sizes: numbers of structures, 0 for all [default: all that the card has].
     """
     (card,) = results.values()
     whole = [line for line in card.lines if line.values]
@@ -85,9 +84,8 @@ def _deviations(ax, card, known, found, look, shift=0.0):
 def repair(rows, source="stillinger-weber"):
     """Slopes of forces on germanium's test structures, of "softening", a panel a method.
 
-    Trained on 10 crystals (hollow), or on 9 and one structure of the highest energy (full). The
-    slope s is a mean over seeds with its standard deviation. R² is dotted, or a dash where
-    structures come in groups and not in temperatures.
+    Trained on 10 crystals (hollow), or on 9 and one structure of the highest energy (full). R² is
+    dotted, or a dash where structures come in groups and not in temperatures.
     """
     methods = groups(where(rows, source=source), method=METHODS)
     if not methods:
@@ -100,12 +98,13 @@ def repair(rows, source="stillinger-weber"):
     for ax, (method, own) in zip(axes, methods):
         _, _, colour, marker, _ = METHODS[method]
         for hot, at in enumerate(np.arange(len(kinds)) + [[-0.06], [0.06]]):
-            if not (group := [row["softening"] for row in own if row["hot"] == hot]):
+            group = [row["softening"] for row in own if row["hot"] == hot]
+            if not group:
                 continue
             slopes = [mean_and_spread([row[kind][0] for row in group]) for kind in kinds]
             mean, spread = np.nan_to_num(slopes).T
-            look = dict(color=colour, marker=marker, mfc=colour if hot else "white", ms=6)
-            look |= dict(elinewidth=1.5, capsize=2)
+            look = dict(color=colour, marker=marker, ms=6, elinewidth=1.5, capsize=2)
+            look |= dict(mfc=colour if hot else "white")
             ax.errorbar(at[:1], mean[:1], spread[:1], lw=0, **look)  # of all: no point of the line
             ax.errorbar(at[1:], mean[1:], spread[1:], lw=1.5 * along, **look)
             values = [np.mean([row[kind][1] for row in group]) for kind in kinds[1:]]

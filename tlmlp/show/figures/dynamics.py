@@ -10,8 +10,7 @@ from .style import BLUE, GREEN, GREY, MARKERS, ORANGE, PALETTE, RED
 def conservation(runs):
     """Total energy along constant-energy runs, and how its error grows with the time step.
 
-    Left, the deviation from the first snapshot in meV per atom; right, its standard deviation
-    beside dt². runs: {time step in fs: list of tlmlp.simulate.Snapshot}.
+    The spread on the right stands beside dt². runs: {time step in fs: list of Snapshot}.
     """
     figure, ((energy, error),) = panels(8.6, 3.2, 1, 2, width_ratios=(1.5, 1))
     steps, spreads = sorted(runs), []

@@ -29,19 +29,15 @@ def learning_curve(history, size=(7.2, 3.0)):
     if history:
         ax.legend(loc="upper right", **SMALL)
     else:
-        ax.set_xticks([])
         ax.text(0.5, 0.5, "no step yet", transform=ax.transAxes, ha="center", color=GREY)
     return figure
 
 
 def running_mean(history, points=25):
-    """(steps, force MAE, how many steps each is a mean of); `points` windows make a whole training.
-
-    A report is of a few structures only. Alone, reports would fill the picture with their noise.
-    """
+    """(steps, force MAE, how many steps each is a mean of): single reports are noisy."""
     step = np.array([p.step for p in history])
     weight = np.diff(step, prepend=0)  # steps that a report is a mean of
-    over = max(int(weight.max()), history[-1].steps // points)
+    over = max(int(weight.max()), history[-1].steps // points)  # steps of a window
     total, count = np.cumsum(weight * [p.force_mae for p in history]), np.cumsum(weight)
     first = np.searchsorted(step, np.maximum(step - over, 0), side="right")  # of each window
     before = lambda sums: np.where(first > 0, sums[np.maximum(first - 1, 0)], 0)
@@ -113,7 +109,8 @@ def likeness(silicon, germanium, cutoff=1.25):
     """
     figure, ((far, scaled, angles),) = panels(10.6, 3.2, 1, 3)
     for name, (frames, a), line in (("Si", silicon, "-"), ("Ge", germanium, "--")):
-        found = [_lengths_and_angles(atoms, cutoff * a, 0.54 * a) for atoms in frames]
+        bond = 0.54 * a  # halfway between first and second neighbours
+        found = [_lengths_and_angles(atoms, cutoff * a, bond) for atoms in frames]
         lengths, bends = map(np.concatenate, zip(*found))
         look = dict(color=ELEMENT_COLOURS[name], lw=1.8, ls=line)
         for ax, values, unit in ((far, lengths, 1.0), (scaled, lengths / a, 1 / a)):
@@ -135,10 +132,7 @@ def likeness(silicon, germanium, cutoff=1.25):
 
 
 def _lengths_and_angles(atoms, cutoff, bond):
-    """Distances of all pairs within `cutoff` Å; angles in degrees of bonds up to `bond` Å long.
-
-    Bonds reach to 0.54 lattice constants, halfway between first and second neighbours.
-    """
+    """Distances of all pairs within `cutoff` Å; angles in degrees of bonds up to `bond` Å long."""
     centre, vectors = pairs(atoms, cutoff, "iD")
     lengths = np.linalg.norm(vectors, axis=1)
     units = vectors / lengths[:, None]
@@ -204,10 +198,7 @@ def groups(rows, **values):
 
 
 def over_seeds(rows):
-    """(steps, mean, standard deviation, seeds) of force MAE at the steps that complete rows share.
-
-    A training under way is drawn by itself. It joins the mean when it is complete.
-    """
+    """(steps, mean, standard deviation, seeds) of the force MAE of complete rows."""
     complete = [r for r in rows if r["curve"][-1][0] >= r["steps"]] or rows[:1]
     common = set.intersection(*({point[0] for point in row["curve"]} for row in complete))
     curves = np.array([[p[1] for p in row["curve"] if p[0] in common] for row in complete], float)

@@ -6,7 +6,7 @@ from scipy.spatial.transform import Rotation
 
 from ... import bessel, transfer
 from ...graph import topology
-from .picture import Picture, note, panels, quiet
+from .picture import SMALL, Picture, note, panels, quiet
 from .style import BLACK, BLUE, GREEN, GREY, ORANGE, PALE, PALETTE, TEXT
 
 CENTRE = dict(ha="center", va="center")
@@ -42,8 +42,7 @@ def picture_slots(atoms, cutoff, atom=0):
     for s, distance in enumerate(shells):
         label = f"{(shell[atom, near] == s).sum()} near {distance:.2f} Å"
         ax.plot([], [], "o", color=PALETTE[s % 8], label=label)
-    spacing = dict(ncol=len(shells), handletextpad=0.1, columnspacing=0.8)
-    ax.legend(loc="upper center", frameon=False, fontsize=8.5, **spacing)
+    ax.legend(loc="upper center", ncol=len(shells), handletextpad=0.1, **SMALL)
     _table(table, atom, top, order, shell)
     return figure
 
@@ -56,10 +55,9 @@ def _messages(ax, atom, neighbours, cutoff):
         bold = neighbour is nearest
         look = dict(color=PALETTE[s % 8], lw=2.4 if bold else 1, alpha=1 if bold else 0.55)
         _arrow(ax, (x, y), (0, 0), size=11, shrinkA=9, shrinkB=13, zorder=2, **look)
-        dot = dict(facecolor=PALETTE[s % 8], edgecolor="white", lw=1, zorder=3)
-        ax.add_patch(Circle((x, y), 0.30, **dot))
+        ax.add_patch(Circle((x, y), 0.30, fc=PALETTE[s % 8], ec="white", zorder=3))
         ax.text(x, y, str(i), color="white", fontsize=7.5, zorder=4, **CENTRE)
-    ax.add_patch(Circle((0, 0), 0.38, facecolor=BLACK, edgecolor="white", lw=1, zorder=5))
+    ax.add_patch(Circle((0, 0), 0.38, fc=BLACK, ec="white", zorder=5))
     ax.text(0, 0, str(atom), color="white", fontsize=9, zorder=6, **CENTRE)
     ax.add_patch(Circle((0, 0), cutoff, fill=False, ls="--", color=GREY, lw=1))
     note(ax, f"cutoff {cutoff:g} Å", (0, -cutoff), (0, -3), ha="center", va="top", fontsize=9)
@@ -96,9 +94,8 @@ def _table(ax, atom, top, order, shell):
     low = -1.5 * len(rows) - 0.6
     ax.set(xlim=(-2.9, max(slots, 10) + 0.2), ylim=(low, 2.2))
     ax.text(0, 1.35, f"{slots} slots per atom, nearest neighbour first", fontsize=10)
-    words = "framed: one bond, kept at both of its ends.\n"
-    words += "A message leaves one slot and arrives at the other."
-    ax.text(0, low + 1.2, words, fontsize=9, va="top", color=TEXT)
+    note(ax, "framed: one bond, kept at both of its ends.", (0, low + 0.9), fontsize=9)
+    note(ax, "A message leaves one slot and arrives at the other.", (0, low + 0.4), fontsize=9)
     ax.set_axis_off()
 
 
@@ -133,7 +130,7 @@ def picture_bases(config):
     angular.set(xlabel="angle θ between two bonds (°)", ylabel="Legendre $P_l$(cos θ) (no unit)")
     angular.set(title="angle", xticks=range(0, 181, 45), ylim=(-1.6, 1.1))
     for ax in (radial, angular):
-        ax.legend(fontsize=8, frameon=False, ncol=2, loc="lower center")
+        ax.legend(loc="lower center", ncol=2, frameon=False, fontsize=8)
         quiet(ax)
     _product(figure, both, c)
     return figure

@@ -101,9 +101,8 @@ def _radial(ax, r, look, *_):
 
 def _coordination(ax, r, look, shift, width):
     at = np.flatnonzero(r.share > 5e-4)
-    error = 100 * np.nan_to_num(r.share_error)[at]
-    look = dict(color=look.colour, yerr=error, capsize=2)
-    bars = ax.bar(at + shift, 100 * r.share[at], width, **look)
+    errors = dict(yerr=100 * np.nan_to_num(r.share_error)[at], capsize=2)
+    bars = ax.bar(at + shift, 100 * r.share[at], width, color=look.colour, **errors)
     ax.xaxis.set_major_locator(MultipleLocator(1))
     ax.grid(False, axis="x")
     ax.margins(y=0.15)
@@ -162,8 +161,6 @@ def phonon_bands(results):
             path.plot(r.q[part] * (first.q[-1] / r.q[-1]), r.frequencies[part], **line)
         states.plot(r.density, r.nu, **line)
         heat.plot(r.temperatures, r.heat_capacity, label=look.word, **line)
-    for tick in first.ticks:
-        path.axvline(tick, color=GREY, lw=0.8)
     top = 1.06 * max(r.frequencies.max() for r in results.values())
     low = 1.1 * min(min(r.lowest, r.frequencies.min()) for r in results.values())
     for ax in (path, states):
@@ -172,15 +169,13 @@ def phonon_bands(results):
     words = "imaginary" if low < -0.05 else ""
     note(path, words, (0.01, 0), (0, -10), ("axes fraction", "data"), color=RED)
     path.set_xticks(first.ticks, first.labels)
-    path.grid(False, axis="x")
+    path.grid(axis="x", color=GREY, lw=0.8)
     path.set(xlim=(0, first.q[-1]), xlabel="wave vector", ylabel="frequency (THz)")
     states.set(xlabel="states (1/THz)", xlim=(0, None))
     states.tick_params(labelleft=False)
-    heat.axhline(3, color=GREY, lw=1, ls="--")
-    note(heat, "3 $k_B$", (0.02, 3), (0, 3), ("axes fraction", "data"))
+    heat.axhline(3, color=GREY, lw=1, ls="--", label="3 $k_B$")
     heat.set(xlabel="temperature (K)", ylabel="heat capacity ($k_B$/atom)", ylim=(0, 3.3))
-    if any(results):
-        heat.legend(loc="lower right", **SMALL)
+    heat.legend(loc="lower right", **SMALL)
     return figure
 
 

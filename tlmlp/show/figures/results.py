@@ -13,20 +13,19 @@ from ...course.sources import SOURCES
 from ...course.stability import survival
 from .learning import AXIS, groups, where
 from .picture import legend_below, log_axis, note, nothing, panels
-from .style import BLACK, BLUE, GREY, INK, METHODS, PURPLE, SKY, TEXT
-
-SHADES = (SKY, BLUE, BLACK)  # of transfer, with more and more data
+from .style import BLACK, BLUE, GREY, INK, METHODS, PURPLE, SKY, TEXT, Method
 
 
 def _mae(rows):
     return [row["force_mae"] for row in rows]
 
 
-def _seed_line(ax, at, values, words, colour, marker, zorder=3):
+def _seed_line(ax, at, values, method):
     """Mean and standard deviation over seeds at each point, joined by a line."""
     means, spreads = np.nan_to_num([mean_and_spread(seeds) for seeds in values]).T
+    word, _, colour, marker, zorder = method
     look = dict(color=colour, marker=marker, ms=5.5, lw=1.8, capsize=3, zorder=zorder)
-    ax.errorbar(at, means, spreads, label=f"{words}, {max(map(len, values))} seeds", **look)
+    ax.errorbar(at, means, spreads, label=f"{word}, {max(map(len, values))} seeds", **look)
 
 
 def _level(ax, rows):
@@ -42,7 +41,7 @@ def _data_panel(ax, rows, sizes):
     for method, group in groups(rows, method=METHODS):
         at = [k for k, n in enumerate(sizes) if where(group, n=n)]
         errors = [_mae(where(group, n=sizes[k])) for k in at]
-        _seed_line(ax, at, errors, METHODS[method].word, *METHODS[method][2:])
+        _seed_line(ax, at, errors, METHODS[method])
     log_axis(ax, _mae(rows))
     ax.set_xticks(range(len(sizes)), [str(n or "all") for n in sizes])
     ax.set_ylabel(AXIS)
@@ -83,10 +82,7 @@ def learning_curves(rows):
 
 
 def pair_curves(rows):
-    """Force errors on held-out structures against the number of training structures.
-
-    Rows of tlmlp.sweep.pair, which compares transfer and scratch for any two elements.
-    """
+    """Force errors of any two elements, of tlmlp.sweep.pair, against the number of structures."""
     rows = [row for row in rows if row["method"] != "source"]
     figure, ((ax,),) = panels(4.9, 3.7)
     _data_panel(ax, rows, sorted({row["n"] for row in rows}))
@@ -123,8 +119,7 @@ def training_curves(rows):
             ax.set_title(words, fontsize=10)
         axes[-1].set_xlabel("training step")
 
-    size = 4.9, 2.9 * len(sizes) + 0.4
-    return _columns(rows, draw, len(sizes), size, sharex=True)
+    return _columns(rows, draw, len(sizes), (4.9, 2.9 * len(sizes) + 0.4), sharex=True)
 
 
 def freezing(rows):
@@ -139,11 +134,11 @@ def freezing(rows):
 
     def draw(axes, source, own):
         (ax,) = axes
-        for n, colour, marker in zip(sizes, SHADES, "o^s"):
-            group = where(own, n=n)
+        for n, colour, marker in zip(sizes, (SKY, BLUE, BLACK), "o^s"):  # darker with more data
+            group, words = where(own, n=n), f"transfer, {n} structures"
             depths = sorted({len(r["frozen"]) for r in group})
             errors = [_mae(r for r in group if len(r["frozen"]) == depth) for depth in depths]
-            _seed_line(ax, depths, errors, f"transfer, {n} structures", colour, marker)
+            _seed_line(ax, depths, errors, Method(words, words, colour, marker, 3))
         log_axis(ax, _mae(own))
         _title(ax, source, own)
         ax.set_xticks(range(len(names)), names, rotation=25, ha="right", fontsize=8.5)
@@ -153,10 +148,7 @@ def freezing(rows):
 
 
 def temperatures(rows):
-    """Force errors at every temperature of the test set, trained on crystals or on liquids alone.
-
-    What was trained on is shaded. Rows of "temperature".
-    """
+    """Force errors at every temperature of the test set, trained on one phase, of "temperature"."""
 
     def draw(axes, source, own):
         kinds = sorted({(e[1], e[0]) for r in own for e in r["temperatures"]})  # crystals first
@@ -164,8 +156,7 @@ def temperatures(rows):
             for method, group in groups(where(own, phase=phase), method=METHODS):
                 found = [((e[1], e[0]), e[2]) for r in group for e in r["temperatures"]]
                 values = [[mae for own_kind, mae in found if own_kind == kind] for kind in kinds]
-                word = METHODS[method].word
-                _seed_line(ax, range(len(kinds)), values, word, *METHODS[method][2:])
+                _seed_line(ax, range(len(kinds)), values, METHODS[method])
             trained = [k for k, kind in enumerate(kinds) if kind[0] == phase]
             look = dict(color=GREY, alpha=0.2, lw=0, zorder=0, label="trained on")
             ax.axvspan(trained[0] - 0.4, trained[-1] + 0.4, **look)
@@ -246,8 +237,8 @@ def _survivals(ax, source, rows, kinds):
 def coexistence(rows):
     """Melting temperatures by two-phase coexistence, a panel an element, of "melting".
 
-    Every temperature that was tried, and what grew there. The bar is the interval that is left,
-    between the hottest crystal that grew and the coldest liquid. The dashed line is the reference.
+    The bar is the interval that is left, between the hottest crystal that grew and the coldest
+    liquid. The dashed line is the middle of the reference's.
     """
     if not rows:
         return nothing()

@@ -7,11 +7,8 @@ from .learning import groups, where
 from .picture import NOTHING
 from .style import METHODS
 
-ERRORS = dict(
-    force_mae="force MAE, meV/Å",
-    force_rmse="force RMSE, meV/Å",
-    energy_rmse="energy RMSE, meV/atom",
-)
+ERRORS = {"force_mae": "force MAE, meV/Å", "force_rmse": "force RMSE, meV/Å"}
+ERRORS |= {"energy_rmse": "energy RMSE, meV/atom"}
 
 
 def _line(cells, *widths):
@@ -88,8 +85,7 @@ PUBLISHED = {
 def published_table(element="Ge"):
     """Published potentials and ours of the paper's size on mlearn's test set, as text.
 
-    The smallest force error comes first. Ours are those that ship, with the errors of their files.
-    element: "Ge" or "Si"; raises ValueError for another.
+    Ours are those that ship. element: "Ge" or "Si"; raises ValueError for another.
     """
     if element not in ("Si", "Ge"):
         raise ValueError(f"element must be one of Si, Ge, not {element!r}")
