@@ -38,13 +38,6 @@ MLEARN = {
 VASP = "VASP, PBE (mlearn's cells)"
 CP2K = "CP2K, PBE (tlmlp.datasets.dft_reference)"
 DIRECT = "Stillinger-Weber, evaluated directly"
-PHONONS = {  # point, and which of its frequencies in ascending order
-    "phonon_gamma": ("Γ", -1),
-    "phonon_x_low": ("X", 0),
-    "phonon_x_high": ("X", -1),
-    "phonon_l_low": ("L", 0),
-    "phonon_l_high": ("L", -1),
-}
 NULLS = {  # what nothing was trained for on this card
     "Ge": {"transfer": "silicon unchanged", "reduced": "silicon, in reduced units"},
     "Si": {"transfer": "the potential that transfer starts from"},
@@ -66,10 +59,9 @@ def reference(element: str, source: str, rows: Iterable[dict] = ()) -> tuple[dic
     values = dict(softening=1.0, force_r2=1.0)
     origin = dict.fromkeys(values, "a perfect potential")
     if source == "stillinger-weber":
-        wanted = (source, "reference", element)
-        own = [r for r in rows if (r["source"], r["method"], r["element"]) == wanted]
-        for row in own:
-            values |= {name: v for name, v in row["properties"].items() if v is not None}
+        for row in rows:
+            if (row["source"], row["method"], row["element"]) == (source, "reference", element):
+                values |= {name: v for name, v in row["properties"].items() if v is not None}
         return values, dict.fromkeys(values, DIRECT) | origin
     cp2k = _from_cp2k(element)
     vasp = MLEARN[element] | dict(lattice_constant=SOURCES["mlearn"].lattice[element])
@@ -82,15 +74,14 @@ def reference(element: str, source: str, rows: Iterable[dict] = ()) -> tuple[dic
 def _from_cp2k(element):
     known = datasets.dft_reference(element)
     eos, elastic, vacancy = known["eos"], known["elastic"], known["vacancy"]
-    phonons = known["phonons"]["frequencies"]
-    return dict(
-        lattice_constant=eos["lattice_constant"],
-        bulk_modulus=eos["bulk_modulus"],
-        **{name: elastic[name] for name in ("c11", "c12", "c44")},
-        c44_clamped=elastic["c44_clamped_ions"],
-        **{name: sorted(phonons[point])[k] for name, (point, k) in PHONONS.items()},
-        **{name: vacancy[name] for name in ("vacancy", "vacancy_unrelaxed")},
-    )
+    values = {name: eos[name] for name in ("lattice_constant", "bulk_modulus")}
+    values |= {name: elastic[name] for name in ("c11", "c12", "c44")}
+    values |= dict(c44_clamped=elastic["c44_clamped_ions"])
+    point = {p: sorted(f) for p, f in known["phonons"]["frequencies"].items()}
+    values |= dict(phonon_gamma=point["Γ"][-1])
+    values |= dict(phonon_x_low=point["X"][0], phonon_x_high=point["X"][-1])
+    values |= dict(phonon_l_low=point["L"][0], phonon_l_high=point["L"][-1])
+    return values | {name: vacancy[name] for name in ("vacancy", "vacancy_unrelaxed")}
 
 
 class Line(NamedTuple):
@@ -146,70 +137,38 @@ class Card(NamedTuple):
         for x in self.lines:
             known, origin = self.reference.get(x.property), self.origin.get(x.property, "")
             head = [self.element, self.source, *PROPERTIES[x.property], number(known), origin]
-            if x.n is None:
-                head += [NULLS[self.element][x.method], ""]
-            else:
-                head += [x.method, x.n or "all"]
+            trained = [x.method, x.n or "all"]
+            what = [NULLS[self.element][x.method], ""] if x.n is None else trained
             counts = [number(x.mean), number(x.spread), len(x.values), x.failed, number(x.error)]
-            writer.writerow([*head, *counts, x.verdict, number(x.difference), number(x.margin)])
+            judged = [x.verdict, number(x.difference), number(x.margin)]
+            writer.writerow([*head, *what, *counts, *judged])
         if path is not None:
             Path(path).write_text(out.getvalue(), encoding="utf-8")
         return out.getvalue()
 
-    def __str__(self):
+    def __repr__(self):
         if not self.lines:
             return "no precomputed properties yet: python -m research.sweep properties"
-        sizes = sorted({x.n for x in self.lines if x.n is not None}, key=lambda n: n or np.inf)
-        widths = dict(scratch=20, transfer=34) if self.element == "Ge" else dict(scratch=20)
-        columns = [(method, n, width) for n in sizes for method, width in widths.items()]
-        units = {name: f", {unit}" if unit else "" for name, (_, unit) in PROPERTIES.items()}
-        labels = {name: words + units[name] for name, (words, _) in PROPERTIES.items()}
-        first = max(map(len, labels.values()))
-        titles = "".join(f"{f'{m}, {n}' if n else f'{m}, all':>{width}}" for m, n, width in columns)
-        out = [f"{f'{self.element}, {self.source}':{first}}{'reference':>10}{titles}"]
-        for name, label in labels.items():
-            known = self.reference.get(name)
-            row = f"{label:{first}}{'–' if known is None else _digits(known):>10}"
-            for method, n, width in columns:
-                row += f"{_cell(self.line(name, method, n)):>{width}}"
-            out.append(row)
-        return "\n".join(out)
-
-
-def _digits(x):
-    places = next((k for k, above in enumerate((100, 20, 5)) if abs(x) >= above), 3)
-    return f"{x:.{places}f}"
-
-
-def _cell(x):
-    if x is None or not x.values:
-        return "–"
-    spread = f" ± {_digits(x.spread)}" if np.isfinite(x.spread) else ""
-    return _digits(x.mean) + spread + (f" ({x.verdict})" if x.verdict else "")
+        counts = {n: {word: len(v) for word, v in x.items()} for n, x in self.verdicts().items()}
+        words = f"card of {self.element}, {SOURCES[self.source].words}; verdicts on transfer"
+        return f"{words}: {counts}. tlmlp.show.plot draws it, .csv() is its table."
 
 
 def card(element: str = "Ge", source: str = "dft", rows: list[dict] | None = None) -> Card:
-    """Card of the precomputed potentials of a source; empty where there are none.
+    """Card of the precomputed potentials of a source, "dft" or "stillinger-weber".
 
     That of germanium compares scratch with transfer. That of silicon, where transfer starts, has
-    scratch alone, and the start itself.
-
-    Args:
-        element: "Ge" or "Si".
-        source: "dft" or "stillinger-weber".
-        rows: of the table "properties" [default: those that ship].
-
-    Raises:
-        ValueError: unknown element, or rows that hold nothing of it in this source.
+    scratch alone, and the start itself. rows: of the table "properties" [default: those that ship].
+    Raises ValueError for an unknown element, and for rows that hold nothing of it.
     """
     if element not in NULLS:
         raise ValueError(f"element must be one of {', '.join(NULLS)}, not {element!r}")
     if rows is None:
         rows = [row for row in results.rows("properties") if row["source"] == source]
-    mine = [row for row in rows if (row["source"], row["element"]) == (source, element)]
     groups: dict = {}
-    for row in mine:
-        if row["method"] != "reference":
+    for row in rows:
+        mine = (row["source"], row["element"]) == (source, element)
+        if mine and row["method"] != "reference":
             key = row["method"], row["n"] if row["steps"] else None
             groups.setdefault(key, {})[row["seed"]] = row["properties"]
     if rows and not groups:
@@ -240,9 +199,7 @@ def _line(name, method, n, seeds, rivals, known):
     return Line(name, method, n, mean, spread, numbers, failed, error, *judged)
 
 
-def verdict(
-    scratch: Sequence[float], transfer: Sequence[float], known: float
-) -> tuple[str, float, float]:
+def verdict(scratch: Sequence[float], transfer: Sequence[float], known: float) -> tuple:
     """(word, mean of d, margin) of values paired by seed against a known value; see the module."""
     from scipy.stats import t
 

@@ -98,15 +98,10 @@ def check_force(answer, atoms: Atoms, atom: int, axis: int) -> Verdict:
 
 def check_constant(answer) -> Verdict:
     """By how much forces change (eV/Å) when every atom's energy is shifted by 1 eV."""
-    words = (
-        "a constant has no slope. "
-        "This is why a reference energy can be fitted anew and no force moves."
-    )
-    otherwise = (
-        "a force is a slope of the energy; "
-        "lift a hill by a metre, and how much steeper does it get?"
-    )
-    return judge(answer, lambda x: 1e-9, (0.0, words), (), otherwise)
+    anew = "This is why a reference energy can be fitted anew and no force moves."
+    lift = "lift a hill by a metre, and how much steeper does it get?"
+    right = (0.0, f"a constant has no slope. {anew}")
+    return judge(answer, lambda x: 1e-9, right, (), f"a force is a slope of the energy; {lift}")
 
 
 def check_frequency(answer, known: float, length: float, energy: float, mass: float) -> Verdict:
@@ -115,33 +110,19 @@ def check_frequency(answer, known: float, length: float, energy: float, mass: fl
     length, energy, mass: new over old, of lattice constants, energies and atomic masses.
     """
     root = (energy / mass) ** 0.5
+    law, spring = "an energy over a length squared", "What are the units of a spring constant?"
     right = known * root / length
-    words = f"{right:.2f} THz: a spring constant is an energy over a length squared, "
+    words = f"{right:.2f} THz: a spring constant is {law}, and heavier atoms swing slower."
     wrong = (
-        (
-            known * (energy / mass) / length**2,
-            "that is the ratio of squared frequencies: take the square root.",
-        ),
-        (known * energy**0.5 / length, "and the mass? Germanium's atom is heavier."),
-        (known * root, "and the length? A spring constant is an energy over a length squared."),
-        (
-            known * (1 / mass) ** 0.5,
-            "the mass is right; now the spring constant, an energy over a length squared.",
-        ),
-        (
-            known * (energy * mass) ** 0.5 / length,
-            "a heavier atom swings slower, not faster: divide by the mass.",
-        ),
-        (known * root * length, "a longer bond is a softer spring: divide by the length."),
+        (right * root / length, "that is the ratio of squared frequencies: take the square root."),
+        (right * mass**0.5, "and the mass? Germanium's atom is heavier."),
+        (right * length, f"and the length? A spring constant is {law}."),
+        (known / mass**0.5, f"the mass is right; now the spring constant, {law}."),
+        (right * mass, "a heavier atom swings slower, not faster: divide by the mass."),
+        (right * length**2, "a longer bond is a softer spring: divide by the length."),
     )
-    return judge(
-        answer,
-        lambda x: 0.01 * abs(x),
-        (right, f"{words}and heavier atoms swing slower."),
-        wrong,
-        "a frequency is the square root of a spring constant over a mass. "
-        "What are the units of a spring constant?",
-    )
+    otherwise = f"a frequency is the square root of a spring constant over a mass. {spring}"
+    return judge(answer, lambda x: 0.01 * abs(x), (right, words), wrong, otherwise)
 
 
 def check_bulk_modulus(answer, c11: float, c12: float) -> Verdict:
@@ -156,14 +137,9 @@ def check_bulk_modulus(answer, c11: float, c12: float) -> Verdict:
         (c11, "C11 alone is the answer to a strain of one axis, with the others held."),
         (1000 * right, "that is in MPa; GPa are asked for."),
     )
-    return judge(
-        answer,
-        lambda x: 0.005 * abs(right),
-        (right, words),
-        wrong,
-        "strain all three axes by ε: what is the stress along one of them, "
-        "and by how much does the volume change?",
-    )
+    otherwise = "strain all three axes by ε: what is the stress along one of them, "
+    otherwise += "and by how much does the volume change?"
+    return judge(answer, lambda x: 0.005 * abs(right), (right, words), wrong, otherwise)
 
 
 def check_timestep(answer, timestep: float, error: float, allowed: float) -> Verdict:
@@ -176,13 +152,11 @@ def check_timestep(answer, timestep: float, error: float, allowed: float) -> Ver
     words = f"{right:.1f} fs: the error grows as the timestep squared, so the timestep as its"
     linear = "that would be right if the error grew as the timestep; it grows as its square."
     inverse = "the other way round: the error is the square of the timestep, so the timestep"
+    down = "upside down: a larger error is allowed, so the timestep may be longer."
     wrong = (
         (timestep * ratio, linear),
         (timestep * ratio**2, f"{inverse} is its root."),
-        (
-            timestep * (error / allowed) ** 0.5,
-            "upside down: a larger error is allowed, so the timestep may be longer.",
-        ),
+        (timestep / ratio**0.5, down),
     )
     otherwise = f"error = c dt². Find c from the {error:.3g} at {timestep:g} fs, then solve for dt."
     return judge(answer, lambda x: 0.03 * x, (right, f"{words} square root."), wrong, otherwise)

@@ -11,7 +11,6 @@ import html
 import json
 import os
 import platform
-import sys
 import tempfile
 from importlib import metadata, resources, util
 from pathlib import Path
@@ -22,13 +21,14 @@ DFT = resources.files("tlmlp") / "data" / "dft"
 SMALL = 3.0  # GB; with less, we are on Binder or a computer like it
 AGAIN = "The installation is incomplete: install tlmlp again."
 VIEWER = "pip install --force-reinstall nglview==4.0"
+PACKAGES = {"jax": "jax", "dm-haiku": "haiku", "optax": "optax", "ase": "ASE", "nglview": "nglview"}
 # (package, version): why it must not be there, and what to do.
 BAD_VERSIONS = {
     ("jax", "0.10.2"): 'computes wrong numbers on CPU: pip install "jax!=0.10.2"',
     ("jax", "0.11.1"): 'breaks flax, which jax-md needs: pip install "jax!=0.11.1"',
     ("nglview", "4.0.1"): 'shows nothing in JupyterLab: pip install "nglview==4.0"',
 }
-PACKAGES = {"jax": "jax", "dm-haiku": "haiku", "optax": "optax", "ase": "ASE", "nglview": "nglview"}
+SHOWN = dict(ok=("#009E73", "✓ ok"), warn=("#B87A00", "! look"), fail=("#D55E00", "✗ fail"))
 
 
 class Line(NamedTuple):
@@ -47,18 +47,14 @@ class Report(list):
     def ok(self) -> bool:
         return all(line.state != "fail" for line in self)
 
-    def __str__(self):
+    def __repr__(self):
         advice = lambda line: f"  -> {line.advice}" if line.advice else ""
         return "\n".join(f"{x.state:5}{x.what:22}{x.found}{advice(x)}" for x in self)
 
-    __repr__ = __str__
-
     def _repr_html_(self):
-        shown = dict(ok=("#009E73", "✓ ok"), warn=("#B87A00", "! look"), fail=("#D55E00", "✗ fail"))
-        style = "text-align:left; padding:2px 14px 2px 0; vertical-align:top"
-        out = ""
+        style, out = "text-align:left; padding:2px 14px 2px 0; vertical-align:top", ""
         for line in self:
-            colour, sign = shown[line.state]
+            colour, sign = SHOWN[line.state]
             head = f'<b style="color:{colour}; white-space:nowrap">{sign}</b>'
             cells = head, *map(html.escape, line[1:])
             out += "<tr>" + "".join(f'<td style="{style}">{x}</td>' for x in cells) + "</tr>"
@@ -68,13 +64,8 @@ class Report(list):
 def doctor() -> Report:
     """A table of what this computer has and lacks, with what to do about it. Downloads nothing."""
     rest = _viewer, _device, _memory, _weights, _dft, _mlearn, _writable
-    return Report([_python(), *map(_package, PACKAGES), *(look() for look in rest)])
-
-
-def _python():
-    new = sys.version_info >= (3, 11)
-    advice = "" if new else "tlmlp needs Python 3.11 or newer."
-    return Line("ok" if new else "fail", "Python", platform.python_version(), advice)
+    python = Line("ok", "Python", platform.python_version())
+    return Report([python, *map(_package, PACKAGES), *(look() for look in rest)])
 
 
 def _package(name):
@@ -93,15 +84,13 @@ def _viewer():
 
     spec = util.find_spec("nglview")
     if spec is None:
-        advice = "Without nglview no atoms move: pip install nglview==4.0"
-        return Line("fail", "viewer", "missing", advice)
+        return Line("fail", "viewer", "missing", f"Without nglview no atoms move: {VIEWER}")
     text = (Path(spec.origin).parent / "_frontend.py").read_text()
     wanted = text.split("=")[1].strip().strip("'\"")
-    folders = [Path(folder) / "nglview-js-widgets" for folder in jupyter_path("labextensions")]
-    files = [folder / "package.json" for folder in folders if (folder / "package.json").is_file()]
+    places = [Path(p) / "nglview-js-widgets" for p in jupyter_path("labextensions")]
+    files = [p / "package.json" for p in places if (p / "package.json").is_file()]
     if not files:
-        advice = f"JupyterLab will show no atoms: {VIEWER}"
-        return Line("fail", "viewer", "no front end", advice)
+        return Line("fail", "viewer", "no front end", f"JupyterLab will show no atoms: {VIEWER}")
     found = json.loads(files[0].read_text())["version"]
     if found == wanted:
         return Line("ok", "viewer", f"both sides {found}")
@@ -122,15 +111,27 @@ def _device():
 
 def cores() -> float:
     """Cores this process may use, also where a container gives it a part of them."""
-    own = hasattr(os, "sched_getaffinity")
-    limits = [float(len(os.sched_getaffinity(0)) if own else os.cpu_count() or 1)]
+    own = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    quota, _, period = _read("/sys/fs/cgroup/cpu.max").partition(" ")  # "max": no quota
+    given = _number(quota), _number(period)
+    limits = [float(own or 1), all(given) and given[0] / given[1]]
+    return min(x for x in [*limits, _number(os.environ.get("CPU_LIMIT"))] if x)
+
+
+def memory_limit() -> float:
+    """Memory in GB that this process may use: the machine's, or less inside a container."""
+    import psutil
+
+    files = "/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"
+    limits = [psutil.virtual_memory().total, *(_number(_read(file)) for file in files)]
+    return min(x for x in [*limits, _number(os.environ.get("MEM_LIMIT"))] if x) / 1e9
+
+
+def _read(file):
     try:
-        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
-        limits.append(float(quota) / float(period))
-    except (OSError, ValueError):  # no such file; "max": no quota
-        pass
-    limits.append(_number(os.environ.get("CPU_LIMIT")))
-    return min(x for x in limits if x)
+        return Path(file).read_text()
+    except OSError:
+        return ""
 
 
 def _number(text):
@@ -140,42 +141,26 @@ def _number(text):
         return None
 
 
-def memory_limit() -> float:
-    """Memory in GB that this process may use: the machine's, or less inside a container."""
-    import psutil
-
-    limits = [psutil.virtual_memory().total]
-    for file in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
-        if Path(file).is_file():
-            limits.append(_number(Path(file).read_text()))
-    limits.append(_number(os.environ.get("MEM_LIMIT")))
-    return min(x for x in limits if x) / 1e9
-
-
 def _memory():
     import psutil
 
     limit = memory_limit()
     used = psutil.Process().memory_info().rss / 1e9
     free = min(psutil.virtual_memory().available / 1e9, limit - used)
-    state, advice = "ok", ""
-    if free < 1.5:
-        state, advice = "warn", "Enough for one notebook: shut down the kernels of others."
+    found = f"{free:.1f} of {limit:.1f} GB free"
     if free < 0.7:
-        state, advice = (
-            "fail",
-            "The kernel may be killed: shut down other kernels (Kernel, Shut Down All).",
-        )
-    return Line(state, "memory", f"{free:.1f} of {limit:.1f} GB free", advice)
+        advice = "The kernel may be killed: shut down other kernels (Kernel, Shut Down All)."
+        return Line("fail", "memory", found, advice)
+    advice = "" if free >= 1.5 else "Enough for one notebook: shut down the kernels of others."
+    return Line("warn" if advice else "ok", "memory", found, advice)
 
 
 def _weights():
     found = sorted(p.name for p in WEIGHTS.iterdir() if p.name.endswith(".safetensors"))
     if not found:
         return Line("fail", "shipped potentials", "none", AGAIN)
-    last = found[-1].removesuffix(".safetensors")
-    words = f"{len(found)}, such as {last}; `tlmlp list` names all"
-    return Line("ok", "shipped potentials", words)
+    words = f"{len(found)}, such as {found[-1].removesuffix('.safetensors')}"
+    return Line("ok", "shipped potentials", f"{words}; `tlmlp list` names all")
 
 
 def _dft():
@@ -217,8 +202,7 @@ def mode() -> str:
 
     The environment variable TLMLP_MODE overrides it, to see what others see.
     """
-    chosen = os.environ.get("TLMLP_MODE")
-    if chosen:
+    if chosen := os.environ.get("TLMLP_MODE"):
         if chosen not in ("gpu", "cpu", "binder"):
             raise ValueError(f"TLMLP_MODE must be gpu, cpu or binder, not {chosen!r}")
         return chosen

@@ -23,17 +23,18 @@ from . import sources
 from .results import METHODS
 from .sources import SOURCES
 
-POINTS = 16  # of a curve of test errors
-VALIDATIONS = 64  # of a training, where structures are held out
-FIT: dict[str, Any] = dict(
-    weights=Weights(energy=2.0, stress=0.01),
-    final_weights=Weights(energy=50.0, stress=0.1),
-    average=0.99,
-)
+POINTS, VALIDATIONS = 16, 64  # of a training: points of its curve, validations
+BEGIN, END = Weights(energy=2.0, stress=0.01), Weights(energy=50.0, stress=0.1)  # of the loss
 # Scratch and transfer have silicon's cutoff, 4.5 Å; in reduced units it has grown to 4.76 Å.
 # "short" brings a reduced start to 4.5 Å, from a silicon trained with 4.25 Å; "long" brings
 # random weights to 4.76 Å.
 CUTOFFS = {"short": "reduced", "long": "scratch"}
+ALLOWED = {
+    "source": tuple(SOURCES),
+    "method": (*METHODS, "reference"),
+    "phase": (None, "crystal", "liquid"),
+    "element": ("Ge", "Si"),
+}
 
 
 @dataclass(frozen=True)
@@ -56,35 +57,32 @@ class Run:
     def __post_init__(self):
         frozen = (self.frozen,) if isinstance(self.frozen, str) else tuple(self.frozen)
         object.__setattr__(self, "frozen", frozen)
-        for name, allowed in dict(
-            source=tuple(SOURCES),
-            method=(*METHODS, "reference"),
-            phase=(None, "crystal", "liquid"),
-            element=("Ge", "Si"),
-        ).items():
+        for name, allowed in ALLOWED.items():
             if (value := getattr(self, name)) not in allowed:
                 words = ", ".join(map(str, allowed))
                 raise ValueError(f"{name} must be one of {words}, not {value!r}")
-        for name in ("n", "seed", "steps"):
-            if not (value := getattr(self, name)) >= 0:
-                raise ValueError(f"{name} must be 0 or more, not {value!r}")
-        if not 0 < self.learning_rate < np.inf:
-            raise ValueError(f"learning_rate must be above 0, not {self.learning_rate!r}")
-        if not 0 <= self.validation < 1:
-            raise ValueError(f"validation must be from 0 to below 1, not {self.validation!r}")
-        as_it_is = self.method == "transfer" and not self.steps
-        if self.element == "Si" and self.method not in ("scratch", "reference") and not as_it_is:
-            raise ValueError(
+        starts = self.element == "Ge" or self.method in ("scratch", "reference")
+        pairs = " and ".join(f"{cutoff} with {method}" for cutoff, method in CUTOFFS.items())
+        for fine, words in (
+            (min(self.n, self.seed, self.steps) >= 0, "n, seed and steps must be 0 or more"),
+            (0 < self.learning_rate < np.inf, "learning_rate must be above 0"),
+            (0 <= self.validation < 1, "validation must be from 0 to below 1"),
+            (
+                starts or (self.method == "transfer" and not self.steps),
                 "silicon is where transfer starts: train it from scratch, "
-                "or take it as it is with method 'transfer' and no steps"
-            )
-        if not 0 <= self.hot <= (self.n or self.hot):
-            raise ValueError(f"hot must be at most the n = {self.n} structures, not {self.hot!r}")
-        if self.cutoff is not None and CUTOFFS.get(self.cutoff) != self.method:
-            pairs = " and ".join(f"{c} with {m}" for c, m in CUTOFFS.items())
-            raise ValueError(
-                f"cutoff must be None, or {pairs}, not {self.cutoff!r} with {self.method}"
-            )
+                "or take it as it is with method 'transfer' and no steps",
+            ),
+            (
+                0 <= self.hot <= (self.n or self.hot),
+                f"hot must be at most the n = {self.n} structures, not {self.hot!r}",
+            ),
+            (
+                self.cutoff is None or CUTOFFS.get(self.cutoff) == self.method,
+                f"cutoff must be None, or {pairs}, not {self.cutoff!r} with {self.method}",
+            ),
+        ):
+            if not fine:
+                raise ValueError(words)
 
     @classmethod
     def of(cls, row: Mapping) -> "Run":
@@ -114,11 +112,9 @@ Begun = tuple[Potential, list[Atoms], list[Atoms] | None, list[tuple[int, int]]]
 
 
 def begin(run: Run, most: int = 3) -> Begun:
-    """(potential before training, training structures, validation structures, shapes) of a run.
+    """(potential before training, training structures, validation structures or None, shapes).
 
-    Args:
-        run: what to begin.
-        most: number of padded shapes (see graph.few_shapes), so of programs to compile.
+    most: number of padded shapes (see graph.few_shapes), so of programs to compile.
     """
     fitted, valid = pick(run)
     source = silicon(run)
@@ -131,8 +127,8 @@ def begin(run: Run, most: int = 3) -> Begun:
     elif run.element == "Si":
         potential = source
     else:
-        units = dict(reduced_units=True, lattice_ratio=ratio) if grown else {}
-        potential = transfer.start(source, run.element, fitted, shapes=shapes, **units)
+        stretch = ratio if grown else None
+        potential = transfer.start(source, run.element, fitted, grown, stretch, shapes=shapes)
     return potential, fitted, valid, shapes
 
 
@@ -150,8 +146,7 @@ def pick(run: Run) -> tuple[list[Atoms], list[Atoms] | None]:
         frames = frames + datasets.subset(sources.hottest(everything), run.hot, run.seed)
     if not run.validation:
         return frames, None
-    # Of frames with forces: a strained crystal has none, and no step would ever be better
-    # than its first validation.
+    # Of frames with forces: a strained crystal has none, and its first validation is its best.
     moving = [atoms for atoms in frames if np.abs(atoms.get_forces()).max() > 1e-3]
     valid = datasets.subset(moving, max(1, round(run.validation * len(frames))), run.seed)
     return [atoms for atoms in frames if not any(atoms is v for v in valid)], valid
@@ -165,33 +160,18 @@ def padded_shapes(source, element, elements, cutoff, most):
 
 
 def train(run: Run, potential, fitted, valid, shapes, every=None) -> Iterator[Progress]:
-    """`fit` with the settings of a run, of what `begin` gives.
-
-    Yields:
-        Progress, `every` so many steps [default: 16 in all, or 64 where structures are held out].
-    """
+    """`fit` of what `begin` gives; 16 Progress, or 64 where it validates, or one each `every`."""
     every = every or max(1, run.steps // (VALIDATIONS if valid else POINTS))
-    yield from fit(
-        potential,
-        fitted,
-        valid,
-        steps=run.steps,
-        trainable=transfer.freeze(potential, run.frozen) if run.frozen else None,
-        seed=run.seed,
-        shapes=shapes,
-        learning_rate=run.learning_rate,
-        report_every=every,
-        validate_every=every,
-        **FIT,
-    )
+    mask = transfer.freeze(potential, run.frozen) if run.frozen else None
+    options: dict[str, Any] = dict(seed=run.seed, shapes=shapes, learning_rate=run.learning_rate)
+    options |= dict(weights=BEGIN, final_weights=END, average=0.99)
+    options |= dict(report_every=every, validate_every=every)
+    yield from fit(potential, fitted, valid, run.steps, mask, **options)
 
 
 def as_silicon(potential: Potential, source: Potential) -> Potential:
-    """A transferred potential, in silicon's units again where it is in germanium's.
-
-    Its cutoff is exactly that of `source`: 4.5 Å times s over s need not be 4.5 Å to the last
-    bit, and would be compiled anew.
-    """
+    """A transferred potential, in silicon's units again where it is in germanium's."""
     scale = potential.info["transfer"]
     back = transfer.rescale(potential, 1 / scale["length"], 1 / scale["energy"])
+    # 4.5 Å times s over s need not be 4.5 Å to the last bit, and would be compiled anew
     return back.replace(config=source.config, trained=source.trained)

@@ -22,49 +22,43 @@ class Source(NamedTuple):
     words: str  # for people
     short: str  # in names of potentials: si-SHORT-course, ge-SHORT-course-transfer-10
     silicon: str  # name of the potential that a transfer starts from
-    # Å, diamond lattice constants of that potential, and of the one with the cutoff 4.25 Å. They
-    # were measured once, where the energy is smallest; reduced units need them to the last bit.
-    silicon_lattice: float
-    silicon_lattice_short: float | None
     melting: dict  # K, of each element: the model's, or nature's
     lattice: dict  # Å, of each element's diamond crystal at zero pressure
-    # K, of germanium's trajectories; empty where no trajectory is germanium's own.
-    temperatures: tuple = ()
-    # Å, of an element whose strained cells are under pressure: its elastic constants are there.
-    strained_at: dict = {}
+    # Å, of that silicon potential, and of the one with the cutoff 4.25 Å: once measured, where
+    # the energy is smallest. Reduced units need them to the last bit.
+    silicon_lattice: float
+    silicon_lattice_short: float = np.nan
+    temperatures: tuple = ()  # K, of germanium's trajectories, where it has its own
+    strained_at: dict = {}  # Å, of an element whose strained cells are under pressure
 
 
 NATURE = {"Si": 1687.0, "Ge": 1211.0}  # K, melting temperatures
+CP2K, VASP = {"Si": 5.463, "Ge": 5.783}, {"Si": 5.4687, "Ge": 5.784}  # Å
+SW_MELTING = {symbol: row.melting_temperature for symbol, row in ELEMENTS.items()}
+SW_LATTICE = {symbol: row.lattice_constant for symbol, row in ELEMENTS.items()}
 SOURCES = {
     "dft": Source(
-        "DFT",
-        "dft",
-        "si-dft-course",
-        5.455998614468278,
-        5.4632787755751036,
-        NATURE,
-        {"Si": 5.463, "Ge": 5.783},
+        "DFT", "dft", "si-dft-course", NATURE, CP2K, 5.455998614468278, 5.4632787755751036
     ),
     "mlearn": Source(
         "DFT (mlearn)",
         "mlearn",
         "si-mlearn-course",
-        5.468660287275043,
-        None,
         NATURE,
-        {"Si": 5.4687, "Ge": 5.784},
-        (300, 605, 1089, 1816, 2422),
-        {"Ge": 5.7542},
+        VASP,
+        silicon_lattice=5.468660287275043,
+        temperatures=(300, 605, 1089, 1816, 2422),
+        strained_at={"Ge": 5.7542},
     ),
     "stillinger-weber": Source(
         "Stillinger-Weber",
         "sw",
         "si-sw-course",
-        5.428784661074029,
-        5.4249505105830265,
-        {symbol: row.melting_temperature for symbol, row in ELEMENTS.items()},
-        {symbol: row.lattice_constant for symbol, row in ELEMENTS.items()},
-        (520, 1740, 2460, 3480, 4500),
+        SW_MELTING,
+        SW_LATTICE,
+        silicon_lattice=5.428784661074029,
+        silicon_lattice_short=5.4249505105830265,
+        temperatures=(520, 1740, 2460, 3480, 4500),
     ),
 }
 COURSE = ("dft", "stillinger-weber")
@@ -75,10 +69,8 @@ def data(source: str, element: str = "Ge") -> tuple[list[Atoms], list[Atoms]]:
     """(train, test) of a source, each time anew: a caller may change them and nobody else sees it.
 
     Stillinger-Weber: 240 and 48 frames at the same reduced temperatures for every element, the
-    test frames from trajectories of their own, as research/stillinger_weber.py made them.
-
-    Raises:
-        ValueError: unknown source.
+    test frames from trajectories of their own, as research/stillinger_weber.py made them. Raises
+    ValueError for an unknown source.
     """
     train, test = _read_once(source, element)
     return datasets.copies(train), datasets.copies(test)
@@ -92,13 +84,11 @@ def _read_once(source, element):
         return load(element, "train"), load(element, "test")
     if source != "stillinger-weber":
         raise ValueError(f"source must be one of {', '.join(SOURCES)}, not {source!r}")
-    parts = {"train": [], "test": []}
-    symbol = element_of(element).symbol
+    parts, symbol = {"train": [], "test": []}, element_of(element).symbol
     for atoms in datasets.read(SHIPPED / f"stillinger-weber-{symbol}.extxyz.gz"):
         parts[atoms.info.pop("split")].append(atoms)
         # numbers of Python's own, as they were before they were written
-        plain = {k: v.item() for k, v in atoms.info.items() if isinstance(v, np.generic)}
-        atoms.info |= plain
+        atoms.info |= {k: v.item() for k, v in atoms.info.items() if isinstance(v, np.generic)}
     return parts["train"], parts["test"]
 
 
