@@ -47,7 +47,7 @@ def test_train_on_an_own_file_and_use_it(own_file):
     out = own_file.with_name("mine.safetensors")
     result = run("train", own_file, "--out", out, "--steps", 4)
     assert result.exit_code == 0, result.output
-    assert "held-out structures" in result.output and "ASE calculator" in result.output
+    assert "held-out frames" in result.output and "ASE calculator" in result.output
     assert sorted(p.name for p in own_file.parent.iterdir()) == ["mine.extxyz", "mine.safetensors"]
     potential = tlmlp.Potential.load(out)
     assert potential.elements == ("Ge",) and potential.info["data"] == "mine.extxyz"

@@ -62,7 +62,7 @@ def train(
             begin = partial(fit, fresh, part, rest, steps, checkpoint=checkpoint)
             best = _watch(begin(learning_rate=learning_rate, seed=seed), name)
             kind = "held-out" if rest else "training"
-            errors = f"{kind} structures:\n{best.evaluate(rest or part)}"
+            errors = f"{kind} frames:\n{best.evaluate(rest or part)}"
         best.save(out)
     checkpoint.unlink(missing_ok=True)
     words = f'tlmlp.Potential.load("{out}").calculator() is an ASE calculator'
