@@ -1,4 +1,4 @@
-"""Our DimeNet++ without triplets is chemtrain's DimeNet++ with them: same weights, same energy and forces."""
+"""Our DimeNet++ without triplets gives the energies and forces of chemtrain's, with its weights."""
 
 from pathlib import Path
 
@@ -48,7 +48,7 @@ def test_energy_and_forces_are_chemtrains(fixture, potential, case, bits):
 
 
 def test_perfect_lattice_is_the_limit_of_perturbed_ones(potential):
-    """Where chemtrain's angle fails (exactly collinear atoms) ours must be the limit of what it agrees on."""
+    """Where chemtrain's angle fails (collinear atoms) ours is the limit of what it agrees on."""
     perfect = bulk("Si", a=5.431, cubic=True).repeat(2)
     perfect.calc = potential.calculator(dtype="float64")
     energy = perfect.get_potential_energy()
@@ -60,7 +60,7 @@ def test_perfect_lattice_is_the_limit_of_perturbed_ones(potential):
         atoms.positions += amplitude * shift
         atoms.calc = perfect.calc
         differences.append(abs(atoms.get_potential_energy() - energy))
-    # forces vanish on the perfect lattice, so the energy approaches its limit with the square of the amplitude
+    # forces vanish on the perfect lattice, so the energy nears its limit as the amplitude squared
     np.testing.assert_allclose(differences[1:], np.array(differences[:-1]) / 100, rtol=0.1)
 
 

@@ -1,4 +1,4 @@
-"""Neighbour slots, neighbour by neighbour against ASE, and what batching and padding must leave alone."""
+"""Neighbour slots against ASE, one by one, and what batching and padding must leave alone."""
 
 import ase
 import jax

@@ -1,4 +1,4 @@
-"""Potential: files that survive, errors that say what to do, an ASE calculator that keeps what it can."""
+"""Potential: files that survive, errors that say what to do, a calculator that keeps its slots."""
 
 import json
 import os
@@ -164,9 +164,11 @@ def test_errors_are_what_they_say(potential, atoms):
         labelled = atoms.copy()
         labelled.info["group"] = group
         labelled.calc = SinglePointCalculator(
-            labelled, energy=p.get_potential_energy() + 8 * de, forces=p.get_forces() + df,
+            labelled,
+            energy=p.get_potential_energy() + 8 * de,
+            forces=p.get_forces() + df,
             stress=p.get_stress() + 0.5 * units.GPa,
-        )  # fmt: skip
+        )
         frames.append(labelled)
     e = potential.evaluate(frames)
     assert e.energy_mae == pytest.approx(20, abs=1e-3) and e.energy_rmse == pytest.approx(
@@ -207,7 +209,8 @@ def test_nuclei_repel_below_the_shortest_distance_of_training(potential):
     energy = lambda p, d: p.calculator(dtype="float64", skin=0.0).get_potential_energy(dimer(d))
     for d in (1.9, 2.0, 2.9):
         assert energy(with_core, d) == energy(potential, d)
-    # Ziegler, Biersack & Littmark at 0.1 Å, where the switch is still 1: 14.4 eV Å · 14² / 0.1 Å · φ(0.1 / 0.12764)
+    # Ziegler, Biersack & Littmark at 0.1 Å, where the switch is still 1:
+    # 14.4 eV Å · 14² / 0.1 Å · φ(0.1 / 0.12764)
     x = 0.1 * 2 * 14**0.23 / 0.4685
     phi = (
         0.18175 * np.exp(-3.1998 * x)
@@ -229,7 +232,7 @@ def test_nuclei_repel_below_the_shortest_distance_of_training(potential):
 
 
 def test_hot_silicon_keeps_its_atoms_apart():
-    """A network alone lets two atoms of a hot liquid fall into one another, after which energy is no longer conserved."""
+    """A network alone lets two atoms of a hot liquid fall into one another, and energy is lost."""
     atoms = bulk("Si", cubic=True).repeat(2)
     rng = np.random.default_rng(3)
     atoms.set_velocities(
@@ -250,7 +253,7 @@ def test_hot_silicon_keeps_its_atoms_apart():
     platform.libc_ver()[0] != "glibc", reason="only glibc maps large memory afresh at every call"
 )
 def test_a_step_needs_no_new_pages():
-    """After a few calls the memory of a call is there: no page faults, which would cost half of a step."""
+    """After a few calls the memory is there: no page faults, which would cost half of a step."""
     code = """
 import resource, numpy as np
 from ase.build import bulk

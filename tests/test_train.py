@@ -1,4 +1,4 @@
-"""Training: it learns, it repeats itself, it resumes, and it stops with a sentence when something is wrong."""
+"""Training: it learns, repeats itself, resumes, and stops with a sentence where it must."""
 
 import jax
 import numpy as np
@@ -15,7 +15,7 @@ TINY = tlmlp.Config("course", embed_size=8, n_blocks=1, n_spherical=2, n_dense_o
 
 
 def labelled(n, seed=0, energy_offset=0.0):
-    """Rattled silicon with Lennard-Jones labels: not silicon, but a smooth energy that a tiny network can learn."""
+    """Rattled silicon with Lennard-Jones labels: a smooth energy that a tiny network can learn."""
     frames = []
     for i in range(n):
         atoms = bulk("Si", cubic=True)
@@ -42,8 +42,7 @@ def potential():
 
 
 def last(progress):
-    for p in progress:
-        pass
+    *_, p = progress
     return p
 
 
@@ -71,7 +70,7 @@ def test_it_learns_and_reports(potential, frames):
     assert [p.valid is not None for p in reports] == [False, True] * 3
     assert end.force_mae < 0.6 * first.force_mae
     assert end.best.trained == ("Si",) and end.best_step in (100, 200, 300)
-    # the energy per atom is near -300 eV; float32 alone would leave 30 µeV of it, the reference energy keeps it exact
+    # the energy per atom is near -300 eV, of which a float32 keeps 30 µeV: hence reference energies
     assert end.valid.energy_rmse < 100
     assert end.valid == end.potential.evaluate(labelled(4, 1, -300.0))
 
@@ -217,9 +216,13 @@ def test_loss_gradient_is_the_slope_of_the_loss(potential, frames):
 
 def test_bad_settings_and_bad_data(potential, frames):
     for bad, words in (
-        (dict(steps=0), "steps"), (dict(batch_size=1.5), "batch_size"), (dict(learning_rate=0), "learning_rate"),
-        (dict(average=1.0), "average"), (dict(weights=(0, 0, 0)), "weights"), (dict(weights=(1, -1, 0)), "weights"),
-    ):  # fmt: skip
+        (dict(steps=0), "steps"),
+        (dict(batch_size=1.5), "batch_size"),
+        (dict(learning_rate=0), "learning_rate"),
+        (dict(average=1.0), "average"),
+        (dict(weights=(0, 0, 0)), "weights"),
+        (dict(weights=(1, -1, 0)), "weights"),
+    ):
         with pytest.raises(ValueError, match=words):
             next(tlmlp.fit(potential, frames, **bad))
     with pytest.raises(ValueError):

@@ -13,7 +13,7 @@ TINY = tlmlp.Config("course", embed_size=8, n_blocks=2, n_spherical=2, n_dense_o
 
 
 def like_germanium(source, n, length=1.06, energy=0.9):
-    """Rattled crystals of a germanium that is `source`'s silicon, exactly, in other units, and 2 eV per atom lower."""
+    """Rattled crystals of a germanium that is `source`'s silicon in other units, 2 eV lower."""
     frames = []
     for seed in range(n):
         silicon = bulk("Si", "diamond", a=5.43, cubic=True)

@@ -8,27 +8,10 @@ import importlib
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-__all__ = [
-    "Config",
-    "Errors",
-    "Potential",
-    "Progress",
-    "Weights",
-    "__version__",
-    "course",
-    "datasets",
-    "fit",
-    "from_chemtrain",
-    "properties",
-    "recipes",
-    "shipped",
-    "show",
-    "simulate",
-    "sweep",
-    "transfer",
-]
 HOMES = dict(Config="dimenet", Errors="potential", Potential="potential", shipped="potential")
 HOMES |= dict(Progress="train", Weights="train", fit="train", from_chemtrain="chemtrain")
+MODULES = "course datasets properties recipes show simulate sweep transfer".split()
+__all__ = ["__version__", *HOMES, *MODULES]
 
 try:
     __version__ = version("tlmlp")
@@ -49,4 +32,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return __all__
+    return sorted(__all__)

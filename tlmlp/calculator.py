@@ -20,9 +20,9 @@ from .graph import Graph, Topology
 class GraphCalculator(Calculator):
     """ASE calculator: energy, free_energy, energies (eV), forces (eV/Å), stress (eV/Å^3).
 
-    Any cell, also one smaller than the cutoff. Periodic in all, some or no directions; stress needs
-    all three. Neighbours are searched again (`rebuilds` counts) when an atom has moved half of
-    `skin`. The number of slots grows in steps of four, because each shape is compiled anew.
+    Any cell, also one smaller than the cutoff; any pbc, but stress needs all three directions.
+    Neighbours are searched again (`rebuilds` counts) when an atom has moved half of `skin`. The
+    number of slots grows in steps of four, because each shape is compiled anew.
     """
 
     implemented_properties = ["energy", "free_energy", "energies", "forces", "stress"]
@@ -56,9 +56,8 @@ class GraphCalculator(Calculator):
         if not np.isfinite(atoms.positions).all():
             raise ValueError("positions are not finite (NaN or infinity)")
         if "stress" in properties and not atoms.pbc.all():
-            raise PropertyNotImplementedError(
-                "stress needs atoms that are periodic in three directions"
-            )
+            words = "stress needs atoms that are periodic in three directions"
+            raise PropertyNotImplementedError(words)
         top, graph = self._slots(atoms)
         vectors = top.vectors(atoms.positions).astype(self.dtype)
         with self.precision():

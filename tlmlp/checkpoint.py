@@ -22,30 +22,24 @@ class Best(NamedTuple):
     mae: float  # meV/Å, forces; inf before the first validation
 
 
-def save(
-    path: str | Path, settings: dict[str, Any], state: Any, potential: Potential, best: Best
-) -> None:
+def save(path: str | Path, settings: dict, state: Any, potential: Potential, best: Best) -> None:
     """Write all that a training needs to go on; `state` is a tree of arrays."""
-    leaves = [np.asarray(x) for x in jax.tree.leaves((state, best.potential.params))]
-    header = dict(
-        settings=settings,
-        reference=potential.reference,
-        best_reference=best.potential.reference,
-        best_step=best.step,
-        best_mae=float(best.mae),
-    )
-    tensors = {f"{i:05d}": np.atleast_1d(leaf) for i, leaf in enumerate(leaves)}
+    leaves = jax.tree.leaves((state, best.potential.params))
+    header: dict[str, Any] = dict(best_step=best.step, best_mae=float(best.mae))
+    header |= dict(best_reference=best.potential.reference, reference=potential.reference)
+    header |= dict(settings=settings)
+    tensors = {f"{i:05d}": np.atleast_1d(np.asarray(leaf)) for i, leaf in enumerate(leaves)}
     write_whole(path, safetensors.numpy.save(tensors, metadata={"checkpoint": json.dumps(header)}))
 
 
 def load(
-    path: str | Path, settings: dict[str, Any], state: Any, potential: Potential
+    path: str | Path, settings: dict, state: Any, potential: Potential
 ) -> tuple[Any, Potential, Best] | None:
-    """(state, potential, best) from a checkpoint of the same training; None without a file.
+    """(state, potential, best) of the training that began with these; None without a file.
 
-    `state` and `potential` are those at its beginning. Raises ValueError for a file that is none,
-    or is one of other settings.
+    Raises ValueError for a file that is no checkpoint, or one of other settings.
     """
+    wrong = lambda words: ValueError(f"{path} {words}; name another file or delete it")
     try:
         with safetensors.safe_open(path, "numpy") as file:
             header = json.loads(file.metadata()["checkpoint"])
@@ -53,27 +47,16 @@ def load(
     except FileNotFoundError:
         return None
     except (safetensors.SafetensorError, OSError, KeyError, TypeError) as error:
-        raise ValueError(
-            f"{path} is not a checkpoint of a training ({error}); name another file or delete it"
-        ) from None
+        raise wrong(f"is not a checkpoint of a training ({error})") from None
     known = json.loads(json.dumps(settings))
     if other := sorted(k for k in known if header["settings"].get(k) != known[k]):
-        raise ValueError(
-            f"{path} belongs to a training with other {', '.join(other)}; "
-            f"name another file or delete it"
-        )
+        raise wrong(f"belongs to a training with other {', '.join(other)}")
     template, structure = jax.tree.flatten((state, potential.params))
     if len(leaves) != len(template) or "best_mae" not in header:
-        raise ValueError(
-            f"{path} was written by another version of tlmlp; name another file or delete it"
-        )
-    arrays = [
-        jnp.asarray(x.reshape(np.shape(t)), np.asarray(t).dtype)
-        for x, t in zip(leaves, template, strict=True)
-    ]
-    state, params = jax.tree.unflatten(structure, arrays)
-    potential = potential.replace(reference=tuple(header["reference"]))
-    best = potential.replace(
-        params=jax.tree.map(np.asarray, params), reference=tuple(header["best_reference"])
-    )
-    return state, potential, Best(best, header["best_step"], header["best_mae"])
+        raise wrong("was written by another version of tlmlp")
+    like = lambda x, t: jnp.asarray(x.reshape(np.shape(t)), np.asarray(t).dtype)
+    state, params = jax.tree.unflatten(structure, map(like, leaves, template))
+    reference, best_reference = (tuple(header[k]) for k in ("reference", "best_reference"))
+    best = potential.replace(params=jax.tree.map(np.asarray, params), reference=best_reference)
+    best_of = Best(best, header["best_step"], header["best_mae"])
+    return state, potential.replace(reference=reference), best_of

@@ -8,12 +8,9 @@ import numpy as np
 from .dimenet import Config, Params
 from .potential import Potential, shapes_of_weights
 
-# chemtrain's names of our modules in an interaction block and in an output block.
-INTERACTION = dict(
-    dense_kj="Dense_kj", dense_ji="Dense_ji", down="Downprojection", up="Upprojection"
-)
-INTERACTION["skip"] = "FinalBeforeSkip"
-OUTPUT = dict(up="Upprojection", final="Final_output")
+# chemtrain's names of our layers, where they are neither numbered nor residual.
+THEIRS = dict(dense_kj="Dense_kj", dense_ji="Dense_ji", skip="FinalBeforeSkip")
+THEIRS |= dict(down="Downprojection", up="Upprojection", final="Final_output")
 
 
 def from_chemtrain(
@@ -21,14 +18,13 @@ def from_chemtrain(
 ) -> Potential:
     """A Potential with the haiku weights of chemtrain's `dimenetpp_neighborlist`.
 
+    Its reference energies are zero, as there. Its units, here taken for eV and Å, are those that
+    the weights were trained in.
+
     Args:
         params: {module: {name: array}} as haiku returns it, or {"module:name": array}.
         config: of that network.
         species: the embedding row of each element, for instance {"Si": 1}.
-
-    Returns:
-        A potential with reference energies of zero, as there. Units are those that the weights were
-        trained in; this library takes them for eV and Å.
 
     Raises:
         ValueError: weights are missing, left over or of another shape than config says.
@@ -74,18 +70,15 @@ def _name(module: str, name: str, config: Config) -> str:
     if kind == "embedding":
         theirs = {"elements": "Embedding:Embedding_vect", "rbf": "Embedding/~/RBF_Dense:w"}
         return theirs.get(name, f"Embedding/~/Concat_Dense:{name}")
-    if kind == "output":
-        if layer.startswith("dense_"):
-            inner = nth("Dense_Series", int(layer.removeprefix("dense_")) - 1)
-        else:
-            inner = OUTPUT[layer] if layer else "RBF_Dense"
-        return f"{nth('Output', int(number))}/~/{inner}:{name if layer else 'w'}"
-    path = nth("Interaction", int(number) - 1)
+    path = nth("Output", int(number)) if kind == "output" else nth("Interaction", int(number) - 1)
     if not layer:
-        return f"{path}/~/{name}:w"
-    if layer in INTERACTION:
-        return f"{path}/~/{INTERACTION[layer]}:{name}"
-    when, _, which = layer.partition("_")  # before_1a: first half of the first residual layer
+        return f"{path}/~/{'RBF_Dense' if kind == 'output' else name}:w"
+    if layer in THEIRS:
+        return f"{path}/~/{THEIRS[layer]}:{name}"
+    when, _, which = layer.partition("_")
+    if when == "dense":
+        return f"{path}/~/{nth('Dense_Series', int(which) - 1)}:{name}"
+    # before_1a: first half of the first residual layer
     index = int(which[:-1]) - 1 + (config.n_residual_before if when == "after" else 0)
     half = nth("ResidualSubLayer", "ab".index(which[-1]))
     return f"{path}/~/{nth('ResLayer', index)}/~/{half}:{name}"

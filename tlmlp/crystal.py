@@ -43,18 +43,16 @@ def stress(atoms: Atoms, calculator: Calculator) -> np.ndarray:
     try:
         return atoms.get_stress() / units.GPa
     except (PropertyNotImplementedError, NotImplementedError):
-        raise ValueError(
-            f"{type(calculator).__name__} knows no stress, which this property needs"
-        ) from None
+        name = type(calculator).__name__
+        raise ValueError(f"{name} knows no stress, which this property needs") from None
 
 
 def at_zero_pressure(
     atoms: Atoms, calculator: Calculator, accuracy: float = 1e-3, steps: int = 30
 ) -> Atoms:
-    """The crystal scaled to where its pressure is within `accuracy` (GPa) of zero.
+    """The crystal, all lengths scaled alike, where its pressure is within `accuracy` GPa of zero.
 
-    All lengths are scaled alike. Raises RuntimeError where no such volume is found in `steps`
-    secant steps, for instance where the potential has no stable crystal.
+    Raises RuntimeError where no such volume is found in `steps` secant steps.
     """
     atoms = crystal_of(atoms)
     scaled = lambda x: strained(atoms, (np.exp(x) - 1) * np.eye(3))
@@ -71,17 +69,14 @@ def at_zero_pressure(
             slope = (p - before) / move
         if not np.isfinite(p) or abs(x) > 0.3:
             break
-    raise RuntimeError(
-        f"no volume with zero pressure was found; "
-        f"the last pressure was {p:.3g} GPa at {np.exp(x):.3f} times the length"
-    )
+    last = f"the last pressure was {p:.3g} GPa at {np.exp(x):.3f} times the length"
+    raise RuntimeError(f"no volume with zero pressure was found; {last}")
 
 
 def lattice_constant(atoms: Atoms, calculator: Calculator) -> float:
-    """Edge in Å of the cubic cell at zero pressure, to 1e-3 GPa, from any cell of the crystal.
+    """Edge in Å of the cubic cell at zero pressure, from any cell of the crystal.
 
-    Of a crystal that is not cubic, the cube root of its cell's volume. Raises RuntimeError where no
-    volume has zero pressure.
+    Of a crystal that is not cubic, the cube root of its cell's volume. Raises as at_zero_pressure.
     """
     out = at_zero_pressure(atoms, calculator)
     edge = cubic_edge(out)

@@ -88,10 +88,8 @@ class Config:
             if name != "cutoff" and value != int(value):
                 raise ValueError(f"{name} must be a whole number, not {value!r}")
         if self.n_spherical < 2:
-            raise ValueError(
-                f"n_spherical must be at least 2 (without angles it is not DimeNet), "
-                f"not {self.n_spherical}"
-            )
+            words = "must be at least 2 (without angles it is not DimeNet)"
+            raise ValueError(f"n_spherical {words}, not {self.n_spherical}")
 
 
 def orthogonal_glorot(shape: Sequence[int], dtype: Any) -> jax.Array:
@@ -101,7 +99,7 @@ def orthogonal_glorot(shape: Sequence[int], dtype: Any) -> jax.Array:
 
 
 def dense(size: int, name: str, bias: bool = True) -> hk.Linear:
-    """A linear layer with `size` outputs."""
+    """A layer with `size` outputs."""
     return hk.Linear(size, with_bias=bias, w_init=orthogonal_glorot, name=name)
 
 
@@ -120,9 +118,8 @@ def residual(x: jax.Array, name: str) -> jax.Array:
 def swish(x: jax.Array) -> jax.Array:
     """x σ(x), which keeps nothing but x for its gradients.
 
-    An activation costs memory traffic here, not arithmetic: autodiff alone would store σ(x) and
-    more beside x. The derivatives use tanh, so that the compiler does not recognise the exponential
-    and keep that instead.
+    An activation costs memory traffic here, not arithmetic: autodiff would store σ(x) and more.
+    The derivatives use tanh, so that the compiler does not recognise and keep the exponential.
     """
     return x / (1 + jnp.exp(-x))
 
@@ -166,25 +163,26 @@ symmetric_product.defvjp(
 
 
 def swap(slots: jax.Array, reverse: ArrayLike) -> jax.Array:
-    """slots [N·K, F], every row carried to the other end of its bond.
-
-    The map is its own transpose, so no gradient needs a scatter.
-    """
+    """slots [N·K, F], every row at the other end of its bond; its own transpose: no scatter."""
     move = lambda reverse, x: jnp.take(x, reverse, axis=0, mode="clip", unique_indices=True)
     return jax.custom_derivatives.linear_call(move, move, reverse, slots)
 
 
-class Embedding(hk.Module):
-    """First message of a bond, from the elements at both ends and the distance: [N·K, F]."""
+class Part(hk.Module):
+    """A part of the network, which knows the Config."""
 
-    def __init__(self, config, n_elements):
-        super().__init__("embedding")
-        self.config, self.n_elements = config, n_elements
+    def __init__(self, config, name):
+        super().__init__(name)
+        self.config = config
+
+
+class Embedding(Part):
+    """First message of a bond, from the elements at both ends and the distance: [N·K, F]."""
 
     def __call__(self, rbf, centre, neighbor):
         c, T = self.config, self.config.type_size
         uniform = hk.initializers.RandomUniform(-(3**0.5), 3**0.5)
-        table = hk.get_parameter("elements", (self.n_elements, T), jnp.float32, init=uniform)
+        table = hk.get_parameter("elements", (centre.shape[1], T), jnp.float32, init=uniform)
         w_rbf = weight("rbf", (c.n_radial, c.embed_size))
         w = weight("w", (2 * T + c.embed_size, c.embed_size))
         b = hk.get_parameter("b", (c.embed_size,), jnp.float32, init=jnp.zeros)
@@ -195,12 +193,8 @@ class Embedding(hk.Module):
         return swish(types + rbf @ (w_rbf @ w[2 * T :]) + b)
 
 
-class Interaction(hk.Module):
+class Interaction(Part):
     """Messages [N·K, F], each updated with those that arrive where it starts."""
-
-    def __init__(self, config, name):
-        super().__init__(name)
-        self.config = config
 
     def __call__(self, m, rbf, sbf, legendre, reverse):
         c = self.config
@@ -228,12 +222,8 @@ class Interaction(hk.Module):
         return x
 
 
-class Output(hk.Module):
+class Output(Part):
     """Messages [N·K, F] -> energy of each atom [N], in eV."""
-
-    def __init__(self, config, name):
-        super().__init__(name)
-        self.config = config
 
     def __call__(self, m, rbf, N):
         c = self.config
@@ -245,14 +235,10 @@ class Output(hk.Module):
         return dense(1, "final", bias=False)(x)[:, 0]
 
 
-class DimeNetPP(hk.Module):
+class DimeNetPP(Part):
     """Graph -> energy of each atom [N] in eV; zero for padding atoms."""
 
-    def __init__(self, config, n_elements):
-        super().__init__("dimenet")
-        self.config, self.n_elements = config, n_elements
-
-    def __call__(self, graph):
+    def __call__(self, graph, n_elements):
         c = self.config
         N, K = graph.neighbors.shape
         dtype = graph.vectors.dtype
@@ -277,12 +263,12 @@ class DimeNetPP(hk.Module):
         p_l = [p * others for p in bessel.legendre(cosines, c.n_spherical)]
         legendre = jnp.stack(p_l, -1).reshape(N, K, -1), jnp.stack(p_l, 2).reshape(N, -1, K)
 
-        one_hot = jax.nn.one_hot(graph.species, self.n_elements, dtype=dtype)
-        centre = jnp.broadcast_to(one_hot[:, None], (N, K, self.n_elements)).reshape(N * K, -1)
+        one_hot = jax.nn.one_hot(graph.species, n_elements, dtype=dtype)
+        centre = jnp.broadcast_to(one_hot[:, None], (N, K, n_elements)).reshape(N * K, -1)
         neighbor = one_hot[graph.neighbors.reshape(-1)]
         reverse = graph.reverse.reshape(-1)
 
-        m = Embedding(c, self.n_elements)(rbf, centre, neighbor)
+        m = Embedding(c, "embedding")(rbf, centre, neighbor)
         energies = Output(c, "output_0")(m, rbf, N)
         for n in range(1, c.n_blocks + 1):
             m = Interaction(c, f"interaction_{n}")(m, rbf, sbf, legendre, reverse)
@@ -291,8 +277,6 @@ class DimeNetPP(hk.Module):
 
 
 def transform(config: Config, n_elements: int) -> hk.Transformed:
-    """The network as two pure functions.
-
-    init(key, graph) -> params, and apply(params, graph) -> energies [N] in eV.
-    """
-    return hk.without_apply_rng(hk.transform(lambda graph: DimeNetPP(config, n_elements)(graph)))
+    """The network, pure: init(key, graph) -> params, apply(params, graph) -> energies [N] in eV."""
+    network = lambda graph: DimeNetPP(config, "dimenet")(graph, n_elements)
+    return hk.without_apply_rng(hk.transform(network))

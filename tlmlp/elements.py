@@ -33,11 +33,10 @@ SW_COS_ANGLE = -1 / 3  # cos theta_0, the tetrahedral angle
 class Element:
     """One element, as Stillinger-Weber describes it.
 
-    `lattice_constant` and `melting_temperature` belong to the *model*: the diamond lattice that
-    minimises its energy, and the temperature at which its crystal and its liquid coexist at zero
-    pressure. Experiments give 5.431 Å and 1687 K for Si, 5.658 Å and 1211 K for Ge: Ding and
-    Andersen fitted germanium's solid, and it melts far too late. Its 2900 K is our own estimate, to
-    some 50 K, by 1536 atoms, half of them molten, for 60 ps in LAMMPS at constant enthalpy.
+    `lattice_constant` and `melting_temperature` are the *model's*, at zero pressure. Experiments
+    give 5.431 Å and 1687 K for Si, 5.658 Å and 1211 K for Ge: Ding and Andersen fitted the solid,
+    which melts far too late. 2900 K is our own estimate, to some 50 K: 1536 atoms, half of them
+    molten, for 60 ps in LAMMPS at constant enthalpy.
     """
 
     symbol: str

@@ -2,8 +2,8 @@
 
     F_i = -∂E/∂r_i = Σ_a (g[i, a] - g[reverse[i, a]])      virial = Σ_ia r_ia ⊗ g[i, a]
 
-with g[i, a] = ∂E/∂r_ia, the gradient by the vector of the bond in slot a of atom i. Atom i feels
-the bonds that start at it and, through `reverse`, those that end at it. No scatter is needed.
+with g[i, a] = ∂E/∂r_ia, by the vector of the bond in slot a of atom i. The force on i comes from
+bonds that start at it and, through `reverse`, from those that end at it: no scatter is needed.
 """
 
 from collections.abc import Callable
@@ -67,9 +67,5 @@ predict = jax.jit(energy_forces, static_argnums=0)
 
 
 def on_device(graph: Graph) -> Graph:
-    """The Graph as jax arrays, once all have arrived.
-
-    A call whose arguments are still on their way would compute in another thread, whose memory is
-    not kept (see tlmlp.allocator).
-    """
+    """The Graph as jax arrays, all arrived: else a call would compute in a thread of jax's own."""
     return jax.block_until_ready(jax.device_put(graph))

@@ -35,19 +35,18 @@ def read(path: str | Path) -> list[Atoms]:
 
 
 def check(frames: Sequence[Atoms], forces: bool = True) -> list[Atoms]:
-    """The frames themselves, if a potential can be trained on them.
-
-    Args:
-        frames: list of ase.Atoms.
-        forces: whether forces are needed, or energies are enough.
+    """The frames, if a potential can be trained on them; `forces`: whether those are needed.
 
     Raises:
         TypeError: not a list of ase.Atoms.
-        ValueError: no frames; a frame without energy or forces, with labels of the wrong shape, or
-            with NaN or infinity.
+        ValueError: no frames, or one without labels, with wrong shapes, with NaN or infinity.
     """
-    if not isinstance(frames, (list, tuple)) or any(not isinstance(f, Atoms) for f in frames):
-        raise TypeError(f"a dataset is a list of ase.Atoms, not {_describe(frames)}")
+    if not isinstance(frames, (list, tuple)):
+        one = "one " if isinstance(frames, Atoms) else ""
+        raise TypeError(f"a dataset is a list of ase.Atoms, not {one}{type(frames).__name__}")
+    if any(not isinstance(frame, Atoms) for frame in frames):
+        others = sorted({type(f).__name__ for f in frames if not isinstance(f, Atoms)})
+        raise TypeError(f"a dataset is a list of ase.Atoms, not a list with {', '.join(others)}")
     if not frames:
         raise ValueError("the dataset is empty, it needs at least one frame")
     for index, frame in enumerate(frames):
@@ -68,9 +67,8 @@ def _finite(index: int, name: str, value: Any, shape: tuple[int, ...]) -> None:
     if np.shape(value) != shape:
         raise ValueError(f"{name} of frame {index} has shape {np.shape(value)}, {shape} is needed")
     if not np.all(np.isfinite(value)):
-        raise ValueError(
-            f"{name} of frame {index} is not finite (NaN or infinity): remove the frame"
-        )
+        what = f"{name} of frame {index} is not finite (NaN or infinity)"
+        raise ValueError(f"{what}: remove the frame")
 
 
 def _label(frame: Atoms, index: int, name: str) -> Any:
@@ -80,44 +78,30 @@ def _label(frame: Atoms, index: int, name: str) -> Any:
         return getattr(frame, f"get_{name}")(apply_constraint=False)
     except (RuntimeError, PropertyNotImplementedError):  # no calculator, or not this property
         results = getattr(frame.calc, "results", {})
-        if name in results:
-            raise ValueError(
-                f"'{name}' of frame {index} is out of date: its atoms changed since"
-            ) from None
         found = ", ".join(map(repr, [*frame.info, *frame.arrays, *results]))
-        raise ValueError(f"frame {index} has no '{name}': its names are {found}") from None
-
-
-def _describe(frames: Any) -> str:
-    if isinstance(frames, (list, tuple)):
-        others = {type(f).__name__ for f in frames if not isinstance(f, Atoms)}
-        return "a list with " + ", ".join(sorted(others))
-    name = type(frames).__name__
-    return f"one {name}" if isinstance(frames, Atoms) else name
+        words = f"frame {index} has no '{name}': its names are {found}"
+        if name in results:
+            words = f"'{name}' of frame {index} is out of date: its atoms changed since"
+        raise ValueError(words) from None
 
 
 def copies(frames: Iterable[Atoms]) -> list[Atoms]:
-    """The same structures with the same labels; changes to them leave the originals alone.
-
-    `Atoms.copy` alone leaves the labels behind: they belong to the calculator.
-    """
-    return [_copy(frame) for frame in frames]
-
-
-def _copy(frame: Atoms) -> Atoms:
-    out = frame.copy()
-    out.info = copy.deepcopy(frame.info)
-    if frame.calc is not None:
-        out.calc = SinglePointCalculator(out, **copy.deepcopy(frame.calc.results))
+    """The same structures and labels; changes to them leave the originals alone."""
+    out = []
+    for frame in frames:
+        out.append(frame.copy())
+        out[-1].info = copy.deepcopy(frame.info)
+        if frame.calc is not None:  # Atoms.copy leaves the labels behind
+            results = copy.deepcopy(frame.calc.results)
+            out[-1].calc = SinglePointCalculator(out[-1], **results)
     return out
 
 
 def subset(frames: Sequence[Atoms], n: int, seed: int = 0) -> list[Atoms]:
     """n frames with the same fraction of each group, phase and temperature as in all of them.
 
-    Nested: `subset(frames, 10, seed)` is the beginning of `subset(frames, 20, seed)`, so a learning
-    curve adds data and never exchanges it. Raises ValueError where n is not a positive integer, or
-    there are fewer frames than that.
+    Nested: `subset(frames, 10, seed)` is the beginning of `subset(frames, 20, seed)`. Raises
+    ValueError where n is not a positive integer, or there are fewer frames than that.
     """
     if isinstance(n, bool) or not isinstance(n, (int, np.integer)) or n < 1:
         raise ValueError(f"the number of frames must be a positive integer, not {n!r}")
@@ -129,23 +113,20 @@ def subset(frames: Sequence[Atoms], n: int, seed: int = 0) -> list[Atoms]:
 def split(
     frames: Sequence[Atoms], n_valid: int | float, seed: int = 0
 ) -> tuple[list[Atoms], list[Atoms]]:
-    """(train, valid): n_valid frames, chosen as `subset` does, are held out.
+    """(train, valid): n_valid frames, or a fraction between 0 and 1, held out as `subset` chooses.
 
-    `n_valid` is a number of frames, or a fraction between 0 and 1. Raises ValueError where one of
-    the two would be empty.
+    Raises ValueError where one of the two would be empty.
     """
     n = round(n_valid * len(frames)) if isinstance(n_valid, float) and n_valid < 1 else n_valid
     if isinstance(n, bool) or not isinstance(n, (int, np.integer)) or not 0 < n < len(frames):
-        raise ValueError(
-            f"{n_valid!r} of {len(frames)} frames cannot be held out: "
-            f"some must be left on both sides"
-        )
+        which = f"{n_valid!r} of {len(frames)} frames cannot be held out"
+        raise ValueError(f"{which}: some must be left on both sides")
     order = _stratified(frames, seed)
     return [frames[i] for i in order[n:]], [frames[i] for i in order[:n]]
 
 
 def _stratified(frames: Sequence[Atoms], seed: int) -> list[int]:
-    """Indices of all frames, in an order whose every beginning holds the strata in proportion."""
+    """Indices of all frames; every beginning of them holds the strata in proportion."""
     rng = np.random.default_rng(seed)
     strata: dict[tuple[str, ...], list[int]] = {}
     for index, frame in enumerate(frames):

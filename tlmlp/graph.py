@@ -67,9 +67,7 @@ def pairs(atoms: Atoms, cutoff: float, quantities: str) -> list[np.ndarray]:
 
     `quantities` are the letters of what is returned, in that order: i and j, the two atoms [P];
     S, the cell shift of j [P, 3]; d, the distance [P], and D, the vector from i to j [P, 3], in Å.
-
-    Raises:
-        ValueError: a periodic direction has no length.
+    Raises ValueError where a periodic direction has no length.
     """
     pbc = np.asarray(atoms.pbc)
     if np.linalg.matrix_rank(atoms.cell.array[pbc], tol=1e-6) < pbc.sum():
@@ -98,11 +96,8 @@ def topology(atoms: Atoms, cutoff: float, slots: int = 1, step: int = 1) -> Topo
     i, j, S = (x.astype(np.int64) for x in (i, j, S))
     if len(d) and d.min() < 1e-3:
         k = int(d.argmin())
-        raise ValueError(
-            f"atoms {i[k]} and {j[k]} are at the same place; "
-            f"every pair must be at least 0.001 Å apart"
-        )
-
+        which = f"atoms {i[k]} and {j[k]} are at the same place"
+        raise ValueError(f"{which}; every pair must be at least 0.001 Å apart")
     order = np.lexsort((S[:, 2], S[:, 1], S[:, 0], j, i))
     i, j, S = i[order], j[order], S[order]
     counts = np.bincount(i, minlength=n)
@@ -112,10 +107,8 @@ def topology(atoms: Atoms, cutoff: float, slots: int = 1, step: int = 1) -> Topo
     # Bonds sorted by (i, j, S) and by (j, i, -S) list the same bonds from their two ends.
     other = np.lexsort((-S[:, 2], -S[:, 1], -S[:, 0], i, j))
     if not (np.array_equal(i[other], j) and np.array_equal(S[other], -S)):
-        raise ValueError(
-            "the neighbour list is not symmetric; "
-            "a distance coincides with the cutoff to the last bit"
-        )
+        why = "a distance coincides with the cutoff to the last bit"
+        raise ValueError(f"the neighbour list is not symmetric; {why}")
 
     def in_slots(empty: np.ndarray, values: np.ndarray | bool) -> np.ndarray:
         empty[flat] = values
@@ -148,17 +141,10 @@ def from_topology(
     atoms: Atoms, top: Topology, elements: Sequence[str], dtype: DTypeLike = np.float32
 ) -> Graph:
     """Graph of one structure whose Topology is known already."""
-    n = len(atoms)
-    return Graph(
-        species_of(atoms, elements),
-        top.vectors(atoms.positions).astype(dtype),
-        top.neighbors,
-        top.reverse,
-        top.mask,
-        np.zeros(n, np.int32),
-        np.ones(n, bool),
-        np.array([volume_of(atoms)], dtype),
-    )
+    n, volume = len(atoms), np.array([volume_of(atoms)], dtype)
+    species, vectors = species_of(atoms, elements), top.vectors(atoms.positions).astype(dtype)
+    structure, real = np.zeros(n, np.int32), np.ones(n, bool)
+    return Graph(species, vectors, top.neighbors, top.reverse, top.mask, structure, real, volume)
 
 
 def from_atoms(
@@ -169,8 +155,7 @@ def from_atoms(
 ) -> Graph:
     """Graph of one structure or of several within `cutoff` (Å), with as few slots as will do.
 
-    `elements` are symbols in the order of the embedding rows. Raises ValueError for an element that
-    is not among them, for an empty list, and for two atoms at one place.
+    `elements` are symbols in the order of the embedding rows.
     """
     frames = [frames] if isinstance(frames, Atoms) else list(frames)
     if not frames or any(len(atoms) == 0 for atoms in frames):
@@ -193,10 +178,8 @@ def join(
     B = sum(len(g.volume) for g in graphs)
     N, slots, structures = atoms or n, slots or K, structures or B
     if n > N or K > slots or B > structures:
-        raise ValueError(
-            f"{B} structures with {n} atoms and {K} neighbours do not fit "
-            f"a shape of {structures}, {N} and {slots}"
-        )
+        what = f"{B} structures with {n} atoms and {K} neighbours"
+        raise ValueError(f"{what} do not fit a shape of {structures}, {N} and {slots}")
     dtype = graphs[0].vectors.dtype
     out = Graph(
         np.zeros(N, np.int32),
@@ -243,10 +226,8 @@ def few_shapes(graphs: Sequence[Graph], most: Shapes) -> list[tuple[int, int]]:
     if not isinstance(most, int):
         fitting = [[(N * K, (N, K)) for N, K in most if N >= n and K >= k] for n, k in own]
         if not all(fitting):
-            raise ValueError(
-                f"a structure with {own[fitting.index([])]} atoms and slots "
-                f"fits none of the shapes {most}"
-            )
+            what = f"a structure with {own[fitting.index([])]} atoms and slots"
+            raise ValueError(f"{what} fits none of the shapes {most}")
         return [min(shapes)[1] for shapes in fitting]
     members = {shape: own.count(shape) for shape in set(own)}
     becomes = {shape: shape for shape in members}

@@ -110,32 +110,28 @@ class Potential:
     def load(cls, name: str | Path) -> "Potential":
         """A shipped potential by its name ("si-sw-course", see `shipped()`), or a file of `save`.
 
-        Raises:
-            FileNotFoundError: there is no such name or file.
-            ValueError: the file does not hold a potential.
+        Raises FileNotFoundError, or ValueError where the file does not hold a potential.
         """
         head, tensors = _read(name)
         params: Params = {}
         for key, w in tensors.items():
             module, weight = key.rsplit(":", 1)
             params.setdefault(module, {})[weight] = w
-        config, elements = Config(**head["config"]), tuple(head["elements"])
+        config, elements = Config(**head["config"]), head["elements"]
         if jax.tree.map(np.shape, params) != shapes_of_weights(config, elements):
-            raise ValueError(
-                f"the weights in {name} do not fit the network that its header describes"
-            )
-        reference, trained = tuple(head["reference"]), tuple(head["trained"])
-        return cls(config, elements, params, reference, trained, head["core"], head["info"])
+            words = "do not fit the network that its header describes"
+            raise ValueError(f"the weights in {name} {words}")
+        rest = (head[name] for name in ("reference", "trained", "core", "info"))
+        return cls(config, elements, params, *rest)
 
     def check_elements(self, atoms: Atoms) -> None:
         """ValueError for an element without weights, or one that this was never trained on."""
         graphs.species_of(atoms, self.elements)
-        unseen = sorted(set(atoms.get_chemical_symbols()) - set(self.trained or self.elements))
-        if unseen:
-            raise ValueError(
-                f"this potential was trained on {', '.join(self.trained)} and has never seen "
-                f"{', '.join(unseen)}; tlmlp.transfer.start carries it to another element"
-            )
+        seen, symbols = self.trained or self.elements, set(atoms.get_chemical_symbols())
+        if unseen := ", ".join(sorted(symbols - set(seen))):
+            words = f"was trained on {', '.join(seen)} and has never seen {unseen}"
+            how = "tlmlp.transfer.start carries it to another element"
+            raise ValueError(f"this potential {words}; {how}")
 
     def repulsion(self) -> Core:
         """(charges [n_elements], core in Å) as energy_forces takes them."""
@@ -157,9 +153,7 @@ class Potential:
     def predict(self, frames: Sequence[Atoms], shapes: Shapes = 3) -> list[Atoms]:
         """The same structures, carrying this potential's energy, energies, forces and stress.
 
-        Args:
-            frames: structures of elements that the potential was trained on.
-            shapes: how many padded shapes to compile for at most, or these (graph.shapes_of).
+        `shapes`: how many padded shapes to compile for at most, or these (tlmlp.graph.shapes_of).
         """
         allocator.prepare()
         for atoms in frames:
@@ -168,20 +162,13 @@ class Potential:
         out, core = [], self.repulsion()
         for atoms, graph, (N, K) in zip(frames, tight, graphs.few_shapes(tight, shapes)):
             p = predict(self.config, self.params, on_device(graphs.join([graph], N, K)), core)
-            labelled = atoms.copy()
-            labelled.calc = SinglePointCalculator(
-                labelled, **results_of(atoms, p, self.reference_energies(atoms))
-            )
-            out.append(labelled)
+            results = results_of(atoms, p, self.reference_energies(atoms))
+            out.append(atoms.copy())
+            out[-1].calc = SinglePointCalculator(out[-1], **results)
         return out
 
     def evaluate(self, frames: Sequence[Atoms], shapes: Shapes = 3) -> Errors:
-        """Errors against the energy, forces and stress that `frames` carry, also by info["group"].
-
-        Args:
-            frames: labelled structures.
-            shapes: as `predict` has it.
-        """
+        """Errors against the labels that `frames` carry, in all and for each info["group"]."""
         pairs = list(zip(frames, self.predict(frames, shapes)))
         groups = [atoms.info.get("group") for atoms in frames]
         names = sorted({g for g in groups if g is not None})
@@ -221,10 +208,9 @@ def shipped() -> list[str]:
 
 
 def header(potential: "Potential | str | Path") -> dict[str, Any]:
-    """What describes a potential, from the head of its file: its weights are not read.
+    """The fields of a Potential by name, without `params`: only the head of its file is read.
 
-    The fields of Potential by name, without `params`. `trained` names all elements where no
-    training has named any.
+    `trained` names all elements where no training has named any.
     """
     if isinstance(potential, Potential):
         head = {name: value for name, value in vars(potential).items() if name != "params"}
@@ -241,24 +227,21 @@ def _read(name: str | Path, weights: bool = True) -> tuple[dict[str, Any], dict[
     if not path.is_file():
         known = ", ".join(shipped())
         raise FileNotFoundError(f"no potential {str(name)!r}: give a file or one of {known}")
+    wrong = lambda words: ValueError(f"{path} {words}")
     try:
         with safetensors.safe_open(path, "numpy") as file:
             head = json.loads((file.metadata() or {})["tlmlp"])
             tensors = {key: file.get_tensor(key) for key in (file.keys() if weights else ())}
     except KeyError:
-        raise ValueError(
-            f"{path} is a safetensors file but not a tlmlp potential; Potential.save writes one"
-        ) from None
+        words = "is a safetensors file but not a tlmlp potential; Potential.save writes one"
+        raise wrong(words) from None
     except (safetensors.SafetensorError, OSError, ValueError) as error:
-        raise ValueError(
-            f"{path} is empty, truncated or not a safetensors file ({error}); copy it again"
-        ) from None
+        words = f"is empty, truncated or not a safetensors file ({error}); copy it again"
+        raise wrong(words) from None
     if head["format"] != FORMAT:
-        raise ValueError(
-            f"{path} has format {head['format']}, this tlmlp reads {FORMAT}; "
-            f"update the older of the two"
-        )
-    return head, tensors
+        words = f"has format {head['format']}, this tlmlp reads {FORMAT}"
+        raise wrong(f"{words}; update the older of the two")
+    return head | {k: tuple(head[k]) for k in ("elements", "reference", "trained")}, tensors
 
 
 def _errors(pairs: Sequence[tuple[Atoms, Atoms]]) -> Errors:

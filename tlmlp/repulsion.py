@@ -3,9 +3,8 @@
 A network predicts anything at distances that its training data never showed. In a hot liquid two
 atoms may then fall into one another. Below a distance `core` (Å), the screened Coulomb repulsion of
 two nuclei is therefore added to the network's energy, and switched off smoothly as d -> core.
-`core` is four fifths of the shortest covalent bond, where even hot liquids hardly get, or the
-shortest distance of the training data where that is less. So the repulsion changes no training, and
-potentials trained on little and on much data have the same.
+`core` is four fifths of the shortest covalent bond, or the shortest distance of the training data
+where that is less. So it changes no training, and hardly depends on how many data there are.
 
     V(d) = u(d/core) Z_1 Z_2 e²/(4πε0 d) φ(d/a)
     φ(x) = Σ_k c_k exp(-b_k x),   a = 0.46850 Å / (Z_1^0.23 + Z_2^0.23)
@@ -14,7 +13,7 @@ Source: Ziegler, Biersack & Littmark, The Stopping and Range of Ions in Matter (
 envelope of tlmlp.bessel.
 """
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
@@ -34,8 +33,7 @@ COULOMB = units.Hartree * units.Bohr  # e²/(4πε0) in eV Å
 def energies(graph: Graph, charges: np.ndarray, core: np.ndarray) -> jax.Array:
     """Repulsion [N] in eV of each atom of a Graph, half of every bond to either end.
 
-    Differentiable everywhere. `charges` [n_elements] are the nuclear charges of the embedding rows;
-    beyond `core` (Å) the repulsion is zero.
+    `charges` [n_elements]: nuclear charges of the embedding rows; zero beyond `core` (Å).
     """
     squared = jnp.sum(graph.vectors**2, -1)
     inside = graph.mask & (squared < core**2)
@@ -49,9 +47,8 @@ def energies(graph: Graph, charges: np.ndarray, core: np.ndarray) -> jax.Array:
     return 0.5 * jnp.where(inside, u * COULOMB * Z_i * Z_k / d * phi, 0).sum(-1)
 
 
-def core_of(frames: Iterable[Atoms], cutoff: float) -> float:
+def core_of(frames: Sequence[Atoms], cutoff: float) -> float:
     """Distance in Å below which nuclei repel, after training on `frames`; at most `cutoff`."""
-    frames = list(frames)
     shortest = (neighbor_list("d", atoms, cutoff).min(initial=cutoff) for atoms in frames)
     bonds = (2 * covalent_radii[atoms.numbers].min() for atoms in frames)
     return float(min(min(shortest), 0.8 * min(bonds)))

@@ -87,10 +87,8 @@ class Settings(NamedTuple):
             raise ValueError(f"average must be at least 0 and less than 1, not {self.average!r}")
         start, end = self.weights, self.final_weights
         if min(start + end) < 0 or not min(max(start[:2]), max(end[:2])) > 0:
-            raise ValueError(
-                "weights of the loss must not be negative, "
-                "and either forces or energies must have one"
-            )
+            words = "must not be negative, and either forces or energies must have one"
+            raise ValueError(f"weights of the loss {words}")
         known = any("stress" in atoms.calc.results for atoms in train)
         if (start.stress or end.stress) and not known:
             raise ValueError("a stress weight was given but no training frame carries a stress")
@@ -145,8 +143,7 @@ class State(NamedTuple):
 
 @lru_cache(maxsize=16)
 def make_step(config: Config, average: float, clip: float) -> tuple[Callable, Callable]:
-    """start(trainable) -> (state, unravel), and step(unravel, state, frozen, rate, weights, graph,
-    labels) -> (state, (loss, energy MAE, force MAE)), which is compiled.
+    """start(trainable) -> (state, unravel), and the compiled step: see below for its arguments.
 
     Cached, so that a second training with the same settings and shapes compiles nothing. Frozen
     weights are an argument of their own: no gradient is ever computed for them. unravel makes a
@@ -165,8 +162,7 @@ def make_step(config: Config, average: float, clip: float) -> tuple[Callable, Ca
         gradient, _ = ravel_pytree(gradient)
 
         # A gradient much longer than usual is shortened. The usual length depends on the data, the
-        # weights of the loss and the stage of the training, so it is measured: with a fixed limit,
-        # every structure would have the same influence.
+        # loss and the stage of the training, so it is measured.
         norm = jnp.linalg.norm(gradient)
         allowed = jnp.where(state.step == 0, norm, jnp.minimum(norm, clip * state.norm))
         gradient *= allowed / jnp.maximum(norm, 1e-30)
@@ -328,16 +324,15 @@ def _means(metrics, done, learning_rate):
 def shift_reference(
     potential: Potential, frames: Sequence[Atoms], shapes: Shapes = 3, most: int = 64
 ) -> Potential:
-    """A Potential whose reference energies best fit the energies that `frames` carry.
+    """A Potential whose reference energies best fit (least squares) the energies of `frames`.
 
-    Least squares on what the network leaves; elements that are not in `frames` are unchanged.
-    `most` frames, spread over the dataset, are enough for one number an element.
+    Elements that are not in `frames` are unchanged. `most` frames, spread over the dataset, are
+    enough for one number an element.
     """
     chosen = np.linspace(0, len(frames) - 1, min(most, len(frames))).astype(int)
     frames = [frames[i] for i in chosen]
-    counts = np.array(
-        [[a.get_chemical_symbols().count(e) for e in potential.elements] for a in frames], float
-    )
+    symbols = [a.get_chemical_symbols() for a in frames]
+    counts = np.array([[s.count(e) for e in potential.elements] for s in symbols], float)
     predicted = potential.replace(trained=()).predict(frames, shapes)
     energies = lambda frames: np.array([a.get_potential_energy() for a in frames])
     residual = energies(frames) - energies(predicted)

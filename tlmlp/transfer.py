@@ -34,8 +34,8 @@ from .train import Mask, shift_reference
 def groups(potential: Potential) -> list[str]:
     """Names of the groups of weights; the first d of them are a freezing of depth d.
 
-    embedding holds the elements' rows, the frequencies of the radial basis and the first message.
-    A block interaction_1, .. carries messages on, a block output_0, .. reads energies from them.
+    embedding has the elements' rows, the radial frequencies and the first message; interaction_1,
+    .. carry messages on; output_0, .. read energies from them.
     """
     n = potential.config.n_blocks
     interactions = [f"interaction_{i}" for i in range(1, n + 1)]
@@ -74,10 +74,7 @@ def freeze(potential: Potential, names: str | Collection[str]) -> Mask:
 
 
 def moved(before: Potential, after: Potential) -> dict[str, float]:
-    """|w - w0| / |w0| of the weights of each group, by name; 0 where they were frozen.
-
-    Raises ValueError where the two potentials are not of one network.
-    """
+    """|w - w0| / |w0| of each group's weights; ValueError for potentials of two networks."""
     if jax.tree.map(np.shape, before.params) != jax.tree.map(np.shape, after.params):
         raise ValueError(
             "weights can only be compared within one network; these two have different shapes"
@@ -106,43 +103,36 @@ def start(
     `rescale(p, 1 / s, 1 / e)`, with s and e from `p.info["transfer"]`, brings them back.
 
     Args:
-        source: a trained Potential with a row for `element`, maybe already trained on it.
+        source: a trained Potential with an embedding row for `element`.
         element: chemical symbol.
-        train: structures of the new element, to whose energies the reference energy is fitted.
-        reduced_units: scale lengths by the ratio of the lattice constants, and energies by a factor
-            fitted to the forces of `train`.
-        lattice_ratio: that ratio, new over old [default: `lattice_ratio_of`].
+        train: structures of the new element; the reference energy is fitted to their energies.
+        reduced_units: scale lengths by the lattice ratio, energies by a fit to the forces of train.
+        lattice_ratio: of the lattice constants, new over old [default: lattice_ratio_of].
         shapes: as fit has it.
 
     Raises:
-        ValueError: source without a row for element or without training; frames of other elements
-            or without labels; a ratio that is not positive.
+        ValueError: no row or no training, frames of other elements or without labels, a bad ratio.
     """
     train = _checked(source, element, train)
     if lattice_ratio is not None and not (reduced_units and 0 < lattice_ratio < np.inf):
-        raise ValueError(
-            f"lattice_ratio must be a positive number and go with reduced_units=True, "
-            f"not {lattice_ratio!r}"
-        )
+        must = "lattice_ratio must be a positive number and go with reduced_units=True"
+        raise ValueError(f"{must}, not {lattice_ratio!r}")
     potential, trained = source, {element, *source.trained}
     if element not in source.trained:
         table = np.array(source.params["dimenet/embedding"]["elements"])
         table[source.elements.index(element)] = table[source.elements.index(source.trained[0])]
         embedding = source.params["dimenet/embedding"] | {"elements": table}
         potential = source.replace(params=source.params | {"dimenet/embedding": embedding})
-    info = dict(
-        source=source.info.get("recipe"), element=element, reduced_units=bool(reduced_units)
-    )
     length, energy = 1.0, 1.0
     if reduced_units:
         length = float(lattice_ratio or lattice_ratio_of(source, train))
         potential, trained = rescale(potential, length, 1.0), {element}
         energy = _energy_ratio(potential, train, shapes)
         potential = rescale(potential, 1.0, energy)
-    potential = potential.replace(
-        trained=tuple(e for e in source.elements if e in trained),
-        info=dict(transfer=info | dict(length=length, energy=energy)),
-    )
+    known = tuple(e for e in source.elements if e in trained)
+    units = dict(reduced_units=bool(reduced_units), length=length, energy=energy)
+    info = dict(source=source.info.get("recipe"), element=element) | units
+    potential = potential.replace(trained=known, info=dict(transfer=info))
     return shift_reference(potential, train, shapes)
 
 
@@ -183,10 +173,7 @@ def _energy_ratio(potential: Potential, train: list[Atoms], shapes: Shapes) -> f
 
 
 def rescale(potential: Potential, length: float, energy: float) -> Potential:
-    """The same potential in other units: E'(r) = energy E(r / length), exactly, beyond `core`.
-
-    length, energy: positive numbers, of new units per old one.
-    """
+    """The same potential in other units: E'(r) = energy E(r / length), exactly, beyond `core`."""
     if not (0 < length < np.inf and 0 < energy < np.inf):
         raise ValueError(f"units must be positive numbers, not {length!r} and {energy!r}")
     c = potential.config
@@ -209,10 +196,9 @@ def rescale(potential: Potential, length: float, energy: float) -> Potential:
 def lattice_ratio_of(source: Potential, train: Sequence[Atoms]) -> float:
     """Lattice constant of the new element over that of the source's, both in the diamond structure.
 
-    New: edge of a cube of 8 atoms with the median volume per atom of `train`, which a few strained
-    cells, vacancies and slabs do not change. Where many frames are liquids or under pressure, it is
-    not the crystal's: then give `start` the ratio. Old: where the source's own pressure is zero.
-    Raises ValueError where no frame is periodic.
+    New: by the median volume per atom of `train`, which a few strained cells, vacancies and slabs
+    do not change. Where many frames are liquids or under pressure, give `start` the ratio. Old:
+    where the source's own pressure is zero. Raises ValueError where no frame is periodic.
     """
     volumes = [atoms.get_volume() / len(atoms) for atoms in train if atoms.pbc.all()]
     if not volumes:
@@ -220,7 +206,6 @@ def lattice_ratio_of(source: Potential, train: Sequence[Atoms]) -> float:
             "the training frames have no volume (not periodic); give the lattice_ratio yourself"
         )
     symbol = source.trained[0]
-    guess = 8 / 3**0.5 * covalent_radii[atomic_numbers[symbol]]  # within 10 % of it
-    diamond = bulk(symbol, "diamond", a=guess)
-    old = crystal.lattice_constant(diamond, source.calculator())
+    guess = 8 / 3**0.5 * covalent_radii[atomic_numbers[symbol]]  # Å, within 10 %
+    old = crystal.lattice_constant(bulk(symbol, "diamond", a=guess), source.calculator())
     return float((8 * np.median(volumes)) ** (1 / 3) / old)
