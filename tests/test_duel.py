@@ -91,7 +91,7 @@ def test_the_verdict_names_both_and_the_truth():
     "options, sentence",
     [
         (dict(source="vasp"), "source must be one of 'mlearn', 'stillinger-weber'"),
-        (dict(rate=3), "rate must be one of 100, 200, 400, 800 K/ps"),
+        (dict(rate=3), "rate in K/ps must be one of 100, 200, 400, 800"),
         (dict(left="si-sw"), "no potential 'si-sw' for this duel; use one of 'ge-sw"),
         (dict(n=11), "no potential 'ge-sw-course-scratch-11'"),
         (dict(viewer="vmd"), "viewer must be one of"),

@@ -297,32 +297,52 @@ def test_watch_plays_pauses_and_goes_back():
     assert max(map(len, viewer.sent)) == 8
 
 
+class Slow:
+    """Makes a dynamics wait in the middle of a step until `go_on` is set."""
+
+    def __init__(self, dynamics):
+        self.under_way, self.go_on, self.run = threading.Event(), threading.Event(), dynamics.run
+        dynamics.run = self.step
+
+    def step(self, steps):
+        self.under_way.set()
+        assert self.go_on.wait(60)
+        return self.run(steps)
+
+
 def test_stop_is_final_while_a_step_is_under_way():
-    """Pressed in the middle of a step, also where Play follows at once: the worker goes back."""
+    """Pressed in the middle of a step, where Play follows at once: the worker goes back."""
     dynamics = langevin()
-    step, under_way, go_on = dynamics.run, threading.Event(), threading.Event()
-
-    def slow(steps):
-        under_way.set()
-        assert go_on.wait(60)
-        return step(steps)
-
-    dynamics.run = slow
-    (watch, _), frames = watched(dynamics), []
+    (watch, _), slow, frames = watched(dynamics), Slow(dynamics), []
     take = watch.take
     watch.take = lambda frame: frames.append(frame) or take(frame)
     watch.play()
-    under_way.wait(60)
+    slow.under_way.wait(60)
     watch.stop()
     assert watch.alive and not watch.running
     until(lambda: "Stopping" in watch.status.value)
     watch.play()
-    go_on.set()
+    slow.go_on.set()
     until(lambda: frames)
     assert frames[0].time == pytest.approx(0.01)  # ps: five steps from the start, not ten
     watch.pause()
     watch.wait()
     watch.stop()
+    np.testing.assert_array_equal(dynamics.atoms.positions, watch.rest[0].positions)
+    watch.close()
+
+
+def test_stop_after_pause_while_a_step_is_under_way():
+    dynamics = langevin()
+    (watch, viewer), slow = watched(dynamics), Slow(dynamics)
+    watch.play()
+    slow.under_way.wait(60)
+    watch.pause()
+    until(lambda: "Paused" in watch.status.value)
+    watch.stop()
+    until(lambda: "Stopping" in watch.status.value)
+    slow.go_on.set()
+    until(lambda: "back at the start" in watch.status.value)
     np.testing.assert_array_equal(dynamics.atoms.positions, watch.rest[0].positions)
     watch.close()
 

@@ -134,7 +134,8 @@ class Live(widgets.VBox):
         """Paint what is so now. Never waits: a thread that is painting does it once more."""
         self._due = True
         while self._due and self._pen.acquire(blocking=False):
-            run, self._due = self.run, False
+            self._due = False  # first: what changes from here on is painted once more
+            run = self.run
             try:
                 self.paint(run)
                 if run.error is not None:

@@ -131,11 +131,12 @@ class LiveMD(Player):
         self.kelvin, self.lamp, self.legend, self.numbers = (widgets.HTML() for _ in range(4))
         self.kelvin.layout.min_width, self.legend.layout.margin = "70px", "0 0 0 24px"
         self.image = image(b"", self.plot_size, margin="0 0 0 8px")
+        self.beside = [self.image]
         menus = self.potential_menu, self.element_menu, self.system_menu, self.colour_menu
         buttons = self.play_button, self.step_button, self.stop_button, self.save_button
         self.children = [
             line(*menus, self.viewer_menu),
-            line(self.stage, self.image, align_items="flex-start"),
+            self.stage,
             line(*buttons, self.thermostat, self.kelvin),
             line(self.lamp, self.legend),
             *(self.numbers, self.status),

@@ -42,7 +42,8 @@ class Player(Live):
         self.play_button = button("Play", "play", "go on, or begin")
         self.stop_button = button("Stop", "stop", "end, and go back to the start")
         self.viewer_menu = menu(list(KINDS), viewer, 140, "viewer")
-        self.stage = widgets.HBox()  # of viewers alone: in a column nglview loses its camera
+        # The viewers and what is beside them, in one row: in a column nglview loses its camera.
+        self.stage, self.beside = widgets.HBox(), []
         self._asked_back, self._staged, self._sent = False, None, []
         self._seen, self._moved, self._plotted, self._plot_after = (), 0.0, (), 0.0
         self.play_button.on_click(lambda _: self.pause() if self.running else self.play())
@@ -68,7 +69,9 @@ class Player(Live):
             super().stop(how)
             if how == "stopped":
                 self._asked_back = self.alive
-                if not self.alive:
+                if self.alive:
+                    self.run.how = how  # also where it was paused, in the middle of a step
+                else:
                     self.back()
                     self.run = Run(how)
         self.redraw()
@@ -114,7 +117,7 @@ class Player(Live):
         for a, frame in zip(atoms, shown):
             a.positions = frame.positions
         self.views = [KINDS[kind](a, self.size) for a in atoms]
-        self.stage.children = [view.widget for view in self.views]
+        self.stage.children = [*(view.widget for view in self.views), *self.beside]
         self._staged, self._sent = staged, [(frame, "element") for frame in shown]
         for view in old:
             view.widget.close()

@@ -8,7 +8,7 @@ import numpy as np
 from ase import units
 
 from ...simulate import health
-from .controls import NUMBERS, line, slider, tag
+from .controls import NUMBERS, slider, tag
 from .player import Player
 
 HOTTEST = 3000  # K, end of the slider
@@ -63,8 +63,8 @@ class Watch(Player):
         thermostat = [] if self.target is None else [self.heading, self.thermostat]
         side = [widgets.HBox([self.play_button, self.stop_button]), *thermostat, self.numbers]
         layout = widgets.Layout(width="280px", padding="0 0 0 16px")
-        stage = line(self.stage, widgets.VBox(side, layout=layout), align_items="flex-start")
-        self.children = [stage, self.status]
+        self.beside = [widgets.VBox(side, layout=layout)]
+        self.children = [self.stage, self.status]
         self._heat(kelvin)
         self.thermostat.observe(lambda change: self._heat(change["new"]), "value")
         self.redraw()
