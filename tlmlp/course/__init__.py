@@ -6,35 +6,26 @@ is missing.
 
 import importlib
 
-_HOME = {
-    "machine": ("doctor", "memory_limit", "mode"),
-    "checks": (
-        "Verdict",
-        "check_bulk_modulus",
-        "check_constant",
-        "check_force",
-        "check_frequency",
-        "check_kinetic_energy",
-        "check_timestep",
-    ),
-    "sources": ("COURSE", "SOURCES", "data", "melt"),
-    "results": ("rows",),
-    "runs": ("Run",),
-    "cards": ("card", "verdict"),
-    "race": (),
-    "stability": (),
+_NAMES = {
+    "machine": "doctor memory_limit mode",
+    "checks": "Verdict check_bulk_modulus check_constant check_force check_frequency "
+    "check_kinetic_energy check_timestep",
+    "sources": "COURSE SOURCES data melt",
+    "results": "rows",
+    "runs": "Run",
+    "cards": "card verdict",
+    "race": "",
+    "stability": "",
 }
-_MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
-
-__all__ = sorted([*_HOME, *_MODULE_OF])
+_HOME = {name: module for module, names in _NAMES.items() for name in names.split()}
+__all__ = sorted([*_NAMES, *_HOME])
 
 
 def __getattr__(name):
-    if name in _HOME:
-        return importlib.import_module(f".{name}", __name__)
-    if name in _MODULE_OF:
-        return getattr(importlib.import_module(f".{_MODULE_OF[name]}", __name__), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module = importlib.import_module(f".{_HOME.get(name, name)}", __name__)
+    return getattr(module, name) if name in _HOME else module
 
 
 def __dir__():

@@ -150,8 +150,9 @@ class Card(NamedTuple):
         if not self.lines:
             return "no precomputed properties yet: python -m research.sweep properties"
         counts = {n: {word: len(v) for word, v in x.items()} for n, x in self.verdicts().items()}
-        words = f"card of {self.element}, {SOURCES[self.source].words}; verdicts on transfer"
-        return f"{words}: {counts}. tlmlp.show.plot draws it, .csv() is its table."
+        words = f"; verdicts on transfer: {counts}" if counts else ""
+        head = f"card of {self.element}, {SOURCES[self.source].words}{words}"
+        return f"{head}. tlmlp.show.plot draws it, .csv() is its table."
 
 
 def card(element: str = "Ge", source: str = "dft", rows: list[dict] | None = None) -> Card:

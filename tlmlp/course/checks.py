@@ -32,12 +32,8 @@ class Verdict(NamedTuple):
 def judge(answer, tolerance: Callable[[float], float], right, wrong, otherwise: str) -> Verdict:
     """Compare an answer with the right value and with those that typical mistakes lead to.
 
-    Args:
-        answer: what a learner gives, which may be no number at all.
-        tolerance: how far an answer may be from a value.
-        right: (value, words); {answer} in the words stands for the answer.
-        wrong: such pairs, in the order in which they are tried; a third item is a tolerance.
-        otherwise: words for any other number.
+    right: (value, words); wrong: such pairs, where a third item is a tolerance of its own;
+    otherwise: words for any other number. In words, {answer} stands for the answer.
     """
     if answer is None or answer is ...:
         return Verdict(False, "put your answer in place of the dots.")

@@ -41,19 +41,12 @@ class Lap(NamedTuple):
 def pairs(seeds: int = 1, start: str = "transfer", frozen=(), **settings) -> list[tuple[Run, Run]]:
     """(transfer, scratch) runs of a race, one pair for each seed.
 
-    Args:
-        seeds: number of pairs.
-        start: "transfer" or "reduced".
-        frozen: groups that the transfer does not train; random weights are never frozen.
-        settings: other fields of Run.
+    start: "transfer" or "reduced"; frozen: groups that the transfer does not train, where scratch
+    trains all of them; settings: other fields of Run.
     """
-    return [
-        (
-            Run(method=start, frozen=frozen, seed=seed, **settings),
-            Run(method="scratch", seed=seed, **settings),
-        )
-        for seed in range(seeds)
-    ]
+    method = dict(transfer=dict(method=start, frozen=frozen), scratch=dict(method="scratch"))
+    run = lambda side, seed: Run(seed=seed, **method[side], **settings)
+    return [(run("transfer", seed), run("scratch", seed)) for seed in range(seeds)]
 
 
 def laps(pairs: list[tuple[Run, Run]]) -> Iterator[Lap]:
@@ -108,11 +101,10 @@ class Side:
     """One training of a pair: how far it is, and how large its errors are."""
 
     def __init__(self, run: Run, tested: list):
-        self.run, self.tested = run, tested
-        self.step = 0
+        self.run, self.tested, self.step = run, tested, 0
         self.curve: list[list[float]] = []
         self.times: list[float] = []  # s of each step
-        self.silicon_errors: tuple = (None, None)  # force MAE before and after, meV/Å
+        self.on_silicon: tuple = (None, None)  # force MAE before and after, meV/Å
         # one padded shape: one program to wait for
         self.before, fitted, valid, self.shapes = begin(run, most=1)
         self.now = self.before
@@ -132,30 +124,23 @@ class Side:
         return self.step - before
 
     def test(self) -> None:
+        """One more point of the curve."""
         errors = self.now.evaluate(self.tested, self.shapes)
         values = errors.force_mae, errors.force_rmse, errors.energy_rmse
         self.curve.append([self.step, *(round(e, 2) for e in values)])
 
     def test_on_silicon(self, frames: list) -> None:
-        """Force MAE on silicon before and after, in meV/Å."""
+        """Force MAE before and after, of the potential in silicon's units."""
         source = silicon(self.run)
         shapes = graphs.shapes_of(frames, source.elements, source.config.cutoff, 1)
         both = source, as_silicon(self.now, source)
-        errors = (p.evaluate(frames, shapes).force_mae for p in both)
-        self.silicon_errors = tuple(round(e, 2) for e in errors)
+        self.on_silicon = tuple(round(p.evaluate(frames, shapes).force_mae, 2) for p in both)
 
     def row(self) -> dict:
         """The run with what came of it so far; complete when its curve ends at its last step."""
-        _, mae, rmse, energy = self.curve[-1]
-        before, after = self.silicon_errors
+        row = self.run.as_dict() | dict(curve=list(self.curve))
+        row |= dict(zip(("force_mae", "force_rmse", "energy_rmse"), self.curve[-1][1:]))
+        row |= dict(zip(("silicon_before", "silicon_force_mae"), self.on_silicon))
+        row["step_ms"] = round(1e3 * statistics.median(self.times), 1) if self.times else None
         moved = transfer.moved(self.before, self.now)
-        return self.run.as_dict() | dict(
-            curve=list(self.curve),
-            force_mae=mae,
-            force_rmse=rmse,
-            energy_rmse=energy,
-            silicon_before=before,
-            silicon_force_mae=after,
-            step_ms=round(1e3 * statistics.median(self.times), 1) if self.times else None,
-            moved={name: round(far, 5) for name, far in moved.items()},
-        )
+        return row | dict(moved={name: round(far, 5) for name, far in moved.items()})

@@ -3,11 +3,9 @@
 A simulation seldom explodes. More often it goes wrong quietly, and only a comparison with the
 reference shows it. A run at a fixed temperature has failed at the first moment when
 
-    brakes      tlmlp.simulate stopped it: not a number, far too hot, atoms in one another;
-    too close   two atoms are closer than NEAREST times the shortest distance in any reference
-                frame of this temperature;
-    structure   over the last picosecond, its pairs of atoms are APART or more from where those
-                of the reference are.
+    brakes      tlmlp.simulate stopped it: not a number, far too hot, atoms in one another
+    too close   two atoms are closer than NEAREST times the shortest distance in any frame
+    structure   its pairs are, over a picosecond, APART or more from where the reference's are
 
 The distance of the last line is an area. n(r) = 4πρ ∫ g r² dr is the number of neighbours within
 r, with ρ the density of atoms and g(r) the radial distribution function. Then
@@ -61,8 +59,7 @@ LENGTH = 6.0  # ps
 def neighbours(atoms: ase.Atoms, positions: np.ndarray | None = None) -> tuple[np.ndarray, float]:
     """(n [BINS], nearest in Å): neighbours within r = REACH (i + 1) / BINS, shortest distance."""
     if positions is not None:
-        atoms = atoms.copy()
-        atoms.positions = positions
+        atoms = ase.Atoms(atoms.numbers, positions, cell=atoms.cell, pbc=atoms.pbc)
     (d,) = pairs(atoms, REACH, "d")
     n = np.cumsum(np.histogram(d, BINS, (0, REACH))[0]) / len(atoms)
     return n, float(d.min(initial=REACH))
@@ -85,10 +82,9 @@ class Reference(NamedTuple):
 
 
 def references(source: str) -> dict[float, Reference]:
-    """{temperature in K: Reference} of all dynamics of a source, train and test; each a copy.
+    """{temperature in K: Reference} of all dynamics of one of TRAJECTORIES, or it is a ValueError.
 
-    Raises:
-        ValueError: a source that is none of TRAJECTORIES.
+    They are copies: a caller may change them and nobody else sees it.
     """
     known = _measured_once(source)
     return {T: r._replace(n=r.n.copy(), start=r.start.copy()) for T, r in known.items()}
@@ -99,21 +95,17 @@ def _measured_once(source):
     if source not in TRAJECTORIES:
         names = ", ".join(map(repr, TRAJECTORIES))
         raise ValueError(f"source must be one of {names}, which hold trajectories, not {source!r}")
-    train, test = data(source)
-    kinds: dict[float, list] = {}
-    for atoms in [*train, *test]:
-        if temperature := atoms.info["temperature"]:
-            kinds.setdefault(float(temperature), []).append(atoms)
-    out = {}
-    for temperature, frames in sorted(kinds.items()):
+    kinds, out = {}, {}
+    for atoms in (atoms for part in data(source) for atoms in part):
+        if T := atoms.info["temperature"]:
+            kinds.setdefault(float(T), []).append(atoms)
+    for T, frames in sorted(kinds.items()):
         n, nearest = zip(*map(neighbours, frames))
-        last = frames[-1]
+        last, phase = frames[-1], frames[-1].info["phase"]
         start = ase.Atoms(last.symbols, last.positions, cell=last.cell, pbc=True)
-        if last.info["phase"] == "crystal":
+        if phase == "crystal":
             start = bulk("Ge", "diamond", a=float(last.cell.lengths()[0]) / 2, cubic=True).repeat(2)
-        out[temperature] = Reference(
-            source, temperature, last.info["phase"], np.mean(n, axis=0), min(nearest), start
-        )
+        out[T] = Reference(source, T, phase, np.mean(n, axis=0), min(nearest), start)
     return out
 
 
@@ -129,9 +121,8 @@ def reference(source: str, temperature: float) -> Reference:
 def truth(source: str) -> Calculator:
     """The calculator that made a source, for a reference trajectory; ValueError for DFT."""
     if source != "stillinger-weber":
-        raise ValueError(
-            "only the source 'stillinger-weber' can be run as molecular dynamics; DFT cannot, here"
-        )
+        only = "only the source 'stillinger-weber' can be run as molecular dynamics"
+        raise ValueError(f"{only}; DFT cannot, here")
     return datasets.stillinger_weber_calculator("Ge")
 
 
@@ -154,31 +145,26 @@ class Trial(NamedTuple):
 def trial(potential, reference: Reference, length_ps: float = LENGTH, seed: int = 0) -> Trial:
     """Langevin dynamics at the temperature of a Reference and constant volume, from its start.
 
-    Args:
-        potential: what tlmlp.simulate takes.
-        reference: where to start, and what to compare with.
-        length_ps: at least 1, the time over which structures are compared, or it is a ValueError.
-        seed: of velocities and thermostat.
+    potential: what tlmlp.simulate takes; length_ps: at least 1, or it is a ValueError.
     """
     if not (np.isscalar(length_ps) and 1 <= length_ps < np.inf):
         why = "the time over which structures are compared"
         raise ValueError(f"length_ps must be at least 1, {why}, not {length_ps!r}")
-    window = round(WINDOW / TIMESTEP / EVERY)
+    temperature, phase, start = reference.temperature, reference.phase, reference.start
+    steps, window = round(1000 * length_ps / TIMESTEP), round(WINDOW / TIMESTEP / EVERY)
     recent: deque = deque(maxlen=window)
-    curve, shortest, failure, words, phase = [], [], "", "", reference.phase
-    steps = round(1000 * length_ps / TIMESTEP)
+    curve, shortest, failure, words = [], [], "", f"The {phase} survived {length_ps:g} ps."
     options: dict[str, Any] = dict(steps=steps, every=EVERY, timestep_fs=TIMESTEP, seed=seed)
-    for s in simulate.nvt(potential, reference.start, reference.temperature, **options):
+    for s in simulate.nvt(potential, start, temperature, **options):
         if s.health != "ok":
             failure, words = "brakes", s.health
             break
         if not s.step:
             continue
-        n, nearest = neighbours(reference.start, s.positions)
+        n, nearest = neighbours(start, s.positions)
         recent.append((n, nearest))
-        off = 0.0
-        if len(recent) == window:
-            off = apart(np.mean([n for n, _ in recent], axis=0), reference.n)
+        full = len(recent) == window
+        off = apart(np.mean([n for n, _ in recent], axis=0), reference.n) if full else 0.0
         if s.step % (window * EVERY) == 0:
             curve.append(round(off, 4))
             shortest.append(round(min(d for _, d in recent), 3))
@@ -190,11 +176,8 @@ def trial(potential, reference: Reference, length_ps: float = LENGTH, seed: int 
             failure, words = "structure", "Over a picosecond, pairs of atoms were "
             words += f"{off:.3f} Å from where the {phase} has them."
             break
-    words = words or f"The {phase} survived {length_ps:g} ps."
-    time_ps = s.time_fs / 1000
-    return Trial(
-        reference.temperature, phase, time_ps, failure, tuple(curve), tuple(shortest), words
-    )
+    time = s.time_fs / 1000
+    return Trial(temperature, phase, time, failure, tuple(curve), tuple(shortest), words)
 
 
 class Look(NamedTuple):
@@ -216,20 +199,14 @@ def heat(
 ) -> Iterator[Look]:
     """A germanium crystal whose thermostat rises by `rate` K/ps, until it breaks.
 
-    It has broken when simulate stops it, or when two atoms are closer than NEAREST times the
-    shortest distance of any frame. It has also broken when its n(r), over half a picosecond, is
-    nearer to that of a liquid of the reference than to that of any of its crystals:
-    `liquid` = d_crystal / (d_crystal + d_liquid) > 1/2, each d that to the nearest one. Above the
-    melting temperature that is no fault: small crystals without a surface can be superheated, but
-    not for ever.
+    It has broken when simulate stops it, when two atoms are closer than NEAREST times the shortest
+    distance of any frame, or when its n(r), over half a picosecond, is nearer to a liquid of the
+    reference than to any of its crystals: `liquid` = d_crystal / (d_crystal + d_liquid) > 1/2.
+    Above the melting temperature that is no fault. Small crystals without a surface can be
+    superheated, but not for ever.
 
-    Args:
-        potential: what tlmlp.simulate takes.
-        source: of TRAJECTORIES, whose frames are compared.
-        rate: K/ps, above 0, or it is a ValueError.
-        temperature_K: at the start.
-        every: steps between two looks, a number or a function that gives one.
-        seed: of velocities and thermostat.
+    every: steps between two looks, a number or a function that gives one. Raises ValueError for a
+    rate that is not above 0, and as `references` does.
     """
     if not (np.isscalar(rate) and 0 < rate < np.inf):
         raise ValueError(f"rate must be a number of K/ps above 0, not {rate!r}")
