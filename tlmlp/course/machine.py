@@ -174,16 +174,14 @@ def _mlearn():
     import pooch
 
     what, mirror = "public DFT data", os.environ.get("TLMLP_DATA")
-    folder = (Path(mirror).expanduser() if mirror else Path(pooch.os_cache("tlmlp"))) / "mlearn"
-    here = lambda s: all((folder / s / f).is_file() for f in ("training.json", "test.json"))
-    names = [s for s in ("Si", "Ge") if here(s)]
-    if len(names) == 2:
+    folder = Path(mirror or pooch.os_cache("tlmlp")).expanduser() / "mlearn"
+    files = [folder / s / f"{split}.json" for s in ("Si", "Ge") for split in ("training", "test")]
+    if all(file.is_file() for file in files):
         return Line("ok", what, "mlearn's Si and Ge at hand")
     if mirror:
-        found = f"mlearn: {names[0]} alone" if names else "mlearn is not there"
         advice = "TLMLP_DATA names a folder without mlearn/Si and mlearn/Ge: "
         advice += "put them there, or unset it to download them."
-        return Line("warn", what, found, advice)
+        return Line("warn", what, "mlearn is not there, or not complete", advice)
     words = "mlearn is fetched (5 MB) by what asks for it; no cell of the notebooks does"
     return Line("ok", what, words)
 

@@ -44,14 +44,13 @@ def own_best(rows: list[dict]) -> list[dict]:
         choices = methods.setdefault((row["method"], tuple(row["frozen"])), {})
         tried = choices.setdefault((row["learning_rate"], row["steps"]), {})
         tried[row["source"], row["n"], row["seed"]] = row
-
-    def error(own, common):
-        if not common:
-            return -len(own)
-        return np.mean([np.log(own[k].get("valid_force_rmse") or 1) for k in common])
-
     chosen = []
     for choices in methods.values():
-        common = set.intersection(*map(set, choices.values()))
-        chosen += min(choices.values(), key=lambda own: error(own, common)).values()
+        tried = set.intersection(*map(set, choices.values()))
+
+        def error(own, tried=tried):
+            errors = [own[key].get("valid_force_rmse") or 1 for key in tried]
+            return np.mean(np.log(errors)) if errors else -len(own)
+
+        chosen += min(choices.values(), key=error).values()
     return chosen

@@ -99,27 +99,16 @@ def silicon(run: Run) -> Potential:
     return Potential.load(SOURCES[run.source].silicon + "-short" * (run.cutoff == "short"))
 
 
-def lattice_ratio(run: Run) -> float:
-    """Germanium's lattice constant in a run's data over that of its silicon potential."""
-    source = SOURCES[run.source]
-    short = run.cutoff == "short"
-    return source.lattice["Ge"] / (
-        source.silicon_lattice_short if short else source.silicon_lattice
-    )
-
-
-Begun = tuple[Potential, list[Atoms], list[Atoms] | None, list[tuple[int, int]]]
-
-
-def begin(run: Run, most: int = 3) -> Begun:
+def begin(run: Run, most: int = 3) -> tuple[Potential, list, list | None, list]:
     """(potential before training, training structures, validation structures or None, shapes).
 
     most: number of padded shapes (see graph.few_shapes), so of programs to compile.
     """
     fitted, valid = pick(run)
-    source = silicon(run)
+    source, known = silicon(run), SOURCES[run.source]
     grown = run.method == "reduced" or run.cutoff == "long"
-    ratio = lattice_ratio(run) if grown else 1.0
+    old = known.silicon_lattice_short if run.cutoff == "short" else known.silicon_lattice
+    ratio = known.lattice["Ge"] / old if grown else 1.0
     config = replace(source.config, cutoff=source.config.cutoff * ratio)
     shapes = padded_shapes(run.source, run.element, source.elements, config.cutoff, most)
     if run.method == "scratch":

@@ -33,9 +33,9 @@ Source: the idea is that of Fu et al., Forces are not Enough, arXiv 2210.07237, 
 """
 
 from collections import deque
-from collections.abc import Iterator, Sequence
-from functools import lru_cache
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from functools import lru_cache, partial
+from typing import NamedTuple
 
 import ase
 import numpy as np
@@ -46,6 +46,7 @@ from .. import datasets, simulate
 from ..graph import pairs
 from .sources import TRAJECTORIES, data
 
+SW = "stillinger-weber"  # the source whose reference can be simulated
 REACH = 5.5  # Å, less than half of any cell here; three shells of neighbours
 BINS = 220
 APART = 0.05  # Å
@@ -120,8 +121,8 @@ def reference(source: str, temperature: float) -> Reference:
 
 def truth(source: str) -> Calculator:
     """The calculator that made a source, for a reference trajectory; ValueError for DFT."""
-    if source != "stillinger-weber":
-        only = "only the source 'stillinger-weber' can be run as molecular dynamics"
+    if source != SW:
+        only = f"only the source {SW!r} can be run as molecular dynamics"
         raise ValueError(f"{only}; DFT cannot, here")
     return datasets.stillinger_weber_calculator("Ge")
 
@@ -154,8 +155,8 @@ def trial(potential, reference: Reference, length_ps: float = LENGTH, seed: int 
     steps, window = round(1000 * length_ps / TIMESTEP), round(WINDOW / TIMESTEP / EVERY)
     recent: deque = deque(maxlen=window)
     curve, shortest, failure, words = [], [], "", f"The {phase} survived {length_ps:g} ps."
-    options: dict[str, Any] = dict(steps=steps, every=EVERY, timestep_fs=TIMESTEP, seed=seed)
-    for s in simulate.nvt(potential, start, temperature, **options):
+    run = partial(simulate.nvt, steps=steps, every=EVERY, timestep_fs=TIMESTEP, seed=seed)
+    for s in run(potential, start, temperature):
         if s.health != "ok":
             failure, words = "brakes", s.health
             break
@@ -189,15 +190,8 @@ class Look(NamedTuple):
     failure: str  # "", or one sentence
 
 
-def heat(
-    potential,
-    source: str = "stillinger-weber",
-    rate: float = 200.0,
-    temperature_K: float = 300.0,
-    every=EVERY,
-    seed: int = 0,
-) -> Iterator[Look]:
-    """A germanium crystal whose thermostat rises by `rate` K/ps, until it breaks.
+def heat(potential, source=SW, rate=200.0, temperature_K=300.0, every=EVERY, seed=0):
+    """A germanium crystal whose thermostat rises by `rate` K/ps, until it breaks; yields Look.
 
     It has broken when simulate stops it, when two atoms are closer than NEAREST times the shortest
     distance of any frame, or when its n(r), over half a picosecond, is nearer to a liquid of the
@@ -213,8 +207,8 @@ def heat(
     known = references(source).values()
     start = [r for r in known if r.phase == "crystal"][-1].start
     ramp = lambda time_fs: temperature_K + rate * time_fs / 1000
-    options: dict[str, Any] = dict(every=every, timestep_fs=TIMESTEP, seed=seed)
-    return _heated(simulate.nvt(potential, start, ramp, **options), known)
+    run = partial(simulate.nvt, every=every, timestep_fs=TIMESTEP, seed=seed)
+    return _heated(run(potential, start, ramp), known)
 
 
 def _heated(run, known):
