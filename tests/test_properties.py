@@ -62,7 +62,7 @@ def test_an_equation_of_state_is_found_from_a_bad_guess(sw):
 def test_the_fit_is_that_of_ase():
     """Birch and Murnaghan's formula itself, and noisy energies, against ASE's fit."""
     v = np.linspace(17, 23, 9)
-    eos = P.mechanics.EquationOfState(20.0, -4.3, 95.0, 4.2, np.nan, 0, v, v)
+    eos = P.mechanics.EquationOfState(20.0, -4.3, 95.0, 4.2, np.nan, v, v)
     again = fit_equation_of_state(v, eos.at(v))
     assert again[:4] == pytest.approx((20.0, -4.3, 95.0, 4.2), rel=1e-6)
     noisy = eos.at(v) + 1e-3 * np.random.default_rng(0).normal(size=9)

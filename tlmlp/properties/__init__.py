@@ -2,10 +2,9 @@
 
     structure    radial_distribution, coordination, tetrahedrality       of trajectories
     transport    diffusion; liquid                                       of trajectories; liquids
-    mechanics    equation_of_state, elastic                              of crystals
+    mechanics    equation_of_state, elastic; phases, crystal             of crystals; of an element
     vibrations   phonons                                                 of crystals
     defects      vacancy, interstitial, migration; surface               of crystals; of an element
-    crystals     phases, crystal                                         of an element
     coexistence  melting                                                 of a crystal and its liquid
     slopes       softening; softening_of_curvature, curvatures, modes    of forces
     measured     measure, PROPERTIES                                     of a crystal, one by one
@@ -18,10 +17,9 @@ several of a kind into one picture. Nothing is changed in place.
 from ..crystal import at_zero_pressure, lattice_constant
 from .blocks import mean_and_error
 from .coexistence import melting
-from .crystals import crystal, phases
 from .defects import interstitial, migration, surface, vacancy
 from .measured import PROPERTIES, Measured, measure
-from .mechanics import elastic, equation_of_state
+from .mechanics import crystal, elastic, equation_of_state, phases
 from .slopes import curvatures, modes, softening, softening_of_curvature
 from .structure import coordination, radial_distribution, tetrahedrality
 from .transport import diffusion, liquid

@@ -148,8 +148,7 @@ def stacked(solid: Atoms, liquid: Atoms, trials: int = 60) -> Atoms:
     solid = moved(solid, solid.get_positions(wrap=True))
     solid.set_cell([cell[0], cell[1], up * (thick + height + 2 * GAP)])
     solid.pbc = True
-    best, widest = solid, -1.0
-    rng = np.random.default_rng(0)
+    best, widest, rng = solid, -1.0, np.random.default_rng(0)
     for _ in range(trials):
         scaled = (liquid.get_scaled_positions() + rng.uniform(size=3)) % 1.0
         positions = scaled[:, :2] @ cell[:2] + np.outer(thick + GAP + scaled[:, 2] * height, up)

@@ -5,11 +5,10 @@
 E_f is the formation energy of a defect with n atoms in a crystal of N, γ the surface energy of a
 slab of n atoms with two faces of area A.
 
-In all functions, `atoms` are the perfect crystal at zero pressure (at_zero_pressure), repeated: 64
-atoms, two cubic cells to a side, are usual; 216 are converged to a tenth of an eV. `index` is the
-atom whose site has the defect. Relaxations, in a cell that is held, end at `force` in eV/Å or after
-so many `steps`. ValueError is raised for another structure, and for a cell below 9 Å.
-Units: Å, eV, eV/Å; surface energies in J/m².
+`atoms` are the perfect crystal at zero pressure (at_zero_pressure), repeated: 64 atoms, two cubic
+cells to a side, are usual; 216 are converged to a tenth of an eV. `index` is the atom whose site
+has the defect. Atoms relax in a cell that is held. ValueError is raised for another structure, and
+for a cell below 9 Å. Units: Å, eV, eV/Å; surface energies in J/m².
 """
 
 from typing import NamedTuple
@@ -25,7 +24,7 @@ from ..crystal import crystal_of, cubic_edge
 from ..graph import heights, pairs
 from .mechanics import relaxed
 
-FORCE = 0.01  # eV/Å, where relaxations end
+FORCE, STEPS = 0.01, 300  # eV/Å, where relaxations end, and how many steps they may take
 PUSH = 0.4  # Å, inward, of a vacancy's neighbours: Stillinger-Weber has a saddle where they were
 RATTLE = 0.01  # Å, at random: breaks a symmetry in which the energy may have a saddle
 HEIGHT = 10.0  # Å of a cell, in which a defect and its images hardly interact
@@ -101,13 +100,13 @@ def _rattled(atoms):
     return out
 
 
-def _formed(atoms, cut, calculator, starts, force, steps):
+def _formed(atoms, cut, calculator, starts):
     """Defect of atoms as they were cut, relaxed from each of several starts; the lowest counts."""
     each = _energy(atoms.copy(), calculator) / len(atoms)
     unrelaxed = float(_energy(cut.copy(), calculator) - len(cut) * each)
     out = []
     for start in starts:
-        end, converged = relaxed(start, calculator, force, steps)
+        end, converged = relaxed(start, calculator, FORCE, STEPS)
         energy, left = end.get_potential_energy(), _largest(end.get_forces())
         end.calc = None
         formation = float(energy - len(end) * each)
@@ -115,9 +114,7 @@ def _formed(atoms, cut, calculator, starts, force, steps):
     return min(out, key=lambda defect: (not np.isfinite(defect.energy), defect.energy))
 
 
-def vacancy(
-    atoms: Atoms, calculator: Calculator, index: int = 0, force: float = FORCE, steps: int = 300
-) -> Defect:
+def vacancy(atoms: Atoms, calculator: Calculator, index: int = 0) -> Defect:
     """Vacancy: one atom taken out and everything relaxed.
 
     The relaxation starts twice: with the four neighbours where they were, and 0.4 Å farther in. The
@@ -129,16 +126,11 @@ def vacancy(
     pushed.positions[near] -= PUSH * bonds / np.linalg.norm(bonds, axis=1, keepdims=True)
     pushed = _rattled(pushed)
     del cut[index], pushed[index]
-    return _formed(atoms, cut, calculator, (pushed, _rattled(cut)), force, steps)
+    return _formed(atoms, cut, calculator, (pushed, _rattled(cut)))
 
 
 def interstitial(
-    atoms: Atoms,
-    calculator: Calculator,
-    kind: str = "tetrahedral",
-    index: int = 0,
-    force: float = FORCE,
-    steps: int = 300,
+    atoms: Atoms, calculator: Calculator, kind: str = "tetrahedral", index: int = 0
 ) -> Defect:
     """Interstitial: one atom too many, relaxed from its own symmetric place.
 
@@ -157,20 +149,16 @@ def interstitial(
         start += Atoms(symbol, [site - half])
     else:
         start += Atoms(symbol, [site - (1.0 if kind == "tetrahedral" else 1.5) * bonds[0]])
-    return _formed(atoms, start, calculator, (_rattled(start),), force, steps)
+    return _formed(atoms, start, calculator, (_rattled(start),))
 
 
 def migration(
-    atoms: Atoms,
-    calculator: Calculator,
-    images: int = 5,
-    index: int = 0,
-    force: float = 0.03,
-    steps: int = 300,
+    atoms: Atoms, calculator: Calculator, images: int = 5, index: int = 0, force: float = 0.03
 ) -> Barrier:
     """Barrier of a vacancy that changes places with a neighbour, by a nudged elastic band.
 
     `images` lie between the two ends; of an odd number, one is in the middle. The highest climbs.
+    The band relaxes until no force is above `force` in eV/Å.
     Source: G. Henkelman, B. P. Uberuaga and H. Jónsson, J. Chem. Phys. 113, 9901 (2000).
     """
     from ase.mep import NEB
@@ -178,14 +166,14 @@ def migration(
     if images < 1:
         raise ValueError(f"a band needs at least one image between its ends, not {images!r}")
     atoms = _host(atoms)
-    lowest = vacancy(atoms, calculator, index, FORCE, steps)
+    lowest = vacancy(atoms, calculator, index)
     band = [lowest.atoms.copy() for _ in range(images + 1)]
     band.append(_moved_vacancy(atoms, lowest.atoms, index))
     for image in band:
         image.calc = calculator
     neb = NEB(band, climb=True, allow_shared_calculator=True, method="improvedtangent")
     neb.interpolate("idpp")
-    converged = bool(FIRE(neb, logfile=None, maxstep=0.1).run(fmax=force, steps=steps))
+    converged = bool(FIRE(neb, logfile=None, maxstep=0.1).run(fmax=force, steps=STEPS))
     left = _largest(neb.get_forces())
     energies = np.array([image.get_potential_energy() for image in band])
     moves = [np.linalg.norm(b.positions - a.positions) for a, b in zip(band[:-1], band[1:])]
@@ -231,8 +219,6 @@ def surface(
     lattice_constant: float,
     layers: int = 12,
     dimers: bool = True,
-    force: float = FORCE,
-    steps: int = 300,
 ) -> Surface:
     """Surface energy of (100), of a slab with both its faces relaxed.
 
@@ -261,7 +247,7 @@ def surface(
     if dimers:
         for face in (slab.positions[:, 2].max(), slab.positions[:, 2].min()):
             dimers_at += _dimerise(start, face, lattice_constant)
-    end, converged = relaxed(_rattled(start), calculator, force, steps)
+    end, converged = relaxed(_rattled(start), calculator, FORCE, STEPS)
     energy, left = gamma(end.get_potential_energy()), _largest(end.get_forces())
     lengths = [end.get_distance(a, b, mic=True) for a, b in dimers_at]
     buckling = [abs(end.positions[a, 2] - end.positions[b, 2]) for a, b in dimers_at]

@@ -11,7 +11,7 @@ from ase.calculators.calculator import Calculator
 
 from ..crystal import lattice_constant
 from ..elements import ELEMENTS
-from . import crystals, defects, mechanics, transport, vibrations
+from . import defects, mechanics, transport, vibrations
 
 # name: (words, unit)
 PROPERTIES = {
@@ -53,8 +53,6 @@ FAILURES = (RuntimeError, FloatingPointError, np.linalg.LinAlgError)
 
 
 class Measured(NamedTuple):
-    """One property, or why there is none."""
-
     name: str  # of PROPERTIES
     value: float | None  # in its unit; None where there is none
     note: str  # why there is no value, or what is special about it
@@ -70,23 +68,16 @@ def measure(
 ) -> Iterator[Measured]:
     """Measures silicon's or germanium's diamond crystal; yields each property as it comes.
 
-    A course potential takes a minute or less. What fails has no value but a note; a potential
-    without a diamond crystal has none of its properties. Networks in float32 are good for this: in
-    float64 no value of a crystal changes by more than a fraction of 1e-4.
-
-    Args:
-        calculator: any of ASE's that has forces and stress.
-        element: "Si" or "Ge".
-        elastic_at: Å, lattice constant for the elastic constants [default: the calculator's own].
-        only: names of PROPERTIES [default: all that can be measured].
-        melt: a liquid and its temperature in K, for the properties of the liquid, which take half a
-            minute more [default: without them].
-
-    Raises ValueError for bad input, and for a calculator without stress.
+    `element` is "Si" or "Ge", `only` names of PROPERTIES. Elastic constants are those at the
+    `element` is "Si" or "Ge", `only` names of PROPERTIES. Elastic constants are those at the lattice
+    constant `elastic_at` in Å [default: the calculator's own]. Properties of the liquid need
+    a minute for the liquid. What fails has no value but a note; a potential without a diamond
+    crystal has none of its properties. In float32 they differ from those in float64 by a fraction
+    below 1e-4. Raises ValueError for bad input, and for a calculator without stress.
     """
     if element not in ELEMENTS:
         raise ValueError(f"element must be one of {', '.join(ELEMENTS)}, not {element!r}")
-    wanted = _wanted(None if only is None else set(only), melt)
+    wanted = _wanted(only, melt)
     begun, jobs = time.perf_counter(), {}
     try:
         start = bulk(element, cubic=True, a=ELEMENTS[element].lattice_constant)
@@ -115,17 +106,18 @@ def measure(
 
 def _wanted(only, melt):
     """Names of the properties to measure; ValueError for those that cannot be."""
-    if unknown := (only or set()) - set(PROPERTIES):
+    never = set(OF_FORCES) if melt else {*OF_FORCES, *LIQUID}
+    names = set(PROPERTIES) - never if only is None else set(only)
+    if unknown := names - set(PROPERTIES):
         raise ValueError(
             f"no property {', '.join(sorted(unknown))}; there are {', '.join(PROPERTIES)}"
         )
-    never = OF_FORCES if melt else (*OF_FORCES, *LIQUID)
-    if lost := (only or set()) & set(never):
+    if lost := names & never:
         raise ValueError(
             f"{', '.join(sorted(lost))} cannot be measured on a crystal: "
             "those of a liquid need melt, slopes of forces a test set"
         )
-    return [name for name in PROPERTIES if name not in never and (only is None or name in only)]
+    return [name for name in PROPERTIES if name in names]
 
 
 def _jobs(calculator, element, a, elastic_at):
@@ -142,7 +134,7 @@ def _jobs(calculator, element, a, elastic_at):
         ("bulk_modulus",): lambda: [(eos().bulk_modulus, "")],
         ELASTIC: lambda: [(value, note) for value in map(elastic().get, ELASTIC)],
         PHONONS: lambda: _phonons(vibrations.phonons(here, k, **bands).special),
-        ("beta_tin", "sc", "bcc", "fcc"): lambda: _phases(crystals.phases(element, k, a)),
+        ("beta_tin", "sc", "bcc", "fcc"): lambda: _phases(mechanics.phases(element, k, a)),
         ("vacancy_unrelaxed", "vacancy"): lambda: _relaxed(defects.vacancy(big, k)),
         ("interstitial",): lambda: _relaxed(defects.interstitial(big, k))[1:],
         ("dumbbell",): lambda: _relaxed(defects.interstitial(big, k, "dumbbell"))[1:],

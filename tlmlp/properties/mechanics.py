@@ -1,4 +1,4 @@
-"""Mechanics of crystals: equation of state and elastic constants.
+"""Mechanics of crystals: equation of state, phases, elastic constants.
 
 Everything takes a perfect crystal (ase.Atoms, any cell of it) and any ASE calculator.
 
@@ -13,10 +13,11 @@ Sources: F. Birch, Phys. Rev. 71, 809 (1947); R. Hill, Proc. Phys. Soc. A 65, 34
 Units: Å, eV, GPa.
 """
 
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple
 
 import numpy as np
 from ase import Atoms, units
+from ase.build import bulk
 from ase.calculators.calculator import Calculator
 from ase.optimize import LBFGS
 from numpy.typing import ArrayLike
@@ -25,8 +26,12 @@ from ..crystal import at_zero_pressure, crystal_of, cubic_edge, strained, stress
 
 RANGE = 0.04  # of the length, to either side: where an equation of state is sampled
 POINTS = 9
+PHASES = ("diamond", "beta-tin", "sc", "bcc", "fcc")
+SPAN = 0.02  # of the length: what Birch and Murnaghan fit to 0.1 meV per atom
+AXIAL_RATIO = 0.55  # c / a of beta-tin, held: some potentials would turn it into diamond
+# Volumes of an atom over that in diamond, where a search begins: about those of silicon by DFT.
+VOLUME = {"diamond": 1.0, "beta-tin": 0.75, "sc": 0.80, "bcc": 0.72, "fcc": 0.72}
 VOIGT = ((0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1))
-Bounds: TypeAlias = tuple[tuple[float, float], tuple[float, float]]
 
 
 class EquationOfState(NamedTuple):
@@ -37,7 +42,6 @@ class EquationOfState(NamedTuple):
     bulk_modulus: float  # GPa
     derivative: float  # of the bulk modulus with respect to pressure
     lattice_constant: float  # Å, edge of the cubic cell; nan where the crystal is not cubic
-    residual: float  # meV per atom, root mean square of what the fit leaves
     volumes: np.ndarray  # [P] Å³ per atom
     energies: np.ndarray  # [P] eV per atom
 
@@ -55,17 +59,15 @@ class Elastic(NamedTuple):
     clamped: np.ndarray  # [6, 6] GPa, atoms carried along by the cell
     pressure: float  # GPa, of the crystal without strain
     lattice_constant: float  # Å, edge of the cubic cell; nan where the crystal is not cubic
-    atoms: Atoms  # the crystal without strain
     c11: float  # GPa
     c12: float  # GPa
     c44: float  # GPa
     c44_clamped: float  # GPa
     bulk_modulus: float  # GPa, of a polycrystal: Hill's mean of the bounds
     shear_modulus: float  # GPa, likewise
-    bounds: Bounds  # GPa, what a polycrystal lies between
 
 
-def bounds_of(tensor: np.ndarray) -> Bounds:
+def bounds_of(tensor: np.ndarray) -> tuple[tuple[float, float], tuple[float, float]]:
     """((bulk by Reuss, by Voigt), (shear by Reuss, by Voigt)) of elastic constants [6, 6]."""
     sums = lambda t: (t[:3, :3].trace(), t[[0, 0, 1], [1, 2, 2]].sum(), t[3:, 3:].trace())
     axial, mixed, shear = sums(np.linalg.inv(tensor))
@@ -153,29 +155,88 @@ def fit_equation_of_state(
         bulk_modulus=float(volume * second / units.GPa),
         derivative=float(-1 - volume * third / second),
         lattice_constant=float((atoms_in_cube * volume) ** (1 / 3)),
-        residual=float(1e3 * np.sqrt(np.mean((p(x) - e) ** 2))),
         volumes=v,
         energies=e,
     )
+
+
+class Phases(NamedTuple):
+    curves: dict[str, EquationOfState]  # of each phase
+    missing: dict[str, str]  # of a phase without one: why
+
+    @property
+    def differences(self) -> dict[str, float]:
+        """Energy of each phase above diamond, both at their best volume, in eV per atom."""
+        lowest = self.curves["diamond"].energy
+        return {name: eos.energy - lowest for name, eos in self.curves.items()}
+
+    def pressure(self, phase: str, start: str = "diamond") -> float:
+        """Pressure in GPa, of 0 to 100, at which `start` turns into `phase` at 0 K; or nan.
+
+        There both have the same enthalpy H = E + PV: it is the slope of their common tangent.
+        """
+        from scipy.optimize import brentq
+
+        def enthalpy(eos, p):
+            v = np.linspace(0.6, 1.2, 1201) * eos.volume
+            return (eos.at(v) + p * units.GPa * v).min()
+
+        difference = lambda p: enthalpy(self.curves[phase], p) - enthalpy(self.curves[start], p)
+        pressures = np.arange(0, 101.0)
+        higher = [difference(p) > 0 for p in pressures]
+        if not higher[0] or all(higher):
+            return float("nan")
+        first = higher.index(False)
+        return float(brentq(difference, pressures[first - 1], pressures[first], xtol=1e-3))
+
+
+def crystal(symbol: str, phase: str, lattice_constant: float) -> Atoms:
+    """Eight atoms in one of PHASES, at about the volume that goes with a diamond lattice in Å."""
+    if phase not in PHASES:
+        raise ValueError(f"phase must be one of {', '.join(PHASES)}, not {phase!r}")
+    volume = VOLUME[phase] * lattice_constant**3 / 8
+    if phase == "diamond":
+        return bulk(symbol, "diamond", a=lattice_constant, cubic=True)
+    if phase == "beta-tin":
+        a = (4 * volume / AXIAL_RATIO) ** (1 / 3)
+        places = [(0, 0, 0), (0, 0.5, 0.25), (0.5, 0.5, 0.5), (0.5, 0, 0.75)]
+        cell = (a, a, AXIAL_RATIO * a)
+        half = Atoms([symbol] * 4, scaled_positions=places, cell=cell, pbc=True)
+        return half.repeat((1, 1, 2))
+    per_cube, repeat = {"sc": (1, (2, 2, 2)), "bcc": (2, (2, 2, 1)), "fcc": (4, (2, 1, 1))}[phase]
+    return bulk(symbol, phase, a=(per_cube * volume) ** (1 / 3), cubic=True).repeat(repeat)
+
+
+def phases(symbol: str, calculator: Calculator, lattice_constant: float) -> Phases:
+    """Energy against volume of several crystals, each of one shape at all volumes.
+
+    `lattice_constant` is that of the element's diamond structure in Å, within some 10 %. A phase
+    whose energy has no minimum is left out, with the reason in `missing`.
+    """
+    curves, missing = {}, {}
+    for name in reversed(PHASES):  # most neighbours first: a network compiled for them fits all
+        try:
+            atoms = crystal(symbol, name, lattice_constant)
+            curves[name] = equation_of_state(atoms, calculator, SPAN)
+        except RuntimeError as error:
+            missing[name] = str(error)
+    return Phases({name: curves[name] for name in PHASES if name in curves}, missing)
 
 
 def elastic(
     atoms: Atoms,
     calculator: Calculator,
     strain: float = 0.005,
-    force: float = 5e-4,
-    steps: int = 100,
     zero_pressure: bool = True,
     cubic: bool = False,
 ) -> Elastic:
     """Elastic constants of a crystal.
 
-    The strain is to either side. The relaxation of atoms in the strained cell ends at `force` in
-    eV/Å or after so many `steps`. With `zero_pressure`, the crystal is first scaled to where it has
-    none; else these are coefficients of stress against strain about the pressure that it has. With
-    `cubic`, one axis and one angle alone are strained, a third of the work; the rest follows from
-    the symmetry of a cubic crystal whose axes are x, y and z. Raises ValueError for a calculator
-    without stress, RuntimeError where no volume has zero pressure.
+    The strain is to either side, and atoms relax in the strained cell. With `zero_pressure`, the
+    crystal is first scaled to where it has none; else these are coefficients of stress against
+    strain about the pressure that it has. With `cubic`, one axis and one angle alone are strained,
+    a third of the work; the rest follows by the symmetry of a cubic crystal along x, y and z.
+    Raises ValueError for a calculator without stress, RuntimeError where no volume has no pressure.
     """
     atoms = at_zero_pressure(atoms, calculator) if zero_pressure else crystal_of(atoms)
     if cubic and not np.isfinite(cubic_edge(atoms)):
@@ -192,32 +253,27 @@ def elastic(
             moved = strained(atoms, sign * strain * unit)
             clamped = stress(moved, calculator)
             # a crystal whose symmetry holds the atoms has no forces, and nothing is computed again
-            moved, _ = relaxed(moved, calculator, force, steps)
+            moved, _ = relaxed(moved, calculator, 5e-4, 100)
             out.append((clamped, moved.get_stress() / units.GPa))
         return (np.array(out[0]) - np.array(out[1])) / (2 * strain)
 
     pressure = -float(stress(atoms.copy(), calculator)[:3].mean())
     if cubic:
-        clamped, full = (_cubic(*both) for both in zip(stresses(0), stresses(3)))
+        tensors = np.zeros((2, 6, 6))
+        for tensor, axial, shear in zip(tensors, stresses(0), stresses(3)):
+            tensor[:3, :3] = (axial[1] + axial[2]) / 2
+            np.fill_diagonal(tensor, [axial[0]] * 3 + [shear[3]] * 3)
     else:
         columns = np.array([stresses(direction) for direction in range(6)])  # [6, 2, 6]
-        clamped, full = (columns.transpose(1, 0, 2) + columns.transpose(1, 2, 0)) / 2
+        tensors = (columns.transpose(1, 0, 2) + columns.transpose(1, 2, 0)) / 2
+    clamped, full = tensors
     bounds, diagonal = bounds_of(full), np.diag(full)
     return Elastic(
-        *(full, clamped, pressure, cubic_edge(atoms), atoms),
+        *(full, clamped, pressure, cubic_edge(atoms)),
         c11=float(diagonal[:3].mean()),
         c12=float(full[[0, 0, 1], [1, 2, 2]].mean()),
         c44=float(diagonal[3:].mean()),
         c44_clamped=float(np.diag(clamped)[3:].mean()),
         bulk_modulus=sum(bounds[0]) / 2,
         shear_modulus=sum(bounds[1]) / 2,
-        bounds=bounds,
     )
-
-
-def _cubic(axial, shear):
-    """Elastic constants [6, 6] of stresses [6] by strains along x, and by one of y with z."""
-    out = np.zeros((6, 6))
-    out[:3, :3] = (axial[1] + axial[2]) / 2
-    np.fill_diagonal(out, [axial[0]] * 3 + [shear[3]] * 3)
-    return out

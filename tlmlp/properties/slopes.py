@@ -151,5 +151,5 @@ def softening_of_curvature(
     true = curvatures(atoms, reference, directions)
     guess = curvatures(atoms, calculator, directions)
     firm = true > 0.02 * true.max()
-    spread = np.std(guess[firm] / true[firm])
-    return Curvatures(true, guess, float(true @ guess / (true @ true)), float(spread))
+    slope, spread = true @ guess / (true @ true), np.std(guess[firm] / true[firm])
+    return Curvatures(true, guess, float(slope), float(spread))

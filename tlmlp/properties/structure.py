@@ -51,9 +51,8 @@ def radial_distribution(
             "a distribution needs a positive end and at least 2 bins, "
             f"not {farthest!r} and {bins!r}"
         )
-    edges = np.linspace(0, farthest, int(bins) + 1)
+    edges, each = np.linspace(0, farthest, int(bins) + 1), []
     shells = 4 / 3 * np.pi * np.diff(edges**3)
-    each = []
     for atoms in frames:
         (d,) = pairs(atoms, farthest, "d")
         volume = atoms.get_volume() if atoms.cell.rank == 3 else 20.0 * len(atoms)
@@ -69,13 +68,13 @@ def _half_height(atoms):
     return float(heights(atoms.cell.complete().array)[atoms.pbc].min() / 2)
 
 
-def first_minimum(trajectory: Trajectory, skip: float = 0) -> float:
+def first_minimum(trajectory: Trajectory) -> float:
     """Distance in Å between first and second neighbours: the first minimum of g(r).
 
     Where the minimum is flat, as in a crystal, it is the middle of the flat part. Raises ValueError
     where g(r) has no first peak with a minimum behind it.
     """
-    frames = frames_of(trajectory, skip)
+    frames = frames_of(trajectory)
     frames = frames[:: max(1, len(frames) // 50)]
     r, g, *_ = radial_distribution(frames, 8.0, 160)
     kernel = np.exp(-0.5 * (np.arange(-6, 7) * 0.05 / 0.1) ** 2)  # a tenth of an Å wide
@@ -100,16 +99,13 @@ def coordination(
     """Number of neighbours of an atom within `cutoff` Å [default: the first minimum of g(r)]."""
     frames = frames_of(trajectory, skip)
     cutoff = first_minimum(frames) if cutoff is None else float(cutoff)
-    counts = [
-        np.bincount(pairs(atoms, cutoff, "i")[0].astype(int), minlength=len(atoms))
-        for atoms in frames
-    ]
+    centres = [pairs(atoms, cutoff, "i")[0].astype(int) for atoms in frames]
+    counts = [np.bincount(i, minlength=len(atoms)) for i, atoms in zip(centres, frames)]
     most = max(int(c.max()) for c in counts)
     fractions = [np.bincount(c, minlength=most + 1) / len(c) for c in counts]
+    each = mean_and_error(fractions, blocks)
     mean, error = mean_and_error([c.mean() for c in counts], blocks)
-    return Coordination(
-        float(mean), float(error), *mean_and_error(fractions, blocks), cutoff, len(frames)
-    )
+    return Coordination(float(mean), float(error), *each, cutoff, len(frames))
 
 
 def tetrahedrality(atoms: Atoms) -> np.ndarray:

@@ -7,7 +7,6 @@ the diffusion coefficient. The centre of mass is held. A small periodic cell slo
 Units: Å, fs; D in Å²/ps, which is 1e-8 m²/s or 1e-4 cm²/s.
 """
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -62,14 +61,12 @@ def diffusion(
         raise ValueError(
             f"{len(frames)} frames are too few for {blocks} blocks: 5 of each are needed"
         )
-    r = unwrapped(frames)
+    r = _unwrapped(frames)
     mass = frames[0].get_masses()
     r = r - (mass[:, None] * r).sum(1, keepdims=True) / mass.sum()
     curves = [mean_squared_displacement(r[b * length : (b + 1) * length]) for b in range(blocks)]
-    times = np.arange(length) * interval
-    first, last = int(np.ceil(fit[0] * (length - 1))), int(fit[1] * (length - 1))
-    last = max(last, first + 1)
-    line = slice(first, last + 1)
+    times, first = np.arange(length) * interval, int(np.ceil(fit[0] * (length - 1)))
+    line = slice(first, max(int(fit[1] * (length - 1)), first + 1) + 1)
     slopes = [np.polyfit(times[line] * 1e-3, curve[line], 1)[0] / 6 for curve in curves]
     coefficient, error = mean_and_error(slopes, blocks)
     volumes = [atoms.get_volume() for atoms in frames if atoms.cell.rank == 3]
@@ -80,13 +77,13 @@ def diffusion(
         *mean_and_error(curves, blocks),
         coefficient=float(coefficient),
         error=float(error),
-        fitted=(float(times[first]), float(times[last])),
+        fitted=(float(times[line][0]), float(times[line][-1])),
         length=float(np.mean(volumes) ** (1 / 3)) if volumes else float("nan"),
         temperature_K=float(warm) if warm > 0 else float("nan"),
     )
 
 
-def unwrapped(frames: Sequence[Atoms]) -> np.ndarray:
+def _unwrapped(frames):
     """Positions [T, N, 3] in Å without jumps through the cell; each step is the shortest."""
     out, pbc = [frames[0].positions], frames[0].pbc
     scaled = [atoms.get_scaled_positions(wrap=False) for atoms in frames]

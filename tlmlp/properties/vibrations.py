@@ -104,12 +104,8 @@ def _force_constants(atoms, calculator, supercell, displacement):
             f"a supercell of {(height * repeats).min():.1f} Å is too small, images of a displaced "
             f"atom would be felt; supercell={enough} is enough"
         )
-    cell = PhonopyAtoms(
-        symbols=atoms.get_chemical_symbols(),
-        cell=atoms.cell.array,
-        positions=atoms.positions,
-        masses=atoms.get_masses(),
-    )
+    known = dict(symbols=atoms.get_chemical_symbols(), masses=atoms.get_masses())
+    cell = PhonopyAtoms(cell=atoms.cell.array, positions=atoms.positions, **known)
     job = phonopy.Phonopy(cell, np.diag(repeats), guess_primitive_matrix(cell), log_level=0)
     job.generate_displacements(distance=displacement, is_plusminus=True)
     forces = []

@@ -5,7 +5,7 @@ from matplotlib.ticker import MultipleLocator
 from scipy.interpolate import CubicSpline
 
 from ...course.cards import Card
-from ...properties import crystals, defects, mechanics, slopes, structure, transport, vibrations
+from ...properties import defects, mechanics, slopes, structure, transport, vibrations
 from .cards import card_dots
 from .picture import SMALL, band, legend_below, note, panels
 from .style import BLUE, GREEN, GREY, MARKERS, ORANGE, OWN, PURPLE, RED, SKY, Method, method_of
@@ -252,7 +252,7 @@ FIGURES = {
     slopes.Curvatures: one_panel(_curvature, REFERENCE, PREDICTED, size=(4.6, 4.2), zero="x"),
     vibrations.Phonons: phonon_bands,
     transport.Liquid: liquids,
-    crystals.Phases: phase_curves,
+    mechanics.Phases: phase_curves,
     slopes.Softening: force_slopes,
     Card: card_dots,
 }
