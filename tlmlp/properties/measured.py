@@ -68,12 +68,12 @@ def measure(
 ) -> Iterator[Measured]:
     """Measures silicon's or germanium's diamond crystal; yields each property as it comes.
 
-    `element` is "Si" or "Ge", `only` names of PROPERTIES. Elastic constants are those at the
-    `element` is "Si" or "Ge", `only` names of PROPERTIES. Elastic constants are those at the lattice
-    constant `elastic_at` in Å [default: the calculator's own]. Properties of the liquid need
-    a minute for the liquid. What fails has no value but a note; a potential without a diamond
-    crystal has none of its properties. In float32 they differ from those in float64 by a fraction
-    below 1e-4. Raises ValueError for bad input, and for a calculator without stress.
+    `element` is "Si" or "Ge", `only` names of PROPERTIES. Elastic constants are those at a lattice
+    constant of `elastic_at` Å [default: the calculator's own]. Properties of the liquid need `melt`,
+    a liquid and its temperature in K. A course potential takes a minute or less, and half a minute
+    for the liquid. What fails has no value but a note; a potential without a diamond crystal has
+    none of its properties. In float32 they differ from those in float64 by a fraction below 1e-4.
+    Raises ValueError for bad input, and for a calculator without stress.
     """
     if element not in ELEMENTS:
         raise ValueError(f"element must be one of {', '.join(ELEMENTS)}, not {element!r}")
