@@ -69,7 +69,7 @@ def measure(
     """Measures silicon's or germanium's diamond crystal; yields each property as it comes.
 
     `element` is "Si" or "Ge", `only` names of PROPERTIES. Elastic constants are those at a lattice
-    constant of `elastic_at` Å [default: the calculator's own]. Properties of the liquid need `melt`,
+    constant of `elastic_at` Å [default: the calculator's own]. Those of the liquid need `melt`,
     a liquid and its temperature in K. A course potential takes a minute or less, and half a minute
     for the liquid. What fails has no value but a note; a potential without a diamond crystal has
     none of its properties. In float32 they differ from those in float64 by a fraction below 1e-4.
