@@ -29,7 +29,7 @@ pytestmark = pytest.mark.xdist_group("datasets")  # one worker compiles, and imp
 def mlearn_mirror():
     if "TLMLP_DATA" not in os.environ:
         pytest.skip(
-            "needs the mlearn files: set TLMLP_DATA to a folder that holds mlearn/Si/training.json etc."
+            "needs the mlearn files: set TLMLP_DATA to a folder with mlearn/Si/training.json etc."
         )
     return Path(os.environ["TLMLP_DATA"])
 
@@ -48,7 +48,9 @@ def labelled(n=8, **info):
 
 
 def textbook(atoms, row):
-    """Stillinger-Weber as the paper writes it: every pair and every triple, over 27 images of each atom."""
+    """Stillinger-Weber as the paper writes it: every pair and every triple, over 27 images of each
+    atom.
+    """
     shifts = (
         np.array([(x, y, z) for x in (-1, 0, 1) for y in (-1, 0, 1) for z in (-1, 0, 1)])
         @ atoms.cell.array
@@ -78,7 +80,7 @@ def disordered(symbol, cells=(2, 2, 2), seed=0):
     return atoms
 
 
-# --- elements ------------------------------------------------------------------------------------------------------
+# --- elements ----------------------------------------------------------------------------------
 
 
 def test_element_unknown():
@@ -86,7 +88,7 @@ def test_element_unknown():
         element("C")
 
 
-# --- Stillinger-Weber: the potential -------------------------------------------------------------------------------
+# --- Stillinger-Weber: the potential -----------------------------------------------------------
 
 
 @pytest.mark.parametrize("symbol, lattice, cohesion", [("Si", 5.431, 4.3366), ("Ge", 5.6536, 3.86)])
@@ -138,7 +140,9 @@ def test_small_cell_is_large_cell():
 
 
 def test_open_directions():
-    """A slab and a cluster are what they are in a periodic cell with enough vacuum; their stress is refused."""
+    """A slab and a cluster are what they are in a periodic cell with enough vacuum; their stress is
+    refused.
+    """
     slab = diamond100("Si", (2, 2, 6), a=5.43, vacuum=0)
     cluster = bulk("Si", cubic=True).repeat(2)
     cluster.pbc, cluster.cell = False, None
@@ -185,7 +189,7 @@ def test_float64_stays_inside():
     assert jnp.ones(1).dtype == jnp.float32
 
 
-# --- Stillinger-Weber: sampling ------------------------------------------------------------------------------------
+# --- Stillinger-Weber: sampling ----------------------------------------------------------------
 
 
 def test_labels_of_samples(sampled):
@@ -201,12 +205,15 @@ def test_labels_of_samples(sampled):
 
 
 def test_temperatures_of_samples(sampled):
-    """Kinetic energy of 30 frames of 192 degrees of freedom: 1.9 % standard error; 4 of them are allowed."""
+    """Kinetic energy of 30 frames of 192 degrees of freedom: 1.9 % standard error; 4 of them are
+    allowed.
+    """
     for target, phase in ((600, "crystal"), (2500, "liquid")):
         frames = [f for f in sampled if f.info["temperature"] == target]
         assert [f.info["phase"] for f in frames] == [phase] * 30
         assert np.mean([f.get_temperature() for f in frames]) == pytest.approx(target, rel=0.075)
-    # Equipartition in a nearly harmonic crystal: as much potential as kinetic energy. Forces that are wrong would show.
+    # Equipartition in a nearly harmonic crystal: as much potential as kinetic energy. Forces that
+    # are wrong would show.
     excess = (
         np.mean(
             [f.get_potential_energy() / len(f) for f in sampled if f.info["phase"] == "crystal"]
@@ -217,7 +224,9 @@ def test_temperatures_of_samples(sampled):
 
 
 def test_liquid_is_liquid(sampled):
-    """Diamond has four neighbours and (220) reflections of full strength; liquid silicon more, and none."""
+    """Diamond has four neighbours and (220) reflections of full strength; liquid silicon more, and
+    none.
+    """
     from vesin import ase_neighbor_list
 
     wave = (
@@ -239,7 +248,9 @@ def test_liquid_is_liquid(sampled):
 
 
 def test_samples_are_apart(sampled):
-    """Forces of successive frames of one trajectory do not resemble each other; times are those of the trajectory."""
+    """Forces of successive frames of one trajectory do not resemble each other; times are those of
+    the trajectory.
+    """
     for phase in ("crystal", "liquid"):
         frames = [f for f in sampled if f.info["phase"] == phase]
         forces = np.array([f.get_forces().ravel() for f in frames])
@@ -257,6 +268,31 @@ def test_seed():
         assert np.abs(a.get_distance(0, 1, mic=True) - c.get_distance(0, 1, mic=True)) > 1e-4
 
 
+def test_order_and_marks_of_samples(sampled):
+    """Frames alternate between the temperatures, and say where they come from."""
+    assert [f.info["temperature"] for f in sampled] == [600, 2500] * 30
+    marks = dict(source="stillinger-weber", element="Si", group="MD", phase="liquid")
+    assert sampled[3].info == marks | dict(temperature=2500, step=200, time=400)
+    few = datasets.stillinger_weber("Si", 5, temperatures=(500, 600, 700), seed=1)
+    found = [(f.info["temperature"], f.info["step"]) for f in few]
+    assert found == [(500, 100), (600, 100), (700, 100), (500, 200), (600, 200)]
+    assert few[0].get_momenta().any()
+    assert ((few[0].get_scaled_positions(wrap=False) >= -1e-9).all()) and few[0].pbc.all()
+
+
+def test_all_temperatures_share_one_program(sampled):
+    from tlmlp.simulate import steps
+
+    compiled = steps.chunk._cache_size()
+    datasets.stillinger_weber("Si", 2, temperatures=(400, 2700), seed=8)
+    assert steps.chunk._cache_size() == compiled
+
+
+def test_sampling_that_breaks_down_says_so():
+    with pytest.raises(RuntimeError, match="Si at 1e\\+06 K broke down, lower the temperatures"):
+        datasets.stillinger_weber("Si", 1, temperatures=(1e6,))
+
+
 @pytest.mark.parametrize(
     "arguments, sentence",
     [
@@ -272,7 +308,7 @@ def test_sampling_refuses(arguments, sentence):
         datasets.stillinger_weber(**arguments)
 
 
-# --- mlearn --------------------------------------------------------------------------------------------------------
+# --- mlearn ------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("symbol, train", [("Si", 214), ("Ge", 228)])
@@ -309,7 +345,9 @@ def test_mlearn(mlearn_mirror, symbol, train):
 
 
 def test_mlearn_vacancies(mlearn_mirror):
-    """By structure, whatever the energy said: nearly all bonds of a solid are near 2.4 Å, none is near 3.0 Å."""
+    """By structure, whatever the energy said: nearly all bonds of a solid are near 2.4 Å, none is
+    near 3.0 Å.
+    """
     from vesin import ase_neighbor_list
 
     between = {"crystal": [], "liquid": []}
@@ -330,7 +368,9 @@ def elastic(symbol, mode):
 
 
 def test_mlearn_stress(mlearn_mirror):
-    """Germanium is compressed at 5.7542 Å, so its cell wants to grow; stretched along x, it pulls back along x."""
+    """Germanium is compressed at 5.7542 Å, so its cell wants to grow; stretched along x, it pulls
+    back along x.
+    """
     (rest,) = [f for f in datasets.mlearn("Ge", "train") if "Ground state" in f.info["description"]]
     assert rest.cell.lengths() / 2 == pytest.approx(5.7542, abs=1e-4)
     assert rest.get_stress()[:3] / units.GPa == pytest.approx(-0.96, abs=0.01)
@@ -340,7 +380,9 @@ def test_mlearn_stress(mlearn_mirror):
 
 @pytest.mark.parametrize("mode", range(6))
 def test_mlearn_stress_is_derivative_of_energy(mlearn_mirror, mode):
-    """Unit, sign and order: the work that a cell's own stress does from one strain to the next is its energy."""
+    """Unit, sign and order: the work that a cell's own stress does from one strain to the next is
+    its energy.
+    """
     low, high = (elastic("Si", mode)[strain] for strain in (0.02, 0.04))
     strain = np.linalg.solve(low.cell.array, high.cell.array) - np.eye(3)
     strain = ((strain + strain.T) / 2)[[0, 1, 2, 1, 0, 0], [0, 1, 2, 2, 2, 1]] * [1, 1, 1, 2, 2, 2]
@@ -353,7 +395,9 @@ def test_mlearn_stress_is_derivative_of_energy(mlearn_mirror, mode):
     "symbol, index, own", [("Si", 15, (-0.50, 0.16, -0.23)), ("Ge", 14, (0.09, 0.51, 0.26))]
 )
 def test_mlearn_stress_of_dynamics(mlearn_mirror, symbol, index, own):
-    """Frames of molecular dynamics list their shear in another order than strained cells; own: CP2K, yz xz xy in GPa."""
+    """Frames of molecular dynamics list their shear in another order than strained cells; own:
+    CP2K, yz xz xy in GPa.
+    """
     shear = datasets.mlearn(symbol, "test")[index].get_stress()[3:] / units.GPa
     assert shear == pytest.approx(own, abs=0.1)
 
@@ -448,7 +492,7 @@ def test_download_fails(download, monkeypatch, url):
     assert cached(download) == []
 
 
-# --- any file ------------------------------------------------------------------------------------------------------
+# --- any file ----------------------------------------------------------------------------------
 
 
 def test_read(tmp_path):
@@ -518,7 +562,7 @@ def test_check_refuses():
         datasets.check([wrong])
 
 
-# --- parts ---------------------------------------------------------------------------------------------------------
+# --- parts -------------------------------------------------------------------------------------
 
 
 @pytest.fixture

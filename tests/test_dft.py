@@ -1,4 +1,4 @@
-"""Our own DFT: the generator in datasets/, its protocol, and the files that ship."""
+"""Our own DFT: the generator in research/dft, its protocol, and the files that ship."""
 
 import hashlib
 import json
@@ -16,28 +16,22 @@ from ase.build import bulk
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.phonons import Phonons
 from conftest import ROOT
-from tlmlp.sources import SOURCES
 
 from tlmlp import datasets
+from tlmlp.course.sources import SOURCES
 
-sys.path.insert(0, str(ROOT / "datasets"))
+sys.path.insert(0, str(ROOT / "research" / "dft"))
 import cp2k  # noqa: E402
 import generate  # noqa: E402
 import properties  # noqa: E402
 
 pytestmark = pytest.mark.xdist_group("dft")
 
-needs_data = pytest.mark.skipif(
-    not (datasets.DFT / "index.json").is_file(), reason="the data set is not packed yet"
-)
-needs_reference = pytest.mark.skipif(
-    not (datasets.DFT / "properties.json").is_file(), reason="not all computed yet"
-)
 needs_cp2k = pytest.mark.skipif(
     shutil.which("cp2k.psmp") is None, reason="CP2K is not installed: apt install cp2k"
 )
 
-# --- the recipe ----------------------------------------------------------------------------------------------------
+# --- the recipe --------------------------------------------------------------------------------
 
 
 def test_every_beginning_is_balanced():
@@ -58,7 +52,9 @@ def test_every_beginning_is_balanced():
 
 
 def test_structure_repeats_and_is_its_own():
-    """Number 29 is displaced at random, so it needs no potential: 0.045 lattice constants, and no one else's numbers."""
+    """Number 29 is displaced at random, so it needs no potential: 0.045 lattice constants, and no
+    one else's numbers.
+    """
     ge, again, si = (generate.structure(element, "train", 29) for element in ("Ge", "Ge", "Si"))
     np.testing.assert_array_equal(ge.positions, again.positions)
     assert ge.info["group"] == "High energy" and ge.info["temperature"] is None
@@ -83,7 +79,7 @@ def test_structure_repeats_and_is_its_own():
     )
 
 
-# --- workers -------------------------------------------------------------------------------------------------------
+# --- workers -----------------------------------------------------------------------------------
 
 
 def stub(monkeypatch, label):
@@ -115,8 +111,9 @@ def test_workers_share_the_structures(monkeypatch, tmp_path):
 
     stub(monkeypatch, label)
     jobs = generate.order(["Si", "Ge"], 12, 3)
-    workers = [threading.Thread(target=generate.run, args=(tmp_path, jobs), kwargs=dict(say=lambda *a, **k: None))
-               for _ in range(3)]  # fmt: skip
+    silent = dict(say=lambda *a, **k: None)
+    worker = lambda: threading.Thread(target=generate.run, args=(tmp_path, jobs), kwargs=silent)
+    workers = [worker() for _ in range(3)]
     [worker.start() for worker in workers], [worker.join() for worker in workers]
     assert sorted(computed) == sorted(p.stem for p in tmp_path.iterdir()) and len(computed) == 30
 
@@ -124,12 +121,13 @@ def test_workers_share_the_structures(monkeypatch, tmp_path):
 def test_killed_worker_loses_its_structure_alone(monkeypatch, tmp_path):
     code = f"""
 import os, signal, sys
-sys.path[:0] = {[str(ROOT / "datasets"), str(ROOT / "tests")]}
+sys.path[:0] = {[str(ROOT / "research" / "dft"), str(ROOT / "tests")]}
 import generate
 from test_dft import labelled, stub
 class Patch:
     setattr = staticmethod(setattr)
-stub(Patch, lambda atoms: labelled(atoms) if atoms.info["name"] != "Si-train-002" else os.kill(os.getpid(), signal.SIGKILL))
+die = lambda: os.kill(os.getpid(), signal.SIGKILL)
+stub(Patch, lambda atoms: labelled(atoms) if atoms.info["name"] != "Si-train-002" else die())
 generate.run(generate.Path({str(tmp_path)!r}), generate.order(["Si", "Ge"], 4, 0))
 """
     assert (
@@ -194,7 +192,7 @@ def test_packed_files_are_read_back(monkeypatch, tmp_path):
         ).read_bytes()
 
 
-# --- CP2K ----------------------------------------------------------------------------------------------------------
+# --- CP2K --------------------------------------------------------------------------------------
 
 
 def germanium():
@@ -219,7 +217,9 @@ def test_output_without_an_answer():
 
 @needs_cp2k
 def test_protocol_repeats(tmp_path):
-    """What another run of the protocol gave, to the noise of its grids and iterations (convergence.csv)."""
+    """What another run of the protocol gave, to the noise of its grids and iterations
+    (convergence.csv).
+    """
     stored = json.loads((ROOT / "tests" / "ge8.json").read_text())
     results = cp2k.compute(germanium(), tmp_path, kpoints=(4, 4, 4))
     assert results["energy"] == pytest.approx(stored["energy"], abs=8 * 0.1e-3)
@@ -237,7 +237,9 @@ def test_no_convergence_is_told(tmp_path, monkeypatch):
 @pytest.mark.long
 @needs_cp2k
 def test_forces_and_stress_are_derivatives(tmp_path):
-    """Sign, unit and order, by central differences of the energy: along the forces, and under one strain of all six."""
+    """Sign, unit and order, by central differences of the energy: along the forces, and under one
+    strain of all six.
+    """
     calculator = cp2k.CP2K(tmp_path, kpoints=(4, 4, 4))
     atoms = germanium()
     atoms.calc = calculator
@@ -259,7 +261,7 @@ def test_forces_and_stress_are_derivatives(tmp_path):
     assert (energy(0, 0.01) - energy(0, -0.01)) / 0.02 == pytest.approx(work, rel=0.02)
 
 
-# --- properties ----------------------------------------------------------------------------------------------------
+# --- properties --------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
@@ -268,7 +270,9 @@ def sw():
 
 
 def test_elastic_of_a_known_potential(sw):
-    """Stillinger-Weber silicon: Cowley, PRL 60, 2379 (1988), and H. Balamane et al., PRB 46, 2250 (1992)."""
+    """Stillinger-Weber silicon: Cowley, PRL 60, 2379 (1988), and H. Balamane et al., PRB 46, 2250
+    (1992).
+    """
     values = properties.elastic("Si", 5.4309, sw)
     known = dict(c11=151.4, c12=76.4, c44=56.4)
     assert {name: values[name] for name in known} == pytest.approx(known, abs=0.3)
@@ -292,16 +296,17 @@ def test_phonons_against_ase(sw, tmp_path):
 
 
 def test_vacancy_of_a_known_potential(sw):
-    """2.82 eV in larger cells (Balamane et al., PRB 46, 2250); unrelaxed, the energy of an atom in the crystal."""
+    """2.82 eV in larger cells (Balamane et al., PRB 46, 2250); unrelaxed, the energy of an atom in
+    the crystal.
+    """
     values = properties.vacancy("Si", 5.4309, sw)
     assert values["vacancy_unrelaxed"] == pytest.approx(4.3366, abs=1e-3)
     assert values["vacancy"] == pytest.approx(2.82, abs=0.05)
 
 
-# --- what ships ----------------------------------------------------------------------------------------------------
+# --- what ships --------------------------------------------------------------------------------
 
 
-@needs_data
 def test_shipped_files_are_those_of_the_index():
     index = json.loads((datasets.DFT / "index.json").read_text())
     assert len(index["files"]) == 4
@@ -313,10 +318,11 @@ def test_shipped_files_are_those_of_the_index():
     assert sum(path.stat().st_size for path in datasets.DFT.iterdir()) < 5e6
 
 
-@needs_data
 @pytest.mark.parametrize("split", generate.SPLITS)
 def test_shipped_pair_is_symmetric(split):
-    """The same numbers of the recipe for both elements; temperatures are the same fractions of melting."""
+    """The same numbers of the recipe for both elements; temperatures are the same fractions of
+    melting.
+    """
     reduced = []
     for element in ("Si", "Ge"):
         frames = datasets.dft(element, split)
@@ -343,7 +349,6 @@ def test_shipped_pair_is_symmetric(split):
     assert reduced[0] == reduced[1]
 
 
-@needs_data
 @pytest.mark.parametrize("element", ["Si", "Ge"])
 def test_shipped_labels(element):
     """No net force; liquids less bound than solids; nothing twice."""
@@ -359,10 +364,11 @@ def test_shipped_labels(element):
     assert len(numbers) == len(train + test)
 
 
-@needs_reference
 @pytest.mark.parametrize("element, a", [("Si", 5.469), ("Ge", 5.784)])
 def test_reference(element, a):
-    """Lattice constants of VASP's PBE (mlearn, zero stress); energies against stresses, B = (C11 + 2 C12) / 3."""
+    """Lattice constants of VASP's PBE (mlearn, zero stress); energies against stresses, B = (C11 +
+    2 C12) / 3.
+    """
     reference = datasets.dft_reference(element)
     assert reference["eos"]["lattice_constant"] == pytest.approx(a, abs=0.01)
     assert SOURCES["dft"].lattice[element] == pytest.approx(

@@ -2,7 +2,9 @@
 
 import ctypes
 import dataclasses
+import inspect
 import itertools
+import subprocess
 import sys
 from pathlib import Path
 
@@ -14,8 +16,11 @@ from ase.build import bulk, diamond100
 from scipy import optimize, stats
 
 import tlmlp
-from tlmlp import datasets, integrate, neighbors, simulate
+from tlmlp import datasets, simulate
 from tlmlp.elements import SW_A, SW_B, SW_COS_ANGLE, SW_CUTOFF, SW_GAMMA, element
+from tlmlp.graph import heights
+from tlmlp.simulate import health, neighbors, steps
+from tlmlp.simulate.run import VACUUM
 
 TINY = tlmlp.Config("course", embed_size=8, n_blocks=1, n_spherical=2, n_dense_out=1, cutoff=3.0)
 RARE = (
@@ -38,9 +43,7 @@ def silicon(*repeats, rattle=0.0):
 
 
 def last(run):
-    for snapshot in run:
-        pass
-    return snapshot
+    return list(run)[-1]
 
 
 def mean_and_error(x, blocks=20):
@@ -49,7 +52,7 @@ def mean_and_error(x, blocks=20):
     return means.mean(), means.std(ddof=1) / blocks**0.5
 
 
-# -- forces -----------------------------------------------------------------------------------------------------------
+# -- forces -------------------------------------------------------------------------------------
 
 
 def start_lammps():
@@ -78,13 +81,15 @@ def test_stillinger_weber_is_that_of_lammps(symbol, tmp_path):
         datasets.stillinger_weber_calculator(symbol), atoms, 1500, steps=200, every=100
     )
     (tmp_path / "sw").write_text(
-        f"{symbol} {symbol} {symbol} {row.epsilon} {row.sigma} {SW_CUTOFF} {row.lam} {SW_GAMMA} {SW_COS_ANGLE!r} {SW_A} {SW_B} 4 0 0\n"
+        f"{symbol} {symbol} {symbol} {row.epsilon} {row.sigma} {SW_CUTOFF} {row.lam} {SW_GAMMA} "
+        f"{SW_COS_ANGLE!r} {SW_A} {SW_B} 4 0 0\n"
     )
     for snapshot in itertools.islice(run, 1, None):
         other, frame = start_lammps(), snapshot.atoms
         length = float(frame.cell.lengths()[0])
         other.commands_string(
-            f"units metal\natom_modify map array\nregion box block 0 {length!r} 0 {length!r} 0 {length!r}\ncreate_box 1 box\n"
+            f"units metal\natom_modify map array\n"
+            f"region box block 0 {length!r} 0 {length!r} 0 {length!r}\ncreate_box 1 box\n"
             f"mass 1 {row.mass}\npair_style sw\npair_coeff * * {tmp_path / 'sw'} {symbol}"
         )
         other.create_atoms(
@@ -99,7 +104,9 @@ def test_stillinger_weber_is_that_of_lammps(symbol, tmp_path):
 
 @pytest.mark.parametrize("repeats, grid", [((2, 2, 2), 0), ((4, 4, 4), 6)])
 def test_neighbours_are_those_of_ase(repeats, grid):
-    """Every atom of a skewed, hot crystal: the same neighbours, vectors and reverse slots as from periodic images."""
+    """Every atom of a skewed, hot crystal: the same neighbours, vectors and reverse slots as from
+    periodic images.
+    """
     from ase.neighborlist import neighbor_list
 
     atoms = silicon(*repeats, rattle=0.3)
@@ -136,8 +143,8 @@ def test_a_step_never_counts_that_did_not_see_all_neighbours(sw, monkeypatch):
     long = run()
     plan = neighbors.plan
 
-    def stingy(positions, cell, cutoff, reach, grown=()):
-        out = plan(positions, cell, cutoff, reach, grown)
+    def stingy(positions, cell, cutoff, reach, least=0, grown=None):
+        out = plan(positions, cell, cutoff, reach, least, grown)
         return out if grown else out._replace(slots=4, places=8)
 
     monkeypatch.setattr(neighbors, "plan", stingy)
@@ -171,7 +178,9 @@ def test_snapshots_hold_what_the_calculator_says():
 
 
 def test_vacuum():
-    """A slab and a cluster, also one that flies apart: forces are those of open directions at every snapshot."""
+    """A slab and a cluster, also one that flies apart: forces are those of open directions at every
+    snapshot.
+    """
     slab = diamond100("Si", (3, 3, 6), a=5.43, vacuum=None)
     cluster = silicon()
     cluster.pbc, cluster.cell = False, None
@@ -187,14 +196,16 @@ def test_vacuum():
             )
             frame.calc = calculator
             np.testing.assert_allclose(forces, frame.get_forces(), atol=1e-5)
-    assert np.ptp(s.positions[:, 0]) > np.ptp(cluster.positions[:, 0]) + 2 * simulate.VACUUM
+    assert np.ptp(s.positions[:, 0]) > np.ptp(cluster.positions[:, 0]) + 2 * VACUUM
 
 
-# -- conservation -----------------------------------------------------------------------------------------------------
+# -- conservation -------------------------------------------------------------------------------
 
 
 def test_error_of_the_energy_is_that_of_the_timestep_squared(sw):
-    """Velocity Verlet: over the same time, deviations of the energy grow as dt²; and they do not grow with time."""
+    """Velocity Verlet: over the same time, deviations of the energy grow as dt²; and they do not
+    grow with time.
+    """
     deviation = []
     for dt in (1, 2, 4):
         energies = [
@@ -209,7 +220,9 @@ def test_error_of_the_energy_is_that_of_the_timestep_squared(sw):
 
 
 def test_energy_does_not_drift(sw):
-    """20 ps at 800 K: the slope of the energy is within what its fluctuations allow, and below 1e-4 of kT per atom and ps."""
+    """20 ps at 800 K: the slope of the energy is within what its fluctuations allow, and below 1e-4
+    of kT per atom and ps.
+    """
     energies = np.array(
         [s.conserved_energy for s in simulate.nve(sw, silicon(), 1600, steps=10_000, every=50)]
     )[1:]
@@ -244,7 +257,7 @@ def test_centre_of_mass_rests(sw):
     np.testing.assert_allclose(s.velocities.sum(0), 0, atol=1e-12)
 
 
-# -- ensembles --------------------------------------------------------------------------------------------------------
+# -- ensembles ----------------------------------------------------------------------------------
 
 
 def sample(sw, thermostat, temperature, steps, every=100, timestep_fs=1.0, seed=0):
@@ -286,8 +299,9 @@ def test_temperature_is_the_one_asked_for(two_temperatures):
 
 
 def test_energies_are_those_of_the_canonical_ensemble(two_temperatures):
-    """ln P_1(E)/P_2(E) is linear in E with slope 1/kT_2 - 1/kT_1: maximum likelihood, error from blocks.
+    """ln P_1(E)/P_2(E) is linear in E with slope 1/kT_2 - 1/kT_1.
 
+    Maximum likelihood, error from blocks.
     Shirts, J. Chem. Theory Comput. 9, 909 (2013).
     """
     (cold, a), (hot, b) = two_temperatures.items()
@@ -310,8 +324,9 @@ def test_energies_are_those_of_the_canonical_ensemble(two_temperatures):
 def test_silicon_at_constant_pressure(sw):
     """Lattice constant and bulk modulus of Stillinger-Weber silicon at 20 K.
 
-    5.4309 Å is where its energy has its minimum (tlmlp.elements), 101.4 GPa is (C11 + 2 C12) / 3 of Balamane et al., Phys. Rev.
-    B 46, 2250 (1992). At 20 K it is longer by at most 1e-4: its expansion is below 5e-6 per K.
+    5.4309 Å is where its energy has its minimum (tlmlp.elements), 101.4 GPa is (C11 + 2 C12) / 3
+    of Balamane et al., Phys. Rev. B 46, 2250 (1992). At 20 K it is longer by at most 1e-4: its
+    expansion is below 5e-6 per K.
     """
     pressures, stage = (-1.0, 0.0, 1.0), 8000
     ask = lambda time: pressures[min(int(time / (2 * stage)), 2)]
@@ -332,7 +347,9 @@ def test_silicon_at_constant_pressure(sw):
 
 @pytest.mark.long
 def test_volume_fluctuates_as_it_is_compressed(sw):
-    """Bulk modulus at 300 K from the volume's fluctuations, kT V / <δV²>, and from its answer to pressure; five minutes."""
+    """Bulk modulus at 300 K from the volume's fluctuations, kT V / <δV²>, and from its answer to
+    pressure; five minutes.
+    """
     half, temperature = 0.5, 300
 
     def volumes(pressure, seed):
@@ -351,7 +368,7 @@ def test_volume_fluctuates_as_it_is_compressed(sw):
     assert abs(fluctuation - response) < SIGMAS * error < 0.3 * response
 
 
-# -- use --------------------------------------------------------------------------------------------------------------
+# -- use ----------------------------------------------------------------------------------------
 
 
 def test_the_same_seed_gives_the_same_trajectory(sw):
@@ -368,7 +385,7 @@ def test_temperature_and_pressure_change_without_compiling(sw):
     asked = []
     ramp = lambda time: asked.append(time) or 300 + time
     list(simulate.npt(sw, silicon(), 500, steps=20, every=10))
-    compiled = integrate.chunk._cache_size()
+    compiled = steps.chunk._cache_size()
     snapshots = list(
         simulate.npt(
             sw,
@@ -381,7 +398,7 @@ def test_temperature_and_pressure_change_without_compiling(sw):
             damping_fs=20,
         )
     )
-    assert integrate.chunk._cache_size() == compiled
+    assert steps.chunk._cache_size() == compiled
     assert [s.target_K for s in snapshots] == [300, 300, 320, 340] and asked[-1] == 40
 
 
@@ -444,7 +461,44 @@ def test_small_cells_are_refused_with_one_that_is_enough(sw):
         simulate.nve(sw, silicon())
 
 
-# -- brakes -----------------------------------------------------------------------------------------------------------
+def test_keywords_show_and_a_typo_names_the_function(sw):
+    for ensemble in (simulate.nve, simulate.nvt, simulate.npt):
+        parameters = inspect.signature(ensemble).parameters
+        assert {"steps", "every", "timestep_fs", "seed", "trajectory", "skin"} <= set(parameters)
+        with pytest.raises(TypeError, match=f"{ensemble.__name__}.* 'timestep'"):
+            ensemble(sw, silicon(), 300, timestep=2)
+
+
+def test_what_is_refused_waits_for_no_import():
+    """jax-md takes 10 s and more; a timestep of 0 is refused without it."""
+    code = """if True:
+        import sys, ase, tlmlp
+        try:
+            tlmlp.simulate.nvt("si-sw-course", ase.Atoms(), 300, timestep_fs=0)
+        except ValueError as error:
+            print(error, "jax_md" in sys.modules)
+    """
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "timestep_fs must be a positive number of femtoseconds, not 0 False\n"
+
+
+def test_room_for_neighbours_on_request(sw):
+    """A roomy program gives the same trajectory, to rounding."""
+    run = lambda slots: last(simulate.nvt(sw, silicon(), 900, steps=40, every=20, slots=slots))
+    np.testing.assert_allclose(run(None).positions, run(20).positions, atol=1e-9)
+
+
+def test_health():
+    """Nothing wrong, a nan, a temperature beyond twice the hottest and 1000 K, none asked for."""
+    assert health.check((np.ones(3), 1.0), 1599, 300, 2.0) == ""
+    assert "no longer a number before 2.00 ps" in health.check((np.ones(3), np.nan), 300, 300, 2.0)
+    assert "rose to 1601 K" in health.check((np.ones(3),), 1601, 300, 2.0)
+    assert health.check((np.ones(3),), 1e6, np.inf, 2.0) == ""
+    assert health.nearest([14]) * 2 == pytest.approx(0.64 * 2 * 1.11)
+    assert health.nearest([14, 32], core=2.0) == pytest.approx([0.8, 0.8])
+
+
+# -- brakes -------------------------------------------------------------------------------------
 
 
 def breaks(run):
@@ -506,10 +560,10 @@ def test_a_cell_that_shrinks_too_far_stops_npt():
     run = simulate.npt(potential.replace(params=nothing), silicon(), 20, pressure_GPa=0.2, every=5)
     bad = breaks(run)[-1]
     assert "too small for the cutoff of 5.30 Å" in bad.health
-    assert neighbors.heights(bad.cell).min() >= 2 * 5.3
+    assert heights(bad.cell).min() >= 2 * 5.3
 
 
-# -- files ------------------------------------------------------------------------------------------------------------
+# -- files --------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("suffix", [".extxyz", ".traj"])
