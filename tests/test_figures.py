@@ -188,21 +188,6 @@ def test_a_pair_of_ones_own_has_its_curve_without_its_source():
     assert "mine-ge.xyz" in ax.get_xlabel() and "mine-si.xyz, 800 steps" in ax.get_title()
 
 
-def test_tables_hold_means_and_spreads():
-    every = rows() + rows(n=50) + rows(source="stillinger-weber", n=5)
-    title, *lines = show.error_table(every).splitlines()
-    line = next(text for text in lines if text.startswith("scratch"))
-    assert title == "force MAE, meV/Å"
-    assert line.split() == ["scratch", "–", "91", "±", "1", "–", "91", "±", "1", "–", "–"]
-    energies = [r | dict(energy_rmse=1.25 + r["seed"]) for r in every]
-    lines = show.error_table(energies, "energy_rmse").splitlines()
-    assert lines[0] == "energy RMSE, meV/atom" and lines[2].split()[2:5] == ["2.2", "±", "1.0"]
-    wrong = "key must be one of force_mae, force_rmse, energy_rmse, not 'mae'"
-    with pytest.raises(ValueError, match=wrong):
-        show.error_table(every, "mae")
-    assert "no precomputed runs" in show.error_table([])
-
-
 def test_each_side_at_its_own_best_is_chosen_by_validation_alone():
     some = lambda error, mae, **changes: [
         r | dict(valid_force_rmse=error, force_mae=mae) for r in rows(1, **changes)
@@ -231,7 +216,7 @@ def test_training_curves_have_the_best_rate_and_a_marker_where_validation_was_be
     assert "no precomputed runs" in show.training_curves([]).texts[0].get_text()
 
 
-def test_temperatures_and_cutoffs_keep_apart_what_they_compare():
+def test_temperatures_keep_apart_what_they_compare():
     hot = [
         [300.0, "crystal", 20.0, 25.0, 8],
         [1200.0, "crystal", 40.0, 50.0, 8],
@@ -244,16 +229,6 @@ def test_temperatures_and_cutoffs_keep_apart_what_they_compare():
     for ax, ends in ((left, [-0.4, 1.4]), (right, [1.6, 2.4])):
         shaded = ax.patches[0].get_extents().transformed(ax.transData.inverted())
         assert shaded.intervalx.round(1).tolist() == ends
-
-    starts = dict(transfer=[300.0, 400.0, 5.0], scratch=None)
-    kept = [r | dict(untrained=starts[r["method"]]) for r in rows() if r["method"] in starts]
-    short = dict(untrained=[100.0, 130.0, 5.0], cutoff="short")
-    lines = show.cutoff_table(kept + [r | short for r in rows() if r["method"] == "reduced"])
-    lines = lines.splitlines()
-    assert lines[3].split() == ["transfer", "silicon's", "300", "±", "0", "61", "±", "1"]
-    assert lines[4].split()[-7:] == ["silicon's", "100", "±", "0", "51", "±", "1"]
-    assert lines[5].split()[-2:] == ["–", "–"]
-    assert "no precomputed runs" in show.cutoff_table(kept)
 
 
 def test_melting_has_a_line_a_potential_and_says_what_failed():
@@ -276,17 +251,6 @@ def test_melting_has_a_line_a_potential_and_says_what_failed():
     assert names == ["reference", "scratch, 10", "transfer, 10", "transfer, reduced units, 10"]
     assert [t.get_text() for t in ax.texts] == ["2954 ± 54 K", *["melts at once"] * 3]
     assert below(figure)[:2] == ["the crystal grew", "the liquid grew"]
-
-
-def test_published_errors_are_listed_with_ours():
-    title, *lines = show.published_table("Si").splitlines()
-    forces = [float(line.split()[-1]) for line in lines]
-    assert "meV/Å" in title and forces == sorted(forces) and len(lines) == 6
-    (ours,) = [line for line in lines if "si-mlearn" in line]
-    errors = tlmlp.Potential.load("si-mlearn").info["test_errors"]
-    assert float(ours.split()[-1]) == round(errors["force_rmse"], 1)
-    with pytest.raises(ValueError, match="element must be one of Si, Ge, not 'Sn'"):
-        show.published_table("Sn")
 
 
 # -- properties ------------------------------------------------------------------------------------

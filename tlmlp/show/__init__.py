@@ -13,7 +13,6 @@ from .figures.results import (
     temperatures,
     training_curves,
 )
-from .figures.tables import cutoff_table, error_table, published_table
 from .widgets.bench import PropertyBench
 from .widgets.duel import Duel
 from .widgets.explorer import TransferExplorer
@@ -32,8 +31,6 @@ __all__ = [
     "Watch",
     "coexistence",
     "conservation",
-    "cutoff_table",
-    "error_table",
     "freezing",
     "learning_curve",
     "learning_curves",
@@ -44,7 +41,6 @@ __all__ = [
     "picture_network",
     "picture_slots",
     "plot",
-    "published_table",
     "repair",
     "stability_map",
     "temperatures",
