@@ -40,9 +40,8 @@ def from_chemtrain(
         for name, shape in shapes.items():
             key = _name(module, name, config)
             if key not in flat:
-                raise ValueError(
-                    f"these are not chemtrain's DimeNet++ weights for this config: {key} is missing"
-                )
+                what = "these are not chemtrain's DimeNet++ weights for this config"
+                raise ValueError(f"{what}: {key} is missing")
             w = flat.pop(key)
             if key == "Embedding:Embedding_vect":
                 rows = list(species.values())

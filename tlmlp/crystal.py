@@ -10,9 +10,8 @@ def crystal_of(atoms: Atoms) -> Atoms:
     if not isinstance(atoms, Atoms):
         raise TypeError(f"a crystal is one ase.Atoms, not {type(atoms).__name__}")
     if not atoms.pbc.all() or abs(np.linalg.det(atoms.cell.array)) < 1e-6 or not len(atoms):
-        raise ValueError(
-            "a crystal must be periodic in three directions and have a cell with a volume"
-        )
+        words = "must be periodic in three directions and have a cell with a volume"
+        raise ValueError(f"a crystal {words}")
     out = Atoms(atoms.numbers, atoms.positions, cell=atoms.cell, pbc=True)
     out.set_masses(atoms.get_masses())
     return out
@@ -22,9 +21,8 @@ def cubic_edge(atoms: Atoms) -> float:
     """Edge in Å of the conventional cell of a cubic crystal, from any of its cells; else nan."""
     import spglib
 
-    data = spglib.get_symmetry_dataset(
-        (atoms.cell.array, atoms.get_scaled_positions(), atoms.numbers), symprec=1e-3
-    )
+    structure = (atoms.cell.array, atoms.get_scaled_positions(), atoms.numbers)
+    data = spglib.get_symmetry_dataset(structure, symprec=1e-3)
     if data is None or data.number < 195:
         return float("nan")
     return float(abs(np.linalg.det(data.std_lattice)) ** (1 / 3))

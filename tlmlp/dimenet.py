@@ -157,9 +157,8 @@ def _product_backward(residuals, do):
     return do @ jnp.swapaxes(g, 1, 2), None, symmetric_product(p_t, p, do)
 
 
-symmetric_product.defvjp(
-    lambda p, p_t, g: (symmetric_product(p, p_t, g), (p, p_t, g)), _product_backward
-)
+_product_forward = lambda *args: (symmetric_product(*args), args)
+symmetric_product.defvjp(_product_forward, _product_backward)
 
 
 def swap(slots: jax.Array, reverse: ArrayLike) -> jax.Array:

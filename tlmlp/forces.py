@@ -54,12 +54,9 @@ def differentiate(energies: Callable[[Graph], jax.Array], graph: Graph) -> Predi
     g, out = jax.grad(energy, has_aux=True)(graph.vectors)  # [N, K, 3]
     N, K = graph.neighbors.shape
     g_other = dimenet.swap(g.reshape(N * K, 3), graph.reverse.reshape(-1)).reshape(N, K, 3)
-    virial = jax.ops.segment_sum(
-        jnp.einsum("iax,iay->ixy", graph.vectors, g),
-        graph.structure,
-        len(graph.volume),
-        indices_are_sorted=True,
-    )
+    virials = jnp.einsum("iax,iay->ixy", graph.vectors, g)
+    B = len(graph.volume)
+    virial = jax.ops.segment_sum(virials, graph.structure, B, indices_are_sorted=True)
     return Prediction(out, (g - g_other).sum(1), virial)
 
 

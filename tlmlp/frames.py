@@ -25,9 +25,8 @@ def read(path: str | Path) -> list[Atoms]:
     try:
         frames = list(ase.io.iread(path, ":"))
     except Exception as error:  # each format of ASE raises errors of its own
-        raise ValueError(
-            f"ASE cannot read structures from {path} ({type(error).__name__}: {error})"
-        ) from error
+        why = f"{type(error).__name__}: {error}"
+        raise ValueError(f"ASE cannot read structures from {path} ({why})") from error
     for frame in frames:
         if frame.info.get("temperature") is True:  # how ASE writes None and reads it back
             frame.info["temperature"] = None
@@ -50,37 +49,32 @@ def check(frames: Sequence[Atoms], forces: bool = True) -> list[Atoms]:
     if not frames:
         raise ValueError("the dataset is empty, it needs at least one frame")
     for index, frame in enumerate(frames):
-        n = len(frame)
+        n, known = len(frame), getattr(frame.calc, "results", {})
         if n == 0:
             raise ValueError(f"frame {index} has no atoms")
-        _finite(index, "positions", frame.positions, (n, 3))
-        _finite(index, "cell", frame.cell.array, (3, 3))
-        _finite(index, "energy", _label(frame, index, "energy"), ())
-        if forces:
-            _finite(index, "forces", _label(frame, index, "forces"), (n, 3))
-        if "stress" in getattr(frame.calc, "results", {}):
-            _finite(index, "stress", _label(frame, index, "stress"), (6,))
+        shapes = dict(positions=(n, 3), cell=(3, 3), energy=(), forces=(n, 3), stress=(6,))
+        needed = dict(forces=forces, stress="stress" in known)
+        for name in (name for name in shapes if needed.get(name, True)):
+            value, which = _value(frame, index, name), f"{name} of frame {index}"
+            if np.shape(value) != shapes[name]:
+                raise ValueError(f"{which} has shape {np.shape(value)}, {shapes[name]} is needed")
+            if not np.all(np.isfinite(value)):
+                raise ValueError(f"{which} is not finite (NaN or infinity): remove the frame")
     return list(frames)
 
 
-def _finite(index: int, name: str, value: Any, shape: tuple[int, ...]) -> None:
-    if np.shape(value) != shape:
-        raise ValueError(f"{name} of frame {index} has shape {np.shape(value)}, {shape} is needed")
-    if not np.all(np.isfinite(value)):
-        what = f"{name} of frame {index} is not finite (NaN or infinity)"
-        raise ValueError(f"{what}: remove the frame")
-
-
-def _label(frame: Atoms, index: int, name: str) -> Any:
+def _value(frame: Atoms, index: int, name: str) -> Any:
     try:
+        if name in ("positions", "cell"):
+            return np.asarray(getattr(frame, name))
         if name == "energy":
             return frame.get_potential_energy()
         return getattr(frame, f"get_{name}")(apply_constraint=False)
     except (RuntimeError, PropertyNotImplementedError):  # no calculator, or not this property
-        results = getattr(frame.calc, "results", {})
-        found = ", ".join(map(repr, [*frame.info, *frame.arrays, *results]))
+        known = getattr(frame.calc, "results", {})
+        found = ", ".join(map(repr, [*frame.info, *frame.arrays, *known]))
         words = f"frame {index} has no '{name}': its names are {found}"
-        if name in results:
+        if name in known:
             words = f"'{name}' of frame {index} is out of date: its atoms changed since"
         raise ValueError(words) from None
 

@@ -27,6 +27,7 @@ from ase import Atoms
 from ase.geometry import complete_cell
 from numpy.typing import DTypeLike
 
+Frames = Sequence[Atoms]  # a dataset
 Shapes = int | Sequence[tuple[int, int]]  # at most so many padded shapes (N, K), or these
 
 
@@ -77,12 +78,9 @@ def pairs(atoms: Atoms, cutoff: float, quantities: str) -> list[np.ndarray]:
         )
     # Directions that are not periodic get unit vectors: vesin wants a box, and shifts none of them.
     box = atoms.cell.array if pbc.all() else complete_cell(atoms.cell.array * pbc[:, None])
-    return vesin.NeighborList(cutoff=float(cutoff), full_list=True).compute(
-        points=np.ascontiguousarray(atoms.positions),
-        box=np.ascontiguousarray(box),
-        periodic=pbc,
-        quantities=quantities,
-    )
+    points, box = (np.ascontiguousarray(x) for x in (atoms.positions, box))
+    search = vesin.NeighborList(cutoff=float(cutoff), full_list=True)
+    return search.compute(points=points, box=box, periodic=pbc, quantities=quantities)
 
 
 def topology(atoms: Atoms, cutoff: float, slots: int = 1, step: int = 1) -> Topology:
@@ -125,10 +123,9 @@ def topology(atoms: Atoms, cutoff: float, slots: int = 1, step: int = 1) -> Topo
 def species_of(atoms: Atoms, elements: Sequence[str]) -> np.ndarray:
     """Rows [N] of the atoms' elements in `elements`; ValueError names those that are missing."""
     symbols = atoms.get_chemical_symbols()
-    if unknown := sorted(set(symbols) - set(elements)):
-        raise ValueError(
-            f"this potential knows {', '.join(elements)}; it has never seen {', '.join(unknown)}"
-        )
+    if unknown := ", ".join(sorted(set(symbols) - set(elements))):
+        known = ", ".join(elements)
+        raise ValueError(f"this potential knows {known}; it has never seen {unknown}")
     return np.array([elements.index(s) for s in symbols], np.int32)
 
 
@@ -148,28 +145,20 @@ def from_topology(
 
 
 def from_atoms(
-    frames: Atoms | Sequence[Atoms],
-    elements: Sequence[str],
-    cutoff: float,
-    dtype: DTypeLike = np.float32,
+    frames: Atoms | Frames, elements: Sequence[str], cutoff: float, dtype: DTypeLike = np.float32
 ) -> Graph:
     """Graph of one structure or of several within `cutoff` (Å), with as few slots as will do.
 
     `elements` are symbols in the order of the embedding rows.
     """
     frames = [frames] if isinstance(frames, Atoms) else list(frames)
-    if not frames or any(len(atoms) == 0 for atoms in frames):
+    if not frames or not all(map(len, frames)):
         raise ValueError("a graph needs at least one structure, and each needs at least one atom")
     return join([from_topology(a, topology(a, cutoff), elements, dtype) for a in frames])
 
 
-def join(
-    graphs: Sequence[Graph],
-    atoms: int | None = None,
-    slots: int | None = None,
-    structures: int | None = None,
-) -> Graph:
-    """One graph of several, padded to `atoms` N, `slots` K and `structures` B [default: none].
+def join(graphs: Sequence[Graph], atoms: int = 0, slots: int = 0, structures: int = 0) -> Graph:
+    """One graph of several, padded to `atoms` N, `slots` K and `structures` B [0: not padded].
 
     Empty slots point at themselves. Padding atoms belong to the last structure and carry no energy.
     Raises ValueError where the shape asked for is too small: nothing is ever cut off.
@@ -209,7 +198,7 @@ def join(
 
 
 def shapes_of(
-    frames: Sequence[Atoms], elements: Sequence[str], cutoff: float, most: Shapes = 3
+    frames: Frames, elements: Sequence[str], cutoff: float, most: Shapes = 3
 ) -> list[tuple[int, int]]:
     """The padded shapes (N, K), at most `most`, that hold every structure of a dataset."""
     return sorted(set(few_shapes([from_atoms(atoms, elements, cutoff) for atoms in frames], most)))

@@ -31,7 +31,7 @@ from .calculator import PotentialCalculator, results_of
 from .dimenet import Config, Params
 from .files import write_whole
 from .forces import Core, on_device, predict
-from .graph import Shapes
+from .graph import Frames, Shapes
 
 WEIGHTS = resources.files("tlmlp") / "weights"
 FORMAT = 1
@@ -150,7 +150,7 @@ class Potential:
         """
         return PotentialCalculator(self, dtype, skin)
 
-    def predict(self, frames: Sequence[Atoms], shapes: Shapes = 3) -> list[Atoms]:
+    def predict(self, frames: Frames, shapes: Shapes = 3) -> list[Atoms]:
         """The same structures, carrying this potential's energy, energies, forces and stress.
 
         `shapes`: how many padded shapes to compile for at most, or these (tlmlp.graph.shapes_of).
@@ -167,7 +167,7 @@ class Potential:
             out[-1].calc = SinglePointCalculator(out[-1], **results)
         return out
 
-    def evaluate(self, frames: Sequence[Atoms], shapes: Shapes = 3) -> Errors:
+    def evaluate(self, frames: Frames, shapes: Shapes = 3) -> Errors:
         """Errors against the labels that `frames` carry, in all and for each info["group"]."""
         pairs = list(zip(frames, self.predict(frames, shapes)))
         groups = [atoms.info.get("group") for atoms in frames]
@@ -181,9 +181,8 @@ def _initialiser(config: Config, elements: tuple[str, ...]) -> Callable[[jax.Arr
     """key -> random weights of a network, by a graph of two atoms that gives it its shapes."""
     unknown = [e for e in elements if e not in atomic_numbers or e == "X"]
     if not elements or unknown or len(set(elements)) < len(elements):
-        raise ValueError(
-            f"elements must be different chemical symbols such as ('Si', 'Ge'), not {elements!r}"
-        )
+        words = "must be different chemical symbols such as ('Si', 'Ge')"
+        raise ValueError(f"elements {words}, not {elements!r}")
     pair = Atoms(elements[0] + "2", [(0, 0, 0), (0, 0, 2)])
     graph = graphs.from_atoms(pair, elements, config.cutoff)
     return lambda key: dimenet.transform(config, len(elements)).init(key, graph)

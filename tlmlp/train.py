@@ -16,7 +16,7 @@ much noisier. Its weight w_E (and w_S) therefore grows as η falls, from `weight
 """
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -26,7 +26,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from ase import Atoms
 from ase.stress import voigt_6_to_full_3x3_stress
 from jax.flatten_util import ravel_pytree
 
@@ -34,7 +33,7 @@ from . import allocator, checkpoint as checkpoints, frames as datasets, graph as
 from .checkpoint import Best
 from .dimenet import Config, Params
 from .forces import energy_forces
-from .graph import Graph, Shapes
+from .graph import Frames, Graph, Shapes
 from .potential import Errors, Potential
 
 Mask = dict[str, dict[str, bool]]  # {module: {weight: whether it is trained}}
@@ -74,7 +73,7 @@ class Settings(NamedTuple):
     clip: float
     validate_every: int | None
 
-    def check(self, train: Sequence[Atoms]) -> None:
+    def check(self, train: Frames) -> None:
         """ValueError for what no training can use."""
         for name in ("steps", "batch_size"):
             value = getattr(self, name)
@@ -194,8 +193,8 @@ def schedule(step: int, steps: int, peak: float) -> float:
 
 def fit(
     potential: Potential,
-    train: Sequence[Atoms],
-    valid: Sequence[Atoms] | None = None,
+    train: Frames,
+    valid: Frames | None = None,
     steps: int = 2000,
     trainable: Mask | None = None,
     seed: int = 0,
@@ -301,35 +300,31 @@ def _steps(potential, train, valid, trainable, checkpoint, shapes, report_every,
 
 def _for(potential, train, valid):
     """The potential with what it is going to be trained on: elements, and the core of repulsion."""
-    seen = {symbol for atoms in train for symbol in atoms.get_chemical_symbols()}
     for atoms in train + valid:
         graphs.species_of(atoms, potential.elements)
-    return potential.replace(
-        trained=tuple(e for e in potential.elements if e in seen | set(potential.trained)),
-        core=repulsion.core_of(train, potential.config.cutoff),
-    )
+    seen = {*potential.trained, *(symbol for atoms in train for symbol in atoms.symbols)}
+    trained = tuple(e for e in potential.elements if e in seen)
+    core = repulsion.core_of(train, potential.config.cutoff)
+    return potential.replace(trained=trained, core=core)
 
 
 def _means(metrics, done, learning_rate):
     """Mean loss, energy MAE (eV/atom) and force MAE (eV/Å) of the last steps."""
     means = np.mean(np.array(metrics, float), 0)
     if not np.isfinite(means[0]):
-        raise FloatingPointError(
-            f"the loss stopped being a number between steps {done - len(metrics)} and {done}; "
-            f"try a learning_rate below {learning_rate:g}, or look for outliers in the data"
-        )
+        when = f"between steps {done - len(metrics)} and {done}"
+        how = f"try a learning_rate below {learning_rate:g}, or look for outliers in the data"
+        raise FloatingPointError(f"the loss stopped being a number {when}; {how}")
     return means
 
 
-def shift_reference(
-    potential: Potential, frames: Sequence[Atoms], shapes: Shapes = 3, most: int = 64
-) -> Potential:
+def shift_reference(potential: Potential, frames: Frames, shapes: Shapes = 3) -> Potential:
     """A Potential whose reference energies best fit (least squares) the energies of `frames`.
 
-    Elements that are not in `frames` are unchanged. `most` frames, spread over the dataset, are
-    enough for one number an element.
+    Elements that are not in `frames` are unchanged. 64 frames, spread over the dataset, are enough
+    for one number an element.
     """
-    chosen = np.linspace(0, len(frames) - 1, min(most, len(frames))).astype(int)
+    chosen = np.linspace(0, len(frames) - 1, min(64, len(frames))).astype(int)
     frames = [frames[i] for i in chosen]
     symbols = [a.get_chemical_symbols() for a in frames]
     counts = np.array([[s.count(e) for e in potential.elements] for s in symbols], float)
@@ -342,9 +337,7 @@ def shift_reference(
     return potential.replace(reference=reference)
 
 
-def _examples(
-    potential: Potential, frames: list[Atoms], batch_size: int, shapes: Shapes
-) -> list[tuple[Graph, Labels]]:
+def _examples(potential, frames, batch_size, shapes):
     """Padded (Graph, Labels) pairs of `batch_size` structures each, in few shapes."""
     tight = [graphs.from_atoms(a, potential.elements, potential.config.cutoff) for a in frames]
     padded = graphs.few_shapes(tight, shapes)
@@ -360,16 +353,15 @@ def _examples(
     return out
 
 
-def _labels(potential: Potential, frames: list[Atoms], graph: Graph) -> Labels:
+def _labels(potential: Potential, frames: Frames, graph: Graph) -> Labels:
     """Labels of the structures in a padded Graph."""
     B, N = len(graph.volume), len(graph.species)
     out = Labels(*(np.zeros(shape) for shape in (B, (N, 3), (B, 3, 3), B, B)))
     first = 0
     for b, atoms in enumerate(frames):
-        rows = slice(first, first := first + len(atoms))
         out.energy[b] = atoms.get_potential_energy() - potential.reference_energies(atoms).sum()
-        out.forces[rows] = atoms.get_forces(apply_constraint=False)
-        out.n_atoms[b] = len(atoms)
+        out.forces[first : first + len(atoms)] = atoms.get_forces(apply_constraint=False)
+        out.n_atoms[b], first = len(atoms), first + len(atoms)
         if "stress" in atoms.calc.results and (volume := graphs.volume_of(atoms)):
             stress = voigt_6_to_full_3x3_stress(atoms.get_stress(apply_constraint=False))
             out.virial[b], out.has_virial[b] = stress * volume, 1

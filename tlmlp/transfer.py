@@ -16,7 +16,7 @@ make up for their unit, Å^(-3/2); the last layers are multiplied by e. The resu
 like any other.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from dataclasses import replace
 
 import jax
@@ -26,7 +26,7 @@ from ase.build import bulk
 from ase.data import atomic_numbers, covalent_radii
 
 from . import crystal, frames as datasets, graph as graphs
-from .graph import Shapes
+from .graph import Frames, Shapes
 from .potential import Potential
 from .train import Mask, shift_reference
 
@@ -61,24 +61,19 @@ def freeze(potential: Potential, names: str | Collection[str]) -> Mask:
     Raises ValueError for a group that the network does not have, and where none is left to train.
     """
     names, known = {names} if isinstance(names, str) else set(names), groups(potential)
-    if unknown := names - set(known):
-        raise ValueError(
-            f"no group {', '.join(sorted(map(repr, unknown)))}; there are {', '.join(known)}"
-        )
+    if unknown := ", ".join(sorted(map(repr, names - set(known)))):
+        raise ValueError(f"no group {unknown}; there are {', '.join(known)}")
     if len(names) == len(known):
         raise ValueError("every group is frozen; leave at least one to train")
-    return {
-        module: dict.fromkeys(weights, group_of(module) not in names)
-        for module, weights in potential.params.items()
-    }
+    trains = lambda module: group_of(module) not in names
+    return {m: dict.fromkeys(weights, trains(m)) for m, weights in potential.params.items()}
 
 
 def moved(before: Potential, after: Potential) -> dict[str, float]:
     """|w - w0| / |w0| of each group's weights; ValueError for potentials of two networks."""
     if jax.tree.map(np.shape, before.params) != jax.tree.map(np.shape, after.params):
-        raise ValueError(
-            "weights can only be compared within one network; these two have different shapes"
-        )
+        why = "these two have different shapes"
+        raise ValueError(f"weights can only be compared within one network; {why}")
     change, length = (dict.fromkeys(groups(before), 0.0) for _ in range(2))
     for module, weights in before.params.items():
         group = group_of(module)
@@ -92,7 +87,7 @@ def moved(before: Potential, after: Potential) -> dict[str, float]:
 def start(
     source: Potential,
     element: str,
-    train: Sequence[Atoms],
+    train: Frames,
     reduced_units: bool = False,
     lattice_ratio: float | None = None,
     shapes: Shapes = 3,
@@ -136,26 +131,22 @@ def start(
     return shift_reference(potential, train, shapes)
 
 
-def _checked(source: Potential, element: str, train: Sequence[Atoms]) -> list[Atoms]:
+def _checked(source: Potential, element: str, train: Frames) -> list[Atoms]:
     """The frames, where `source` can start a potential for `element` on them."""
     if element not in source.elements:
-        raise ValueError(
-            f"the source has embedding rows for {', '.join(source.elements)}, none for {element}; "
-            f"train it with elements that include {element}"
-        )
+        rows = f"embedding rows for {', '.join(source.elements)}, none for {element}"
+        how = f"train it with elements that include {element}"
+        raise ValueError(f"the source has {rows}; {how}")
     if not source.trained:
-        raise ValueError(
-            "the source has never been trained; train it or load a shipped potential first"
-        )
+        how = "train it or load a shipped potential first"
+        raise ValueError(f"the source has never been trained; {how}")
     train = datasets.check(list(train))
     for atoms in train:
         graphs.species_of(atoms, source.elements)
     symbols = {s for atoms in train for s in atoms.get_chemical_symbols()}
     if element not in symbols or symbols - {element, *source.trained}:
-        raise ValueError(
-            f"the training frames must hold {element} "
-            f"(and elements that the source was trained on, no others)"
-        )
+        others = "and elements that the source was trained on, no others"
+        raise ValueError(f"the training frames must hold {element} ({others})")
     return train
 
 
@@ -166,9 +157,8 @@ def _energy_ratio(potential: Potential, train: list[Atoms], shapes: Shapes) -> f
     wanted = np.concatenate([atoms.get_forces(apply_constraint=False).ravel() for atoms in train])
     factor = float(now @ wanted / (now @ now))
     if not factor > 0:
-        raise ValueError(
-            "forces of the source and of the training frames point apart; copy the weights instead"
-        )
+        which = "forces of the source and of the training frames"
+        raise ValueError(f"{which} point apart; copy the weights instead")
     return factor
 
 
@@ -185,15 +175,12 @@ def rescale(potential: Potential, length: float, energy: float) -> Potential:
             weights[name] = np.asarray(weights[name]) * np.float32(length**1.5)
         if module.endswith("/final"):
             weights["w"] = np.asarray(weights["w"]) * np.float32(energy)
-    return potential.replace(
-        config=replace(c, cutoff=c.cutoff * length),
-        params=params,
-        reference=tuple(r * energy for r in potential.reference),
-        core=potential.core * length,
-    )
+    config, core = replace(c, cutoff=c.cutoff * length), potential.core * length
+    reference = tuple(r * energy for r in potential.reference)
+    return potential.replace(config=config, params=params, reference=reference, core=core)
 
 
-def lattice_ratio_of(source: Potential, train: Sequence[Atoms]) -> float:
+def lattice_ratio_of(source: Potential, train: Frames) -> float:
     """Lattice constant of the new element over that of the source's, both in the diamond structure.
 
     New: by the median volume per atom of `train`, which a few strained cells, vacancies and slabs
@@ -202,9 +189,8 @@ def lattice_ratio_of(source: Potential, train: Sequence[Atoms]) -> float:
     """
     volumes = [atoms.get_volume() / len(atoms) for atoms in train if atoms.pbc.all()]
     if not volumes:
-        raise ValueError(
-            "the training frames have no volume (not periodic); give the lattice_ratio yourself"
-        )
+        why = "the training frames have no volume (not periodic)"
+        raise ValueError(f"{why}; give the lattice_ratio yourself")
     symbol = source.trained[0]
     guess = 8 / 3**0.5 * covalent_radii[atomic_numbers[symbol]]  # Å, within 10 %
     old = crystal.lattice_constant(bulk(symbol, "diamond", a=guess), source.calculator())
