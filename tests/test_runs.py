@@ -122,8 +122,8 @@ sys.stdout.buffer.write(cloudpickle.dumps(partial(rows.perform, "frozen")))
         (lambda: Run(element="Sn"), "element must be one of Ge, Si, not 'Sn'"),
         (lambda: Run(element="Si", method="reduced"), "silicon is where transfer starts"),
         (lambda: Run(n=5, hot=6), "hot must be at most the n = 5 structures, not 6"),
-        (lambda: Run(validation=1.0), "validation must be from 0 to below 1, not 1.0"),
-        (lambda: Run(n=-1), "n must be 0 or more, not -1"),
+        (lambda: Run(validation=1.0), "validation must be from 0 to below 1"),
+        (lambda: Run(n=-1), "n, seed and steps must be 0 or more"),
         (lambda: sources.data("vasp"), "source must be one of dft, mlearn, stillinger-weber"),
     ],
 )
