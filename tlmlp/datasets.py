@@ -58,8 +58,7 @@ def mlearn(element: str, split: str) -> list[Atoms]:
     """DFT structures of silicon or germanium: dynamics, strained cells, surfaces, vacancies.
 
     Downloaded once into the user's cache, unless the environment variable TLMLP_DATA names a
-    folder that holds mlearn/Si/training.json and its like. The checksum is verified in both cases.
-
+    folder that holds mlearn/Si/training.json and its like. The checksum is always verified.
     `info` has group ("AIMD-NVT", "Elastic", "Surface" or "Vacancy"), phase, temperature (K, known
     for "AIMD-NVT" alone), description (as published), tag, element and source.
 
@@ -127,11 +126,9 @@ def _mlearn_atoms(record: dict) -> Atoms:
         cell=record["structure"]["lattice"]["matrix"],
         pbc=True,
     )
-    # Published in kbar (0.1 GPa), positive under compression, and in two orders: xx yy zz xy zx yz
-    # for molecular dynamics, xx yy zz xy yz zx for the rest. Our own DFT of the same structures
-    # tells which.
-    dynamics = group in ("AIMD-NVT", "Vacancy")
-    order = [0, 1, 2, 5, 4, 3] if dynamics else [0, 1, 2, 4, 5, 3]
+    # Published in kbar (0.1 GPa), positive under compression, and in two orders, as our own DFT
+    # of the same structures tells: xx yy zz xy zx yz for dynamics, xx yy zz xy yz zx for the rest.
+    order = [0, 1, 2, 5, 4, 3] if group in ("AIMD-NVT", "Vacancy") else [0, 1, 2, 4, 5, 3]
     atoms.calc = SinglePointCalculator(
         atoms,
         energy=float(outputs["energy"]),
@@ -162,9 +159,7 @@ def dft(element: str, split: str) -> list[Atoms]:
 
     63 or 64 atoms each, drawn by one recipe for both elements in units of lattice constant and
     melting temperature, every one from a trajectory of its own. Energies are free energies of the
-    electrons at 1000 K, whose gradients the forces are. How they were made, and what was
-    converged: `research/dft/README.md` in the repository.
-
+    electrons at 1000 K, whose gradients the forces are. See `research/dft/README.md`.
     `info` has group ("Solid", "Liquid", "Vacancy", "Strained" or "High energy"), phase,
     temperature (K, of the trajectory; None for atoms displaced at random), name, entropy (eV, the
     electrons' -T S in the energy), protocol, element, source.
@@ -221,11 +216,9 @@ def stillinger_weber(
     The liquid keeps the crystal's volume, which puts Si under tension (4 GPa) and Ge under
     pressure (7 GPa). Then 3 ps to equilibrate.
 
-    Frames alternate between the temperatures. Two of one temperature are 200 fs apart. By then the
-    forces are uncorrelated (below 0.15). Total energies hang on few slow modes: their correlation
-    is below 0.2 in crystals, up to 0.6 in liquids. Stress is that of the potential, without the
-    motion of the atoms.
-
+    Frames alternate between the temperatures. Two of one temperature are 200 fs apart, and their
+    forces uncorrelated (below 0.15). The correlation of total energies is below 0.2 in crystals,
+    up to 0.6 in liquids. Stress is that of the potential, without the motion of the atoms.
     `info` has temperature (K, the thermostat's), phase, step and time (fs, both since
     equilibration), element, group ("MD") and source.
 
@@ -233,8 +226,7 @@ def stillinger_weber(
         element: "Si" or "Ge".
         n: how many frames in all.
         temperatures: K, at least one.
-        seed: of initial velocities and thermostat; the same seed gives the same frames on the same
-            machine.
+        seed: of velocities and thermostat; it gives the same frames again on the same machine.
         cells: cubic cells of 8 atoms along each side, at least 2.
 
     Raises:

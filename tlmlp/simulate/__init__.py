@@ -39,8 +39,7 @@ def nve(
 
     `temperature_K` is that of the initial velocities. It is needed where `atoms` has none.
     """
-    asked = (steps, every, timestep_fs, seed, trajectory, resume, dtype, skin, slots)
-    return _start(potential, atoms, Settings("nve", temperature_K, *asked))
+    return _start("nve", **locals())
 
 
 def nvt(
@@ -65,40 +64,37 @@ def nvt(
     Args:
         potential: a Potential, the name or file of one, its calculator, or a Stillinger-Weber
             calculator (tlmlp.datasets).
-        atoms: their velocities are kept, but for that of the centre of mass. Where they have none,
-            they are drawn from the Maxwell-Boltzmann distribution. In directions that are not
-            periodic there is vacuum.
-        temperature_K: K, or a function of the time in fs. It is asked before every chunk.
+        atoms: their velocities are kept, less that of the centre of mass; where they have none,
+            they are drawn (Maxwell-Boltzmann). Directions that are not periodic have vacuum.
+        temperature_K: K, or a function of the time in fs that is asked before every chunk.
         thermostat: "langevin" (BAOAB) or "nose-hoover" (a chain of three).
         damping_fs: time constant of the thermostat.
         steps: how many in all; None: without end.
         every: steps between two snapshots (a chunk); a number, or a function that gives one.
         timestep_fs: 2 fs is right for silicon and heavier elements.
         seed: of initial velocities and of the thermostat's noise.
-        trajectory: a file to which every good snapshot is written at once, .extxyz or .traj. It
-            must not exist yet, unless `resume` is set.
+        trajectory: a new file to which every good snapshot is written at once, .extxyz or .traj.
         resume: go on from the last frame of `trajectory`, up to the same `steps`. With .traj that
             is the same run to rounding, thermostat included; .extxyz keeps eight decimals.
         dtype: of the network, "float32" or "float64"; Stillinger-Weber always has float64.
-        skin: Å by which lists of neighbours reach beyond the cutoff. None: 0.4, or what the cell
-            has room for.
-        slots: places for neighbours of an atom to begin with. None: what the atoms need now, and
-            some more. A crystal that is to melt needs more, and each time a program is compiled.
+        skin: Å by which lists of neighbours reach beyond the cutoff. None: 0.4, or less in a
+            small cell.
+        slots: places for neighbours of an atom to begin with. None: as the atoms need now. When a
+            crystal melts it needs more, and each time a program is compiled.
 
     Yields:
         Snapshot: the first at step 0, then one every `every` steps.
 
     Raises:
         TypeError: `atoms` or `potential` is of another kind.
-        ValueError: what cannot be simulated, before anything is compiled, such as a cell in which
-            an atom has two images of another one within the cutoff.
+        ValueError: what cannot be simulated, such as a cell too small for the cutoff.
         FileExistsError: `trajectory` exists, and `resume` is not set.
         SimulationError: after a Snapshot whose `health` is not "ok".
     """
+    asked = locals()
     if thermostat not in ("langevin", "nose-hoover"):
         raise ValueError(f"thermostat must be 'langevin' or 'nose-hoover', not {thermostat!r}")
-    asked = (steps, every, timestep_fs, seed, trajectory, resume, dtype, skin, slots)
-    return _start(potential, atoms, Settings(thermostat, temperature_K, *asked, damping_fs))
+    return _start(asked.pop("thermostat"), **asked)
 
 
 def npt(
@@ -125,12 +121,11 @@ def npt(
     `pressure_GPa` is a number or a function of the time in fs, `pressure_damping_fs` the time
     constant of the barostat. All other arguments and errors as in `nvt`.
     """
-    asked = (steps, every, timestep_fs, seed, trajectory, resume, dtype, skin, slots)
-    more = (damping_fs, pressure_GPa, pressure_damping_fs)
-    return _start(potential, atoms, Settings("npt", temperature_K, *asked, *more))
+    return _start("npt", **locals())
 
 
-def _start(potential: Any, atoms: Atoms, settings: Settings) -> Iterator[Snapshot]:
+def _start(ensemble: str, potential: Any, atoms: Any, **asked: Any) -> Iterator[Snapshot]:
+    settings = Settings(ensemble, **asked)
     from .run import start  # jax-md takes 10 to 20 s to import
 
     return start(potential, atoms, settings)

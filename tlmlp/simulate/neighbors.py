@@ -2,13 +2,11 @@
 
 Letters: N atoms, M places in a list, K slots of a Graph; i centre, m place, a slot.
 
-A list holds, for every atom, all others within `reach` = cutoff + skin. It stays true until an atom
+A list holds, for every atom, all others within `reach` = cutoff + skin. It is right until an atom
 has moved by half the skin. Each step takes from it those within the cutoff and puts them into the K
 slots of a Graph, as few as will do: an empty slot costs a network as much as a full one. Positions
-are not wrapped back into the cell, so a bond keeps its cell shift.
-
-jax-md takes the nearest image of every atom and no other. Those are all of them as long as no
-height of the cell is less than twice the reach: whoever calls must see to that.
+are not wrapped back into the cell, so a bond keeps its cell shift. jax-md takes the nearest image
+of every atom alone, so no height of the cell may be less than twice the reach.
 """
 
 from collections.abc import Callable

@@ -4,10 +4,9 @@ Neighbours are searched within a chunk. Where a list of them turns out too short
 and the chunk is repeated from its start: no step ever counts that did not see all its neighbours.
 
 After each chunk the run is checked: for what is not a number, for a temperature far above the one
-asked for, for atoms closer than physics allows, for a drift of the energy (NVE) and for a cell that
-became too small (NPT). The last Snapshot then holds the last good frame, with the reason in
-`health`, which is "ok" otherwise. Ask for one more and SimulationError is raised, so that no loop
-ends in silence. Not a number, too hot and too close end a chunk at once.
+asked for, for atoms too close (these three end a chunk at once), for a drift of the energy (NVE)
+and for a cell that became too small (NPT). The last Snapshot then holds the last good frame, with
+the reason in `health`, which is "ok" otherwise. The next one raises SimulationError.
 
 Positions and momenta are float64, whatever jax is set to. The same seed gives the same trajectory
 on the same machine, however it is cut into chunks.
@@ -17,7 +16,7 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import ase
 import jax
@@ -39,30 +38,20 @@ VACUUM = 10.0  # Å beside a slab or a cluster, so that it may move; doubled whe
 DRIFT = 0.1  # of 3 kT per atom: what the total energy of NVE may be off
 
 
-class Model(NamedTuple):
-    """Whatever computes the forces of some atoms."""
-
-    spec: Any  # tlmlp.Config of a network, or the row of tlmlp.elements for Stillinger-Weber
-    dtype: str
-    weights: Any  # of a network
-    core: Any  # its repulsion
-    species: np.ndarray  # [N]
-    reference: float  # eV, of all atoms
-
-
 def start(potential: Any, atoms: ase.Atoms, settings: Settings) -> Iterator[Snapshot]:
     """The generator of a run, after everything was checked."""
     _check(atoms, settings.ensemble)
     allocator.prepare()
-    model, frame = _model(potential, atoms, settings.dtype), None
+    spec, dtype, weights, core, species, reference = _model(potential, atoms, settings.dtype)
+    frame = None
     if settings.trajectory is not None:
         frame = trajectory.last_frame(settings.trajectory, atoms, settings.resume)
-    first, cutoff = (atoms if frame is None else frame).copy(), model.spec.cutoff
+    first = (atoms if frame is None else frame).copy()
     momentum, n = _momenta(first, settings), len(first)
-    box, reach = _box_and_reach(first, cutoff, settings)
-    plan = neighbors.plan(first.positions, box, cutoff, reach, settings.slots or 0)
-    job = Job(settings.ensemble, model.spec, model.dtype, plan)
-    radii = health.nearest(first.numbers, 0.0 if model.core is None else float(model.core[1]))
+    box, reach = _box_and_reach(first, spec.cutoff, settings)
+    plan = neighbors.plan(first.positions, box, spec.cutoff, reach, settings.slots or 0)
+    job = Job(settings.ensemble, spec, dtype, plan)
+    radii = health.nearest(first.numbers, 0.0 if core is None else float(core[1]))
     memory, step, time = np.zeros(4 * CHAIN + 1), 0, 0.0  # memory: of the thermostats
     if frame is not None:
         step, time = int(frame.info["step"]), float(frame.info["time_fs"])
@@ -70,7 +59,7 @@ def start(potential: Any, atoms: ase.Atoms, settings: Settings) -> Iterator[Snap
             memory = np.ravel(frame.info["thermostat"])
     with jax.enable_x64(True):
         key = jax.random.key(settings.seed)
-        system = System(model.weights, model.core, model.species, radii, box, first.pbc, key)
+        system = System(weights, core, species, radii, box, first.pbc, key)
         system = jax.device_put(system)
         zero, none, far = np.zeros(()), np.zeros((), np.int32), np.array(np.inf)
         moving = (first.positions, momentum, first.get_masses()[:, None])
@@ -78,7 +67,7 @@ def start(potential: Any, atoms: ase.Atoms, settings: Settings) -> Iterator[Snap
         chains = (memory[:-1].reshape(2, 2, CHAIN), zero, memory[-1])
         listing = neighbors.nothing(plan, reach, box, n)
         state = State(*moving, *forces, system.seed, *chains, listing, none, none, far, far, none)
-    run = _Run(settings, model.reference, first, job, system, state, reach, step, time)
+    run = _Run(settings, reference, first, job, system, state, reach, step, time)
     return run.snapshots(resumed=frame is not None)
 
 
@@ -105,13 +94,14 @@ def _check(atoms: Any, ensemble: str) -> None:
     )
 
 
-def _model(potential: Any, atoms: ase.Atoms, dtype: str) -> Model:
+def _model(potential: Any, atoms: ase.Atoms, dtype: str) -> tuple[Any, ...]:
+    """(spec of a Job, dtype, weights, core, species [N], reference energy in eV)."""
     if isinstance(potential, (str, os.PathLike)):
         potential = Potential.load(Path(potential))
     if isinstance(potential, StillingerWeber):
         energies = potential.reference(atoms)  # zero; other elements are refused
         species = np.zeros(len(atoms), np.int32)
-        return Model(potential.row, "float64", None, None, species, energies.sum())
+        return (potential.row, "float64", None, None, species, energies.sum())
     if isinstance(potential, PotentialCalculator):
         potential = potential.potential
     if not isinstance(potential, Potential):
@@ -125,7 +115,7 @@ def _model(potential: Any, atoms: ase.Atoms, dtype: str) -> Model:
     weights, core = cast(potential.params), cast(potential.repulsion())
     species = graphs.species_of(atoms, potential.elements)
     reference = float(potential.reference_energies(atoms).sum())
-    return Model(potential.config, dtype, weights, core, species, reference)
+    return potential.config, dtype, weights, core, species, reference
 
 
 def _momenta(atoms: ase.Atoms, settings: Settings) -> np.ndarray:

@@ -1,8 +1,4 @@
-"""Trajectories on disk, written while a simulation runs: extended xyz or ASE's .traj.
-
-Every frame is written whole and at once. A file can be read at any moment, also after an
-interruption.
-"""
+"""Trajectories on disk, extended xyz or ASE's .traj: a file can be read whenever a run stops."""
 
 import io
 import os
@@ -30,10 +26,7 @@ def append(path: str | os.PathLike, atoms: Atoms) -> None:
 
 
 def last_frame(path: str | os.PathLike, atoms: Atoms, resume: bool) -> Atoms | None:
-    """The last whole frame of a trajectory to resume; what follows it is cut off.
-
-    Returns:
-        None where there is no file yet.
+    """The last whole frame of a trajectory to resume; what follows it is cut off. None: no file.
 
     Raises:
         ValueError: a kind of file that cannot be appended to, or a trajectory of other atoms.
