@@ -1,8 +1,8 @@
 """Rows: what a run of a table comes to. One performer for each kind of table.
 
 A performer takes a task, a run as a dict (Run.as_dict), and gives its row, the task with what came
-out. `python -m research.sweep TABLE` calls them. Nothing else of research is imported here, so
-that dask workers which cannot import research get this file with their task.
+out. `python -m research.sweep TABLE` calls them. dask workers which cannot import research get this
+file with their task, and BY_VALUE, all that it imports of research.
 """
 
 import time
@@ -16,6 +16,10 @@ from tlmlp.course.runs import POINTS, Run, as_silicon, begin, silicon, train
 from tlmlp.course.sources import SOURCES, TRAJECTORIES, data, melt
 from tlmlp.recipes import circumstances
 from tlmlp.simulate import SimulationError
+
+from . import curvatures, melting
+
+BY_VALUE = (curvatures, melting)  # what a worker that cannot import research needs beside this file
 
 ERRORS = ("force_mae", "force_rmse", "energy_rmse")
 # The crystal and the liquid are cells of this size each; the interval is a fraction of the
@@ -104,13 +108,13 @@ def softening_row(task: dict) -> dict:
         reference = datasets.stillinger_weber_calculator(run.element)
         lattice = SOURCES[run.source].lattice[run.element]
         crystal = bulk(run.element, "diamond", a=lattice, cubic=True).repeat(2)
-        c = properties.softening_of_curvature(crystal, reference, potential.calculator())
+        c = curvatures.softening_of_curvature(crystal, reference, potential.calculator())
         curvature = [round(c.slope, 4), round(c.spread, 4)]
     return row | dict(curvature=curvature, **circumstances(started, "tlmlp"))
 
 
 def melting_row(task: dict) -> dict:
-    """Where tlmlp.properties.melting finds crystal and liquid to coexist.
+    """Where melting.melting finds crystal and liquid to coexist.
 
     All potentials of an element share the reference's cell and interval, so that what a small cell
     does to the number is the same for all. `melting_K` is None where the interval does not hold it,
@@ -125,7 +129,7 @@ def melting_row(task: dict) -> dict:
     accuracy = MELTING["accuracy"] * known
     last, note, found = None, "", None
     try:
-        for state in properties.melting(
+        for state in melting.melting(
             calculator, crystal, low, high, accuracy_K=accuracy, seed=run.seed
         ):
             last = state

@@ -36,7 +36,8 @@ def main(
     """Perform all runs of a table of the course; stopped, the same command does the rest."""
     out = out or Path(f"{table}.jsonl")
     # Workers of a scheduler elsewhere cannot import research.
-    cloudpickle.register_pickle_by_value(rows)
+    for module in (rows, *rows.BY_VALUE):
+        cloudpickle.register_pickle_by_value(module)
     try:
         tasks = [run.as_dict() for run in runs_of(table) if source in (None, run.source)]
         done = sum(row is not None for row in sweep.found(tasks, out))

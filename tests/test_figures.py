@@ -270,7 +270,6 @@ def measured():
         coordination=properties.coordination(large, 2.9),
         vacancy=properties.vacancy(cell.repeat(2), calculator),
         phonons=properties.phonons(cell, calculator),
-        curvatures=properties.softening_of_curvature(cell.repeat(2), calculator, calculator, n=4),
     )
 
 

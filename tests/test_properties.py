@@ -12,6 +12,8 @@ from ase.calculators.emt import EMT
 from ase.calculators.harmonic import SpringCalculator
 from ase.eos import EquationOfState
 
+from research import curvatures
+from research.melting import melting
 from tlmlp import datasets, properties as P
 from tlmlp.crystal import cubic_edge
 from tlmlp.elements import SW_A, SW_B, SW_COS_ANGLE, SW_CUTOFF, SW_GAMMA, element
@@ -495,17 +497,17 @@ def test_softening_is_told_from_noise(sw):
 
 def test_curvatures_are_phonons(sw, cube):
     """Modes of 8 atoms at rest: their curvatures are m ω². Half the springs, half the slope."""
-    modes = P.modes(cube, sw)
+    modes = curvatures.modes(cube, sw)
     assert modes.shape == (21, 8, 3) and np.einsum("mnx,knx->mk", modes, modes) == pytest.approx(
         np.eye(21), abs=1e-6
     )
-    k = P.curvatures(cube, sw, modes, 0.01)
+    k = curvatures.curvatures(cube, sw, modes, 0.01)
     thz = np.sqrt(k * units._e * 1e20 / (28.085 * units._amu)) / (2 * np.pi * 1e12)
     p = P.phonons(cube, sw)
     assert thz[-3:] == pytest.approx(p.special["Γ"][-3:], rel=2e-3)
     from ase.calculators.mixing import LinearCombinationCalculator
 
-    half = P.softening_of_curvature(
+    half = curvatures.softening_of_curvature(
         cube,
         sw,
         LinearCombinationCalculator([datasets.stillinger_weber_calculator("Si")], [0.5]),
@@ -520,7 +522,7 @@ def test_curvatures_are_phonons(sw, cube):
 
 def test_crystal_beside_liquid():
     """The two halves: no two atoms meet, and there is as much volume as both had."""
-    from tlmlp.properties.coexistence import GAP, stacked
+    from research.melting import GAP, stacked
 
     crystal = bulk("Si", "diamond", a=A, cubic=True).repeat((2, 2, 2))
     liquid = crystal.copy()
@@ -568,7 +570,7 @@ def test_the_search_halves_the_interval(monkeypatch):
     monkeypatch.setattr(simulate, "npt", npt)
     monkeypatch.setattr(simulate, "nvt", nvt)
     crystal = bulk("Si", "diamond", a=A, cubic=True).repeat(2)
-    moments = list(P.melting(None, crystal, 1000, 2200, accuracy_K=40, longest_ps=20))
+    moments = list(melting(None, crystal, 1000, 2200, accuracy_K=40, longest_ps=20))
     last = moments[-1]
     assert (
         last.done
@@ -589,7 +591,7 @@ def test_melting_temperature_is_published(sw):
     Small cells err by some 50 K.
     """
     crystal = bulk("Si", "diamond", a=5.44, cubic=True).repeat((3, 3, 4))
-    *_, last = P.melting(sw, crystal, 1400, 2000, accuracy_K=40)
+    *_, last = melting(sw, crystal, 1400, 2000, accuracy_K=40)
     assert abs(last.melting_K - 1691) < last.error_K + 75
 
 
@@ -627,9 +629,9 @@ def test_melting_temperature_is_published(sw):
         (lambda c, k: P.liquid(c, k, -5), "temperature_K must be a positive number"),
         (lambda c, k: P.liquid(c, k, 2000, 0.1), "length_ps must be at least 1"),
         (lambda c, k: P.softening([], k), "at least one structure"),
-        (lambda c, k: P.melting(k, c, 1500, 1000), "low and high must be positive temperatures"),
+        (lambda c, k: melting(k, c, 1500, 1000), "low and high must be positive temperatures"),
         (
-            lambda c, k: P.melting(k, bulk("Si", "diamond", a=A), 1000, 2000),
+            lambda c, k: melting(k, bulk("Si", "diamond", a=A), 1000, 2000),
             "third cell vector must be perpendicular",
         ),
     ],

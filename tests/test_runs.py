@@ -14,13 +14,13 @@ from test_transfer import TINY, like_germanium
 
 import tlmlp
 from research import rows, tables
+from research.melting import Coexistence
 from research.stillinger_weber import REDUCED_TEMPERATURES, write
 from tlmlp import datasets, elements, show, transfer
 from tlmlp.course import runs, sources
 from tlmlp.course.results import METHODS, SIZES, own_best, rows as shipped
 from tlmlp.course.runs import Run
 from tlmlp.course.sources import COURSE, SOURCES
-from tlmlp.properties.coexistence import Coexistence
 from tlmlp.simulate import SimulationError
 
 TRAININGS = (
@@ -94,7 +94,8 @@ def test_a_worker_needs_no_research_of_its_own(tmp_path):
 import sys, cloudpickle
 from functools import partial
 from research import rows
-cloudpickle.register_pickle_by_value(rows)
+for module in (rows, *rows.BY_VALUE):
+    cloudpickle.register_pickle_by_value(module)
 sys.stdout.buffer.write(cloudpickle.dumps(partial(rows.perform, "frozen")))
 """
     pickled = subprocess.run(
@@ -258,7 +259,7 @@ def test_a_run_of_melting_makes_a_row(true, found, note, monkeypatch):
             settled = high - low <= 2 * accuracy_K
             yield Coexistence(T, 10.0, 0.5, low, high, tuple(done), settled, Atoms())
 
-    monkeypatch.setattr("tlmlp.properties.melting", search)
+    monkeypatch.setattr("research.melting.melting", search)
     row = rows.perform("melting", tables.table("melting")[0].as_dict())
     assert row["note"] == note and row["atoms"] == 256
     assert len(row["runs"]) == (0 if true is None else 4)

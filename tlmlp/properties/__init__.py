@@ -5,8 +5,7 @@
     mechanics    equation_of_state, elastic; phases, crystal             of crystals; of an element
     vibrations   phonons                                                 of crystals
     defects      vacancy, interstitial, migration; surface               of crystals; of an element
-    coexistence  melting                                                 of a crystal and its liquid
-    slopes       softening; softening_of_curvature, curvatures, modes    of forces
+    slopes       softening                                               of forces
     measured     measure, PROPERTIES                                     of a crystal, one by one
     blocks       mean_and_error                                          of correlated samples
 
@@ -16,11 +15,10 @@ several of a kind into one picture. Nothing is changed in place.
 
 from ..crystal import at_zero_pressure, lattice_constant
 from .blocks import mean_and_error
-from .coexistence import melting
 from .defects import interstitial, migration, surface, vacancy
 from .measured import PROPERTIES, Measured, measure
 from .mechanics import crystal, elastic, equation_of_state, phases
-from .slopes import curvatures, modes, softening, softening_of_curvature
+from .slopes import softening
 from .structure import coordination, radial_distribution, tetrahedrality
 from .transport import diffusion, liquid
 from .vibrations import phonons
@@ -31,7 +29,6 @@ __all__ = [
     "at_zero_pressure",
     "coordination",
     "crystal",
-    "curvatures",
     "diffusion",
     "elastic",
     "equation_of_state",
@@ -40,14 +37,11 @@ __all__ = [
     "liquid",
     "mean_and_error",
     "measure",
-    "melting",
     "migration",
-    "modes",
     "phases",
     "phonons",
     "radial_distribution",
     "softening",
-    "softening_of_curvature",
     "surface",
     "tetrahedrality",
     "vacancy",

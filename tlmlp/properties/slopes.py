@@ -3,13 +3,12 @@
     s = Σ F_ref·F_pred / Σ F_ref²        slope of predicted against reference forces, through 0
     R² = 1 - Σ |F_pred - F_ref|² / Σ F_ref²
     s' = Σ F_ref·F_pred / Σ F_pred²      the other way round
-    k = -e·[F(+u e) - F(-u e)] / 2u      curvature along a direction e, by displacements u
 
 A potential with too little training, whose forces F_pred are right on average but miss a part of
 F_ref at random, has s near R² and s' near 1 (as a regression has). A soft one has s < 1, R² near
-s(2 - s), and s' near 1 / s. Curvatures along fixed directions ask the same without a test set.
+s(2 - s), and s' near 1 / s.
 
-Source: B. Deng et al., npj Comput. Mater. 11, 9 (2025), arXiv 2405.07105. Units: eV/Å, eV/Å².
+Source: B. Deng et al., npj Comput. Mater. 11, 9 (2025), arXiv 2405.07105. Units: eV/Å.
 """
 
 from collections.abc import Iterable
@@ -18,10 +17,8 @@ from typing import NamedTuple
 import numpy as np
 from ase import Atoms
 from ase.calculators.calculator import Calculator
-from numpy.typing import ArrayLike
 
 from ..potential import Potential
-from .blocks import bare
 
 
 class Slope(NamedTuple):
@@ -37,13 +34,6 @@ class Softening(NamedTuple):
     groups: dict[str, Slope]  # of each info["group"]
     true: np.ndarray  # [F] eV/Å, force components of the reference
     predicted: np.ndarray  # [F] eV/Å
-
-
-class Curvatures(NamedTuple):
-    reference: np.ndarray  # [M] eV/Å², along each direction
-    predicted: np.ndarray  # [M] eV/Å²
-    slope: float  # Σ k_ref k_pred / Σ k_ref²
-    spread: float  # standard deviation of k_pred / k_ref over the directions
 
 
 def softening(
@@ -100,56 +90,3 @@ def _slope(true, guess):
     rest = square.sum() - 2 * both.sum() + other.sum()
     reverse = both.sum() / other.sum() if other.sum() > 0 else np.nan
     return Slope(float(s), float(1 - rest / square.sum()), float(reverse), float(error), n)
-
-
-def modes(
-    atoms: Atoms, calculator: Calculator, n: int | None = None, displacement: float = 0.01
-) -> np.ndarray:
-    """Directions [M, N, 3] of length 1 along which a structure at rest vibrates, softest first.
-
-    They are the eigenvectors of its Hessian, in 6 N force calls with displacements in Å. The three
-    translations are left out; of the rest, `n` are chosen, evenly spread [default: all].
-    """
-    moved, N = _with(calculator, bare(atoms)), len(atoms)
-    hessian = np.zeros((3 * N, 3 * N))
-    for k in range(3 * N):
-        for sign in (1, -1):
-            moved.positions[k // 3, k % 3] += sign * displacement
-            hessian[k] -= sign * moved.get_forces().ravel() / (2 * displacement)
-            moved.positions[k // 3, k % 3] -= sign * displacement
-    shift = np.tile(np.eye(3), (N, 1)) / N**0.5
-    keep = np.eye(3 * N) - shift @ shift.T
-    _, vectors = np.linalg.eigh(keep @ ((hessian + hessian.T) / 2) @ keep)
-    rest = np.flatnonzero(np.linalg.norm(shift.T @ vectors, axis=0) < 0.5)
-    if n is not None:
-        rest = rest[np.unique(np.linspace(0, len(rest) - 1, n).round().astype(int))]
-    return vectors[:, rest].T.reshape(len(rest), N, 3)
-
-
-def curvatures(
-    atoms: Atoms, calculator: Calculator, directions: ArrayLike, displacement: float = 0.05
-) -> np.ndarray:
-    """Second derivatives [M] of the energy in eV/Å² along directions [M, N, 3] of length 1."""
-    moved, out = _with(calculator, bare(atoms)), []
-    for e in np.asarray(directions, float):
-        forces = []
-        for sign in (1, -1):
-            moved.positions = atoms.positions + sign * displacement * e
-            forces.append(moved.get_forces())
-        out.append(-((forces[0] - forces[1]) * e).sum() / (2 * displacement))
-    return np.array(out)
-
-
-def softening_of_curvature(
-    atoms: Atoms, reference: Calculator, calculator: Calculator, n: int = 40
-) -> Curvatures:
-    """Curvatures of a calculator beside those of a reference, along `n` of the reference's modes.
-
-    `atoms` are a structure in which the reference has no forces, such as a perfect crystal.
-    """
-    directions = modes(atoms, reference, n)
-    true = curvatures(atoms, reference, directions)
-    guess = curvatures(atoms, calculator, directions)
-    firm = true > 0.02 * true.max()
-    slope, spread = true @ guess / (true @ true), np.std(guess[firm] / true[firm])
-    return Curvatures(true, guess, float(slope), float(spread))

@@ -13,7 +13,6 @@ from .style import BLUE, GREEN, GREY, MARKERS, ORANGE, OWN, PURPLE, RED, SKY, Me
 DISTANCE, G = "distance r (Å)", "g(r) (no unit)"
 TIME, MSD = "time (ps)", "mean squared displacement (Å$^2$)"
 VOLUME = "volume per atom (Å$^3$)"
-REFERENCE, PREDICTED = "reference curvature (eV/Å$^2$)", "predicted curvature (eV/Å$^2$)"
 PHASE_COLOURS = {"diamond": BLUE, "beta-tin": ORANGE, "sc": GREEN, "bcc": RED, "fcc": PURPLE}
 
 
@@ -143,14 +142,6 @@ def _formation(ax, r, look, shift, width):
     return None, ""
 
 
-def _curvature(ax, r, look, *_):
-    ax.axline((0, 0), slope=1, color=GREY, lw=1)
-    ax.axline((0, 0), slope=r.slope, color=look.colour, lw=1)
-    points = dict(color=look.colour, ms=4.5, alpha=0.8)
-    (dots,) = ax.plot(r.reference, r.predicted, look.marker, **points)
-    return dots, f"slope {r.slope:.3f}, spread {r.spread:.3f}"
-
-
 def phonon_bands(results):
     """Phonon bands along the path (left), density of states (middle) and heat capacity (right)."""
     figure, ((path, states, heat),) = panels(9.6, 3.8, 1, 3, width_ratios=(2.2, 0.8, 1.1))
@@ -249,7 +240,6 @@ FIGURES = {
     defects.Surface: one_panel(_formation, "", "energy of the (100) surface (J/m$^2$)"),
     defects.Barrier: one_panel(_barrier, "length of the path (Å)", "energy (eV)"),
     transport.Diffusion: one_panel(_displacement, TIME, MSD, zero="xy"),
-    slopes.Curvatures: one_panel(_curvature, REFERENCE, PREDICTED, size=(4.6, 4.2), zero="x"),
     vibrations.Phonons: phonon_bands,
     transport.Liquid: liquids,
     mechanics.Phases: phase_curves,

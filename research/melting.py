@@ -18,11 +18,11 @@ import numpy as np
 from ase import Atoms
 from ase.calculators.calculator import Calculator
 
-from .. import simulate
-from ..crystal import crystal_of
-from ..graph import pairs
-from ..potential import Potential
-from .structure import tetrahedrality
+from tlmlp import simulate
+from tlmlp.crystal import crystal_of
+from tlmlp.graph import pairs
+from tlmlp.potential import Potential
+from tlmlp.properties import tetrahedrality
 
 GAP = 1.0  # Å between the two at first, so that no two atoms meet
 SETTLING = 4000  # fs, in which the two faces grow together
