@@ -28,10 +28,6 @@ def cube(calculator):
     return bulk("Ge", "diamond", a=a, cubic=True)
 
 
-def _edge(calculator):
-    return float(cube(calculator).cell.lengths()[0])
-
-
 def _liquid(calculator, source):
     atoms, temperature, _ = melt(source)
     reach = NEIGHBOURS * ELEMENTS["Ge"].lattice_constant
@@ -46,8 +42,8 @@ KINDS = {
     "phonon bands": lambda k, _: P.phonons(cube(k), k, points=30, mesh=12),
     "vacancy": lambda k, _: P.vacancy(cube(k).repeat(2), k),
     "vacancy's barrier": lambda k, _: P.migration(cube(k).repeat(2), k),
-    "(100) surface": lambda k, _: P.surface("Ge", k, _edge(k), layers=8),
-    "other crystals": lambda k, _: P.phases("Ge", k, _edge(k)),
+    "(100) surface": lambda k, _: P.surface("Ge", k, float(cube(k).cell[0, 0]), layers=8),
+    "other crystals": lambda k, _: P.phases("Ge", k, float(cube(k).cell[0, 0])),
     "liquid": _liquid,
 }
 KNOWN = {  # what DFT has of each
@@ -84,15 +80,15 @@ class PropertyBench(Job):
             depth=slider(0, len(self.groups) - 1, width=220, readout=True),
         )
         self.frozen = widgets.HTML()
-        c, label = self.controls, widgets.Label
+        c, label, wrap = self.controls, widgets.Label, dict(flex_flow="row wrap")
         self.children = [
-            line(c["kind"], c["source"], label("germanium structures"), c["n"]),
-            line(label("freeze the first … groups"), c["depth"], self.frozen),
+            line(c["kind"], c["source"], label("germanium structures"), c["n"], **wrap),
+            line(label("freeze the first … groups"), c["depth"], self.frozen, **wrap),
             line(self.start_button, self.stop_button, self.bar, self.time),
             *(self.picture, self.status),
         ]
         self.layout.width, self.layout.max_width = f"{SIZE[0] + 10}px", "100%"
-        self.status.layout.min_height = "46px"
+        self.start_button.layout.width, self.status.layout.min_height = "108px", "46px"
         for control in self.controls.values():
             control.observe(self.changed, "value")
         self.redraw()
@@ -109,9 +105,9 @@ class PropertyBench(Job):
         asked = self.asked = self.settings
         self.results, self.missing = {}, {}
         frozen = self.groups[: asked["depth"]]
-        reference = ["reference"] * (asked["source"] == "stillinger-weber")
-        methods = ["scratch", "transfer", *["reduced"] * (not frozen), "silicon"]
-        names = [*reference, *methods, *self.mine]
+        exact, whole = asked["source"] == "stillinger-weber", not frozen
+        methods = ["scratch", "transfer", *["reduced"] * whole, "silicon"]
+        names = [*["reference"] * exact, *methods, *self.mine]
         for number, name in enumerate(names):
             done = 100 * number / len(names)
             words = name if name in self.mine else METHODS[name].word
@@ -139,7 +135,7 @@ class PropertyBench(Job):
         words = f"{words}, {duration(run.seconds)}" if self.running and words else ""
         self.progress(run, round(done), 100, words)
         if results:
-            self.show(tuple(map(id, results.values())), lambda: figures.plot(results), 130)
+            self.show((run.started, *results), lambda: figures.plot(results), 130)
         words = "Computing." if self.running else "Stopped."
         if not self.begun:
             words = FIRST

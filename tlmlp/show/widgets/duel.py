@@ -4,7 +4,7 @@ import ipywidgets as widgets
 
 from ...course import stability
 from ...course.sources import SOURCES
-from ...potential import Potential, header, shipped
+from ...potential import header, shipped
 from ..figures.style import GREY, METHODS
 from . import plots
 from .controls import NUMBERS, image, line, menu, muted, one_of, tag
@@ -147,11 +147,9 @@ class Duel(Player):
         if self.sides[0].run is None:
             names = [SW, *(choice.value for choice in self.choices)]
             for side, name in zip(everyone, names[-len(everyone) :]):
-                potential = self._potentials[name]
-                if isinstance(potential, str):
-                    potential = Potential.load(potential)
                 heat = dict(every=EVERY, seed=self.seed_box.value)
-                side.run = stability.heat(potential, self.source, self.rate_menu.value, **heat)
+                setting = self._potentials[name], self.source, self.rate_menu.value
+                side.run = stability.heat(*setting, **heat)
         while not self.over:
             for side in everyone:
                 if side.look is None and side is not self.reference:

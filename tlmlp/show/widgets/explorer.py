@@ -16,7 +16,7 @@ from ...course.sources import COURSE, SOURCES
 from ...files import write_whole
 from ...potential import Potential
 from ..figures import learning
-from .controls import button, duration, fixed, muted, one_of, plain, slider, small
+from .controls import button, duration, fixed, muted, one_of, plain, slider, small, tag
 from .explorer_table import count, summary, table, thousands
 from .job import Job
 
@@ -88,7 +88,7 @@ class TransferExplorer(Job):
         reset.on_click(lambda _: self.reset())
         self.bar.layout = fixed(282, height="18px")
         margin = widgets.Layout(margin="4px 2px -4px")
-        head = lambda words: widgets.HTML(small(f"<b>{words}</b>"), layout=margin)
+        head = lambda words: widgets.HTML(tag("b", words, font_size="12px"), layout=margin)
         parts = [
             *(head("Data"), self.controls["source"]),
             *(head("Germanium structures to train on"), self.controls["n"]),

@@ -15,7 +15,7 @@ import ipywidgets as widgets
 from ...allocator import prepare
 from .controls import plain, sentence
 
-_open = weakref.WeakSet()
+_open: weakref.WeakSet = weakref.WeakSet()
 
 
 class Run:

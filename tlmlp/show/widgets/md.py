@@ -46,20 +46,15 @@ def structure(element, system, lattice):
     return crystal
 
 
-def at(atoms, positions):
-    """A copy of ase.Atoms with other positions."""
-    out = atoms.copy()
-    out.positions = positions
-    return out
-
-
 def molten(atoms, element, seed=0):
     """The same atoms, at rest, after 1.2 ps far above the melting point of Stillinger-Weber."""
     hot = 1.9 * element_row(element).melting_temperature
     calculator = datasets.stillinger_weber_calculator(element)
     options = dict(steps=600, every=200, damping_fs=30, seed=seed)
     *_, last = simulate.nvt(calculator, atoms, hot, **options)
-    return at(atoms, last.positions)
+    atoms = atoms.copy()
+    atoms.positions = last.positions
+    return atoms
 
 
 def thinned(curve):
@@ -77,10 +72,8 @@ class LiveMD(Player):
     pause_after: s after which it pauses by itself.
 
     The temperature acts while it runs; so does another potential, which takes the atoms over where
-    they are. Another element or system begins anew. Pause keeps the atoms where they are, Stop
-    takes them back to the start, Step does one step of 2 fs. Save writes what was seen since the
-    start as extended xyz. `.snapshot` is the newest tlmlp.simulate.Snapshot, `.health` "ok" or
-    what went wrong.
+    they are. Another element or system begins anew. Save writes what was seen since the start as
+    extended xyz. `.snapshot` is the newest Snapshot, `.health` "ok" or what went wrong.
     """
 
     plot_size = (390, 390)  # pixels; with the viewer no wider than a cell on a small screen
@@ -112,7 +105,7 @@ class LiveMD(Player):
             words = f"there is no potential {potential!r} for {element}; use one of "
             raise ValueError(words + ", ".join(map(repr, names)))
         super().__init__(viewer, pause_after)
-        self.seed, self.choice, self._own_atoms, self._loaded = seed, potential, atoms, {}
+        self.seed, self.choice, self._own_atoms = seed, potential, atoms
         self._every, self._single = 5, False
         self._build(names, element, system, float(temperature_K))
         self.back()
@@ -177,14 +170,6 @@ class LiveMD(Player):
     def _names(self, element):
         """Potentials that were trained on an element, Stillinger-Weber last."""
         return [n for n, p in self._potentials.items() if element in header(p)["trained"]] + [SW]
-
-    def _forces_of(self, name):
-        if name == SW:
-            return datasets.stillinger_weber_calculator(self.element_menu.value)
-        if name not in self._loaded:
-            p = self._potentials[name]
-            self._loaded[name] = p if isinstance(p, Potential) else Potential.load(p)
-        return self._loaded[name]
 
     def _heat(self, change):
         self.target = float(change["new"])
@@ -268,8 +253,8 @@ class LiveMD(Player):
         self._made_for, self._offset = choice, (last.step, last.time_fs) if last else (0, 0.0)
         with self.lock:
             self._curves = []  # another potential has another zero of energy
-        forces, target = self._forces_of(choice), lambda _: self.target
-        every = lambda: self._every
+        forces = self._reference if choice == SW else self._potentials[choice]
+        target, every = lambda _: self.target, lambda: self._every
         self._md = simulate.nvt(forces, start, target, every=every, seed=self.seed)
         return next(self._md)
 
@@ -326,16 +311,15 @@ class LiveMD(Player):
     def plot(self):
         with self.lock:
             s, speed, curves = self.snapshot, self._speed, list(self._curves)
-            frames = [at(self.rest[0], f.positions) for f in list(self._frames)[-20:]]
+            frames, n = list(self._frames)[-20:], len(self.rest[0])
         rdf = radial_distribution(frames, plots.FARTHEST, BINS)[:2] if frames else None
         self.image.value = plots.live(curves, rdf, self.plot_size)
-        cells = [f"{len(self.rest[0])} atoms" if s else muted(f"{len(self.rest[0])} atoms at rest")]
+        cells = [muted(f"{n} atoms at rest")]
         if s:
-            energy = s.potential_energy / len(s.positions)
+            cells = [f"step {s.step}", f"{s.time_fs / 1000:.2f} ps", f"{s.temperature_K:.0f} K"]
             fast = f"{speed:.0f} steps/s, {speed * 2e-6 * 86400:.1f} ns/day"
             fast = fast if speed == speed else "measuring its speed"
-            now = f"step {s.step}", f"{s.time_fs / 1000:.2f} ps", f"{s.temperature_K:.0f} K"
-            cells = [*now, f"{energy:.3f} eV/atom", fast, *cells]
+            cells += [f"{s.potential_energy / n:.3f} eV/atom", fast, f"{n} atoms"]
         look = dict(display="inline-block", min_width="90px", padding_right="16px") | NUMBERS
         self.numbers.value = "".join(tag("span", words, **look) for words in cells)
 

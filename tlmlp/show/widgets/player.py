@@ -9,7 +9,7 @@ from .live import Live, Run
 from .viewer import KINDS
 
 PLOTS = 0.9  # s between two plots at least; drawing them takes a seventh of the time at most
-SILENCE = 2.0  # s without a frame, after which something is compiled again
+SILENCE = 3.0  # s without a frame, after which it says why that may be
 
 
 class Player(Live):
@@ -32,7 +32,7 @@ class Player(Live):
     interval, leisure = 0.02, 0
     size = (410, 390)  # of a viewer, in pixels
     noun, playing = "simulation", "The atoms move."
-    recompiles = True  # whether compiling again is the only reason for a long step
+    recompiles = True  # whether it compiles again where an atom has more neighbours than before
     beginning = "Compiling"  # what is done before the first frame
     colouring = "element"  # another one is another picture of the same frame
 
@@ -127,8 +127,10 @@ class Player(Live):
         if not run.how:
             if any(frame is None for frame in self.frames()):
                 return f"{self.beginning}, {duration(run.seconds)}."
-            if self.recompiles and time.monotonic() - max(self._moved, run.started) > SILENCE:
-                return "Compiling again: an atom has more neighbours than any had before."
+            silence = time.monotonic() - max(self._moved, run.started)
+            if self.recompiles and silence > SILENCE:
+                why = "it compiles again where an atom has more neighbours than any had before."
+                return f"No frame for {duration(silence)}; {why}"
             return self.playing
         rested = f"Paused after {duration(self.pause_after or 0)}, to spare the processor."
         return {

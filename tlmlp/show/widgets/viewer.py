@@ -30,19 +30,17 @@ BALLS = dict(radiusType="size", radiusSize=0.75)  # Å
 class Viewer:
     """What both have: the count of frames sent and of frames that the browser has drawn."""
 
-    def __init__(self):
-        self.shown = False  # whether a browser has ever answered
-        self.asked = self.answered = 0
-        self._at = 0.0
+    shown = False  # whether a browser has ever answered
+    asked = answered = sent_at = 0
 
     @property
     def ready(self):
         drawn = self.answered >= self.asked - AHEAD
-        return self.shown and (drawn or time.monotonic() - self._at > PATIENCE)
+        return self.shown and (drawn or time.monotonic() - self.sent_at > PATIENCE)
 
     def count(self):
         """The number of the frame that is sent now."""
-        self.asked, self._at = self.asked + 1, time.monotonic()
+        self.asked, self.sent_at = self.asked + 1, time.monotonic()
         return self.asked
 
     def answer(self, number):
@@ -52,16 +50,12 @@ class Viewer:
 
 class NGLViewer(Viewer):
     def __init__(self, atoms, size):
-        super().__init__()
         self._wrap, self._symbols = wrapping(atoms), sorted(set(atoms.get_chemical_symbols()))
         self.widget = _nglview_of(atoms, self._wrap, size, self._symbols)
         self._dealt = None  # selections of the representations, where there are any for colours
         self.widget.observe(lambda change: self.answer(0) if change["new"] else None, "loaded")
-        self.widget.on_msg(self._message)
-
-    def _message(self, widget, message, buffers):
-        if message.get("type") == "drawn":
-            self.answer(message["data"])
+        drawn = lambda message: message.get("type") == "drawn"
+        self.widget.on_msg(lambda _, m, __: self.answer(m["data"]) if drawn(m) else None)
 
     def draw(self, positions, colours=None):
         if colours is not None or self._dealt is not None:
@@ -103,7 +97,6 @@ class Canvas(anywidget.AnyWidget):
 
 class CanvasViewer(Viewer):
     def __init__(self, atoms, size):
-        super().__init__()
         self._wrap = wrapping(atoms)
         edges = np.zeros((0, 2, 3))
         if atoms.cell.rank == 3:
@@ -112,13 +105,9 @@ class CanvasViewer(Viewer):
         self._centre = corners.mean(0)
         self._own = _rgb([ELEMENT_COLOURS.get(s, GREY) for s in atoms.get_chemical_symbols()])
         width, height = size
-        self.widget = Canvas(
-            width=width,
-            height=height,
-            edges=self._bytes(edges),
-            colours=self._own.tobytes(),
-            positions=self._bytes(self._wrap(atoms.positions)),
-        )
+        start = dict(edges=self._bytes(edges), positions=self._bytes(self._wrap(atoms.positions)))
+        start |= dict(width=width, height=height, colours=self._own.tobytes())
+        self.widget = Canvas(**start)
         self.widget.layout.width, self.widget.layout.height = f"{width}px", f"{height}px"
         self.widget.observe(lambda change: self.answer(change["new"]), "drawn")
 

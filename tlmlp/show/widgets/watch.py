@@ -35,8 +35,7 @@ class Watch(Player):
     itself. autoplay: whether it plays as soon as the browser shows it. size: of the viewer, in
     pixels.
 
-    Pause keeps the atoms where they are, Stop takes them back. It stops with a sentence when a
-    number is no longer one, or when the temperature runs away.
+    It stops with a sentence when a number is no longer one, or when the temperature runs away.
     """
 
     interval, noun, recompiles = 0.1, "viewer", False
@@ -65,16 +64,12 @@ class Watch(Player):
         layout = widgets.Layout(width="280px", padding="0 0 0 16px")
         self.beside = [widgets.VBox(side, layout=layout)]
         self.children = [self.stage, self.status]
-        self._heat(kelvin)
-        self.thermostat.observe(lambda change: self._heat(change["new"]), "value")
+        self.thermostat.observe(self._heat, "value")
         self.redraw()
         if autoplay:
             self.say("Waiting for the browser to show the atoms.")
-            self.views[0].widget.observe(self._loaded, "loaded")
-
-    def _loaded(self, change):
-        if change["new"] and not self.begun:
-            self.play()
+            begin = lambda change: None if self.begun or not change["new"] else self.play()
+            self.views[0].widget.observe(begin, "loaded")
 
     def _temperature_of(self, dynamics):
         """Target of the thermostat in K; None where there is nothing to set."""
@@ -84,10 +79,9 @@ class Watch(Player):
         known = kT is not None and np.ndim(kT) == 0
         return float(kT / units.kB) if known else self.atoms.get_temperature()
 
-    def _heat(self, temperature):
-        if self.target is not None:
-            self.target = float(temperature)
-            self.heading.value = f"Temperature of the thermostat: <b>{temperature:.0f} K</b>"
+    def _heat(self, change):
+        self.target = float(change["new"])
+        self.redraw()
 
     def work(self):
         applied, begun, first = None, None, self.steps
@@ -140,6 +134,8 @@ class Watch(Player):
         return [self.frame]
 
     def tell(self, run):
+        target = self.thermostat.value
+        self.heading.value = f"Temperature of the thermostat: <b>{target:.0f} K</b>"
         frame = self.frame or Frame(None, 0.0, *[float("nan")] * 3)
         rows = {
             "time": f"{frame.time:.2f} ps",
