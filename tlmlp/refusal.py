@@ -1,0 +1,18 @@
+"""Bad input gets one sentence that says what is allowed, before anything is computed."""
+
+from collections.abc import Iterable
+
+
+def refuse(when: object, sentence: str, error: type[Exception] = ValueError) -> None:
+    """Raise `error` with this sentence, where `when` is true."""
+    if when:
+        raise error(sentence)
+
+
+def one_of(name: str, value: object, allowed: Iterable) -> None:
+    """Raise ValueError, naming what is allowed, for a value that is not among it."""
+    allowed = tuple(allowed)
+    refuse(
+        value not in allowed,
+        f"{name} must be one of {', '.join(map(repr, allowed))}, not {value!r}",
+    )
