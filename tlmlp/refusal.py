@@ -12,7 +12,5 @@ def refuse(when: object, sentence: str, error: type[Exception] = ValueError) -> 
 def one_of(name: str, value: object, allowed: Iterable) -> None:
     """Raise ValueError, naming what is allowed, for a value that is not among it."""
     allowed = tuple(allowed)
-    refuse(
-        value not in allowed,
-        f"{name} must be one of {', '.join(map(repr, allowed))}, not {value!r}",
-    )
+    words = ", ".join(map(str, allowed))
+    refuse(value not in allowed, f"{name} must be one of {words}, not {value!r}")
