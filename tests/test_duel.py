@@ -5,6 +5,7 @@ import time
 import numpy as np
 import pytest
 from test_stability import nothing
+
 from tlmlp.course import stability
 from tlmlp.show import Duel
 from tlmlp.show.widgets.md import SW

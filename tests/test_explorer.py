@@ -1,7 +1,6 @@
 """The explorer: controls say the same thing, and what is shown is what was run."""
 
 import json
-import threading
 import time
 
 import pytest
@@ -171,12 +170,7 @@ def test_closing_ends_the_thread(explorer):
     until(lambda: explorer.potentials)
     explorer.close()
     until(lambda: not explorer.alive)
-    until(
-        lambda: (
-            not any(t.name == "TransferExplorer" and t.is_alive() for t in threading.enumerate())
-        ),
-        1,
-    )
+    until(lambda: not any(thread.is_alive() for thread in explorer.run.threads))
 
 
 def test_a_failure_is_shown_in_words(explorer, monkeypatch):

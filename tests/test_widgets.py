@@ -72,11 +72,12 @@ class Count(show.Live):
 
 
 def test_importing_tlmlp_imports_no_screen():
-    code = "import sys, tlmlp; assert not {'matplotlib', 'nglview', 'ipywidgets', 'tlmlp.show'} & set(sys.modules)"
+    screens = {"matplotlib", "nglview", "ipywidgets", "tlmlp.show"}
+    code = f"import sys, tlmlp; assert not {screens} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-# -- Live -------------------------------------------------------------------------------------------------------------
+# -- Live
 
 
 def test_stop_ends_the_thread():
@@ -85,15 +86,15 @@ def test_stop_ends_the_thread():
     live.stop()
     assert not live.running
     until(lambda: not live.alive)
-    live.run.worker.join(60)
+    live.run.threads[0].join(60)
     seen = len(live.seen)
-    assert not live.run.worker.is_alive() and len(live.seen) == seen
+    assert not live.run.threads[0].is_alive() and len(live.seen) == seen
 
 
 def test_start_begins_anew_and_the_first_thread_is_gone():
     live = Count().start()
     until(lambda: len(live.seen) > 3)
-    first = live.run.worker
+    first = live.run.threads[0]
     live.seen.clear()
     live.start()
     until(lambda: 0 in live.seen and len(live.seen) > 2 and not first.is_alive())
@@ -175,7 +176,7 @@ Endless().start()
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
 
 
-# -- Training ---------------------------------------------------------------------------------------------------------
+# -- Training
 
 
 def test_training_yields_a_potential(potential):
@@ -184,7 +185,7 @@ def test_training_yields_a_potential(potential):
         lambda: tlmlp.fit(potential, data[:4], data[4:], steps=20, report_every=1)
     )
     with pytest.raises(RuntimeError, match="press Train"):
-        training.potential
+        _ = training.potential
     empty = training.picture.value
     training.start().wait(120)
     until(lambda: "Done" in training.status.value)
@@ -222,7 +223,7 @@ def test_a_training_that_cannot_start_says_why(potential):
         training.result()
 
 
-# -- watch ------------------------------------------------------------------------------------------------------------
+# -- watch
 
 
 class Spring(Calculator):
@@ -334,7 +335,7 @@ def test_stop_is_final_while_a_step_is_under_way():
 
 def test_stop_after_pause_while_a_step_is_under_way():
     dynamics = langevin()
-    (watch, viewer), slow = watched(dynamics), Slow(dynamics)
+    (watch, _), slow = watched(dynamics), Slow(dynamics)
     watch.play()
     slow.under_way.wait(60)
     watch.pause()

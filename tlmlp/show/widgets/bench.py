@@ -132,14 +132,14 @@ class PropertyBench(Job):
         names = ", ".join(name.replace("_", " ") for name in self.groups[:depth]) or "nothing"
         self.frozen.value = small(names + " (trains here, 20 to 60 s)" * (depth > 0))
         done, words = run.latest or (0, "")
-        words = f"{words}, {duration(run.seconds)}" if self.running and words else ""
+        words = f"{words}, {duration(run.seconds)}" if words and not run.how else ""
         self.progress(run, round(done), 100, words)
         if results:
             self.show((run.started, *results), lambda: figures.plot(results), 130)
-        words = "Computing." if self.running else "Stopped."
+        words = "Stopped." if run.how else "Computing."
         if not self.begun:
             words = FIRST
-        elif not self.running and self.stale:
+        elif run.how and self.stale:
             words = OTHER
         elif run.how == "done":
             words = said(self.asked)

@@ -270,7 +270,7 @@ class TransferExplorer(Job):
             runs, own, lap = [dict(r) for r in self.runs], self.asked is not None, run.latest
             settings, stale, pace = self.settings, self.stale, list(self._pace)
         done, total = (lap.done, lap.total) if lap else (0, 1)
-        left = _left(run, lap, pace) if self.running else ""
+        left = "" if run.how else _left(run, lap, pace)
         self.progress(run, done, total, small(muted(left)))
         rows = runs[-1]["rows"] if runs and own else []
         earlier = [r["rows"] for r in (runs[:-1] if own else runs) if r["rows"]]
@@ -289,12 +289,12 @@ class TransferExplorer(Job):
         self.say(self._words(run, lap) if own else self._greeting)
 
     def _words(self, run, lap):
-        if self.running:
+        if not run.how:
             return "Training runs in the background: move the controls, run other cells."
         words = {"superseded": "Stopped, because another explorer was started. "}
         words["done"] = f"Done in {duration(self.runs[-1]['seconds'])}. "
         head = words.get(run.how, "Stopped. ")
-        if self.alive and lap is not None and not lap.stage.startswith("training"):
+        if not run.over.is_set() and lap is not None and not lap.stage.startswith("training"):
             goes_on = f"What had begun ({lap.stage}) ends in the background; "
             return f"{head}{goes_on}Train may be pressed at once."
         return head + summary(self.rows)

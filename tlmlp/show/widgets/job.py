@@ -41,7 +41,7 @@ class Job(Live):
 
     def progress(self, run, done, total, words):
         """Say how far it is: `done` of `total`."""
-        running = self.running
+        running = not run.how
         self.start_button.disabled, self.stop_button.disabled = running, not running
         self.bar.max, self.bar.value, self.time.value = total, done, words
         ended = "success" if run.how == "done" else "warning"

@@ -6,6 +6,7 @@ own pace. Items that come faster than they can be drawn are never queued.
 """
 
 import atexit
+import copy
 import threading
 import time
 import weakref
@@ -22,10 +23,10 @@ class Run:
     """One run of a generator: what came out of it, and how it ended."""
 
     def __init__(self, how=""):
-        self.how = how  # why it no longer runs: "done", "failed", or the word given to stop
+        self.how = how  # why it no longer runs: "done", "failed", or the word given to stop; or ""
         self.stop, self.over = threading.Event(), threading.Event()  # asked to end; has ended
-        self.latest = self.error = self.worker = None
-        self.started = time.monotonic()
+        self.latest = self.error = None
+        self.started, self.threads = time.monotonic(), []
         if how:
             self.stop.set(), self.over.set()
 
@@ -45,7 +46,8 @@ class Live(widgets.VBox):
         work()            the generator to run
         take(item)        keep an item (worker thread, under `lock`)
         ended(run)        what is left to do at the end (worker thread, under `lock`)
-        paint(run)        draw what is so now; run.latest is the newest item, None before the first
+        paint(run)        draw what is so now; run.latest is the newest item, None before the first,
+                          run.how is "" while it works
 
     It calls `redraw` after a change. `start`, `stop`, `wait` and `close` are for everyone. Starting
     one widget stops others of its kind: two trainings on two cores only slow each other down.
@@ -93,10 +95,10 @@ class Live(widgets.VBox):
         with self.lock:
             before, run = self.run, Run()
             self.run, self._held = run, 0.0
-        name = type(self).__name__
-        run.worker = threading.Thread(target=self._work, args=(run, before), name=name, daemon=True)
-        run.worker.start()
-        threading.Thread(target=self._paint, args=(run,), name="painter", daemon=True).start()
+        thread = lambda work, *args: threading.Thread(target=work, args=args, daemon=True)
+        run.threads = [thread(self._work, run, before), thread(self._paint, run)]
+        for thread in run.threads:
+            thread.start()
         return self
 
     def stop(self, how="stopped"):
@@ -135,15 +137,16 @@ class Live(widgets.VBox):
         self._due = True
         while self._due and self._pen.acquire(blocking=False):
             self._due = False  # first: what changes from here on is painted once more
-            run = self.run
+            with self.lock:
+                run = copy.copy(self.run)  # as it is now, while the worker goes on
             try:
                 self.paint(run)
                 if run.error is not None:
                     self.say(f"It ended with an error: {plain(run.error)}", "error")
             except Exception as error:
                 self.say(f"The picture could not be drawn: {plain(error)}", "error")
-                if not run.stop.is_set():
-                    run.error = error
+                if not run.how:
+                    self.run.error = error
                     self.stop("failed")
             finally:
                 self._pen.release()
@@ -190,5 +193,5 @@ def _end():
     for live in list(_open):
         live.stop("closed")
     for live in list(_open):
-        if live.alive:
-            live.run.worker.join(2)
+        for thread in live.run.threads:
+            thread.join(2)

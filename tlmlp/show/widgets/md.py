@@ -297,7 +297,7 @@ class LiveMD(Player):
         return np.linalg.norm(vectors, axis=1) / self.brightest
 
     def tell(self, run):
-        self.step_button.disabled = self.running
+        self.step_button.disabled = not run.how
         self.kelvin.value = f"<b>{self.target:.0f} K</b>"
         block = dict(display="inline-block", width="16px", height="12px")
         scale = "".join(tag("span", "", background=colour, **block) for colour in SCALE)

@@ -82,7 +82,7 @@ class Player(Live):
             self.back()
 
     def paint(self, run):
-        running, last, now = self.running, run.over.is_set(), time.monotonic()
+        running, last, now = not run.how, run.over.is_set(), time.monotonic()
         label = ("Pause", "pause") if running else ("Play", "play")
         self.play_button.description, self.play_button.icon = label
         if running and self.pause_after and run.seconds > self.pause_after:
@@ -136,7 +136,7 @@ class Player(Live):
         return {
             "idle": "Press Play.",
             "paused": "Paused.",
-            "stopped": "Stopping." if self.alive else "The atoms are back at the start.",
+            "stopped": "Stopping." if not run.over.is_set() else "The atoms are back at the start.",
             "rested": f"{rested} Play goes on.",
             "superseded": f"Paused, because another {self.noun} plays. Play goes on here.",
         }.get(run.how, "Stopped.")

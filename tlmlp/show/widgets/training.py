@@ -80,7 +80,7 @@ class Training(Job):
 
     def paint(self, run):
         with self.lock:
-            running, p, history = self.running, self.last, list(self.history)
+            running, p, history = not run.how, self.last, list(self.history)
         draw = lambda: learning_curve(history, size=(SIZE[0] / 100, SIZE[1] / 100))
         self.show(p and p.step, draw)
         if p is None:
@@ -98,7 +98,7 @@ class Training(Job):
         self.say(words)
 
     def _words(self, run, p):
-        stopped = "Stopping after this step." if self.alive else "Stopped."
+        stopped = "Stopping after this step." if not run.over.is_set() else "Stopped."
         superseded = "Stopped, because another training was started."
         known = {"": "", "done": f"Done in {duration(p.seconds)}.", "superseded": superseded}
         words = f"{known.get(run.how, stopped)} Training frames: energy MAE {p.energy_mae:.1f} "
