@@ -1,6 +1,6 @@
 """The API reference, from the docstrings: HTML pages in a folder.
 
-    pip install -e ".[docs]" && python docs/build.py site
+pip install -e ".[docs]" && python docs/build.py site
 """
 
 import sys

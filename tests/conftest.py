@@ -23,7 +23,8 @@ os.environ.setdefault(
 if shutil.which("nvidia-smi") is None:
     os.environ.setdefault("JAX_PLATFORMS", "cpu")
 
-# Workers share the cores. NPROC is XLA's thread pool; with a single thread a host callback would wait for itself.
+# Workers share the cores. NPROC is XLA's thread pool; with a single thread a host callback would
+# wait for itself.
 workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", 1))
 if workers > 1:
     threads = (
