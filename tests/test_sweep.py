@@ -100,8 +100,10 @@ def test_tasks_that_fail_are_named_after_the_others_are_done(tmp_path):
     assert sorted(row["seed"] for row in sweep.read(path)) == [1, 2]
 
 
-def test_a_worker_has_one_thread_and_warns_of_nothing(tmp_path):
-    """jax has set its own log level in this process, which workers would inherit."""
+def test_a_worker_has_one_thread_and_warns_of_nothing(tmp_path, monkeypatch):
+    """Whatever this process has set: jax its log level, a user a number of threads."""
+    monkeypatch.setenv("NPROC", "2")
+    monkeypatch.setenv("XLA_FLAGS", "--xla_cpu_multi_thread_eigen=true")
     look = lambda task: task | {"environment": dict(os.environ)}
     (row,) = sweep.execute(tasks(1), tmp_path / "rows.jsonl", look)
     environment = row["environment"]

@@ -80,11 +80,12 @@ def execute(
         return
     path.parent.mkdir(parents=True, exist_ok=True)
     cut_off = path.is_file() and path.read_bytes()[-1:] not in (b"", b"\n")
-    # XLA warns of two features of the CPU whenever it reads the cache; jax set a level of its own.
-    quiet = {"TF_CPP_MIN_LOG_LEVEL": "3"}
-    local = partial(LocalCluster, threads_per_worker=1, dashboard_address=":0", env=quiet)
+    environment = _environment(path.parent)
+    local = partial(LocalCluster, threads_per_worker=1, dashboard_address=":0", env=environment)
+    settings = {"distributed.nanny.pre-spawn-environ": environment}  # in place of dask's own
+    settings |= {"distributed.scheduler.allowed-failures": 3}
     failed: list[str] = []
-    with dask.config.set(_settings(path.parent)), ExitStack() as stack:
+    with dask.config.set(settings), ExitStack() as stack:
         cluster = scheduler or stack.enter_context(local(n_workers=min(workers, len(todo))))
         client = stack.enter_context(Client(cluster))
         file = stack.enter_context(path.open("a", encoding="utf-8"))
@@ -105,22 +106,23 @@ def execute(
         raise RuntimeError(f"{words}; the others are in {path}")
 
 
-def _settings(folder: Path) -> dict[str, Any]:
-    """dask's: a worker has one thread, and all have one cache of compiled programs.
+def _environment(folder: Path) -> dict[str, str]:
+    """A worker's: one thread, one cache of compiled programs for all, no memory mapped anew.
 
-    The environment replaces dask's, whose MALLOC_TRIM_THRESHOLD_ makes each step map memory anew.
+    It replaces dask's, whose MALLOC_TRIM_THRESHOLD_ makes each step map memory anew, and what this
+    process has set for itself.
     """
     flags = " --xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
-    cache = os.environ.get("JAX_COMPILATION_CACHE_DIR", str(folder.resolve() / ".jax"))
-    environment = {
+    return {
         "XLA_FLAGS": os.environ.get("XLA_FLAGS", "") + flags,
         "NPROC": "1",  # of XLA's pool, which the flags leave at one thread a core
         "OMP_NUM_THREADS": "1",
-        "JAX_COMPILATION_CACHE_DIR": cache,
+        "JAX_COMPILATION_CACHE_DIR": os.environ.get(
+            "JAX_COMPILATION_CACHE_DIR", str(folder.resolve() / ".jax")
+        ),
         "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.5",
+        "TF_CPP_MIN_LOG_LEVEL": "3",  # XLA warns of two features of the CPU at each read of it
     }
-    name = "distributed.nanny.pre-spawn-environ"
-    return {name: environment, "distributed.scheduler.allowed-failures": 3}
 
 
 def pair(
