@@ -82,8 +82,8 @@ def execute(
     cut_off = path.is_file() and path.read_bytes()[-1:] not in (b"", b"\n")
     environment = _environment(path.parent)
     local = partial(LocalCluster, threads_per_worker=1, dashboard_address=":0", env=environment)
-    settings = {"distributed.nanny.pre-spawn-environ": environment}  # in place of dask's own
-    settings |= {"distributed.scheduler.allowed-failures": 3}
+    settings: dict[str, Any] = {"distributed.scheduler.allowed-failures": 3}
+    settings["distributed.nanny.pre-spawn-environ"] = environment  # in place of dask's own
     failed: list[str] = []
     with dask.config.set(settings), ExitStack() as stack:
         cluster = scheduler or stack.enter_context(local(n_workers=min(workers, len(todo))))
