@@ -2,8 +2,8 @@
 
     python tests/browser.py notebooks/00_start_here.ipynb --out shots
 
-runs every cell, then scrolls through the notebook and writes one picture per screenful. `--wait 30` keeps widgets
-working for half a minute before the pictures are taken.
+runs every cell, then scrolls through the notebook and writes one picture per screenful. `--wait 30`
+keeps widgets working for half a minute before the pictures are taken.
 """
 
 import argparse
@@ -25,8 +25,9 @@ from pathlib import Path
 CHROMIUM = next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
 )
-FLAGS = """--no-sandbox --use-gl=angle --use-angle=swiftshader --enable-unsafe-swiftshader --ignore-gpu-blocklist
-    --disable-background-networking --disable-component-update --disable-sync --no-first-run""".split()
+FLAGS = """--no-sandbox --use-gl=angle --use-angle=swiftshader --enable-unsafe-swiftshader
+    --ignore-gpu-blocklist --disable-background-networking --disable-component-update --disable-sync
+    --no-first-run""".split()
 
 PROMPTS = ".jp-Notebook .jp-CodeCell .jp-InputPrompt"
 ERRORS = (
@@ -87,8 +88,9 @@ def lab(notebooks_dir):
             "JUPYTERLAB_WORKSPACES_DIR": str(home / "workspaces"),
             "IPYTHONDIR": str(home / "ipython"),
         }
-        command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", f"--ServerApp.root_dir={root}",
-                   f"--ServerApp.port={port}", "--ServerApp.port_retries=0", "--LabApp.news_url="]  # fmt: skip
+        command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root"]
+        command += [f"--ServerApp.root_dir={root}", f"--ServerApp.port={port}"]
+        command += ["--ServerApp.port_retries=0", "--LabApp.news_url="]
         with open(home / "log", "w+") as log:
             server = subprocess.Popen(
                 command, stdout=log, stderr=subprocess.STDOUT, env=environment
@@ -131,14 +133,17 @@ def page(width=1280, height=1000):
 
 
 def open_notebook(page, url):
-    """Open one notebook and wait until its kernel answers: JupyterLab asks which kernel to take if cells run earlier."""
+    """Open one notebook and wait until its kernel answers.
+
+    If cells run earlier, JupyterLab asks which kernel to take.
+    """
     page.goto(url, timeout=120_000)
     page.wait_for_selector(PROMPTS, timeout=120_000, state="attached")
     page.locator("#jp-main-statusbar").get_by_text("| Idle").wait_for(timeout=120_000)
 
 
 def prompts(page):
-    """The brackets left of the code cells: "[ ]:" not run, "[*]:" waiting or running, "[3]:" done."""
+    """The brackets left of the code cells: "[ ]:" not run, "[*]:" waits or runs, "[3]:" done."""
     return page.locator(PROMPTS).all_inner_texts()
 
 

@@ -1,4 +1,4 @@
-"""What a learner sees in JupyterLab, in a real browser: the first minutes, molecular dynamics, the explorer."""
+"""What a learner sees in JupyterLab, in a real browser: notebook 00 and each of the widgets."""
 
 import io
 import time
@@ -61,7 +61,10 @@ def until(page, condition, seconds=60):
 
 
 def settled(page, locator):
-    """The picture once it no longer changes; frames on their way and nglview's smoothing of edges may take a while."""
+    """The picture once it no longer changes.
+
+    Frames on their way and nglview's smoothing of edges may take a while.
+    """
     last = [picture(locator)]
 
     def still():
@@ -116,7 +119,8 @@ def test_molecular_dynamics_in_the_hands_of_a_learner(tmp_path, kind):
             "End"
         )
         until(page, lambda: status("4000 K"))
-        # Block by block, since nglview smooths edges less after a while. Hot atoms look different, those at the start do not.
+        # Block by block, since nglview smooths edges less after a while. Hot atoms look different,
+        # those at the start do not.
         blocks = lambda image: (
             image[: len(image) // 8 * 8, : image.shape[1] // 8 * 8]
             .reshape(len(image) // 8, 8, -1, 8, 3)
@@ -134,7 +138,7 @@ def test_molecular_dynamics_in_the_hands_of_a_learner(tmp_path, kind):
 
 
 def test_the_explorer_in_the_hands_of_a_learner(tmp_path):
-    """Sliders and blocks, Train, curves that grow while another cell runs, a control that moves, Stop."""
+    """Sliders and blocks, Train, curves that grow while another cell runs, Stop, a control."""
     cells = (
         "import tlmlp\nexplorer = tlmlp.show.TransferExplorer(precomputed=[])\nexplorer",
         "print(6 * 7)",
@@ -199,7 +203,8 @@ def test_the_explorer_in_the_hands_of_a_learner(tmp_path):
 
 def test_a_duel_in_the_hands_of_a_learner(tmp_path):
     """Play, both sides move while another cell runs, Stop takes both back."""
-    code = "import tlmlp\nduel = tlmlp.show.Duel('Stillinger-Weber', 'ge-sw-course-transfer-10', rate=800)\nduel"
+    sides = "'Stillinger-Weber', 'ge-sw-course-transfer-10'"
+    code = f"import tlmlp\nduel = tlmlp.show.Duel({sides}, rate=800)\nduel"
     with (
         browser.lab(browser.notebook(tmp_path, code, "print(6 * 7)")) as url,
         browser.page() as page,
@@ -251,7 +256,7 @@ def test_a_duel_in_the_hands_of_a_learner(tmp_path):
 
 
 def test_the_bench_in_the_hands_of_a_learner(tmp_path):
-    """Another property, Compute, a picture that grows while another cell runs, Stop, a control that moves."""
+    """Another property, Compute, a picture that grows while another cell runs, a control."""
     with (
         browser.lab(
             browser.notebook(tmp_path, "import tlmlp\ntlmlp.show.PropertyBench()", "print(6 * 7)")

@@ -1,4 +1,4 @@
-"""The duel without a browser: a fair start, clocks that stop, and that it never sends faster than it is answered."""
+"""The duel without a browser: a fair start, and clocks that stop."""
 
 import time
 
@@ -108,7 +108,7 @@ def test_germanium_of_dft_has_no_truth_to_run_along():
         duel = Duel(source="mlearn", n=50, viewer="canvas")
     except (OSError, ValueError):
         pytest.skip(
-            "needs the mlearn files: set TLMLP_DATA to a folder that holds mlearn/Si/training.json etc."
+            "needs the mlearn files: TLMLP_DATA names a folder with mlearn/Si/training.json etc."
         )
     assert [c.value for c in duel.choices] == [
         "ge-mlearn-course-scratch-50",

@@ -2,7 +2,7 @@ const floats = (view) => new Float32Array(view.buffer.slice(view.byteOffset, vie
 const bytes = (view) => new Uint8Array(view.buffer, view.byteOffset, view.byteLength);
 
 function render({ model, el }) {
-  const width = model.get("width"), height = model.get("height"), canvas = document.createElement("canvas");
+  const { width, height, edges: flat } = model.get("stage"), edges = floats(flat), canvas = document.createElement("canvas");
   const sharp = window.devicePixelRatio || 1, c = canvas.getContext("2d");
   canvas.width = width * sharp; canvas.height = height * sharp;
   canvas.style.width = width + "px"; canvas.style.height = height + "px"; canvas.style.cursor = "grab";
@@ -15,7 +15,7 @@ function render({ model, el }) {
     return [u, y * Math.cos(tilt) - w * Math.sin(tilt), y * Math.sin(tilt) + w * Math.cos(tilt)];
   };
   const draw = () => {
-    const r = floats(model.get("positions")), rgb = bytes(model.get("colours")), edges = floats(model.get("edges"));
+    const frame = model.get("frame"), r = floats(frame.positions), rgb = bytes(frame.colours);
     const n = r.length / 3;
     let size = 1;
     const extent = edges.length ? edges : r;
@@ -42,7 +42,7 @@ function render({ model, el }) {
       c.lineWidth = 0.5; c.strokeStyle = "rgba(0,0,0,0.45)"; c.stroke();
     }
   };
-  const answer = () => { model.set("drawn", model.get("asked")); model.save_changes(); };
+  const answer = () => { model.set("drawn", model.get("frame").number); model.save_changes(); };
   const frame = () => requestAnimationFrame(() => { draw(); answer(); });
   canvas.onpointerdown = (e) => { held = [e.clientX, e.clientY]; canvas.setPointerCapture(e.pointerId); };
   canvas.onpointerup = () => { held = null; };
@@ -51,8 +51,8 @@ function render({ model, el }) {
     turn += (e.clientX - held[0]) / 120; tilt += (e.clientY - held[1]) / 120; held = [e.clientX, e.clientY]; draw();
   };
   canvas.onwheel = (e) => { e.preventDefault(); zoom *= Math.exp(-e.deltaY / 600); draw(); };
-  model.on("change:asked", frame);
+  model.on("change:frame", frame);
   frame();
-  return () => model.off("change:asked", frame);
+  return () => model.off("change:frame", frame);
 }
 export default { render };

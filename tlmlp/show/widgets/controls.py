@@ -74,6 +74,14 @@ def plain(error):
     return str(error) or type(error).__name__
 
 
+def left(first, last, total):
+    """The time left in words, from two (seconds, steps done) of `total` steps."""
+    (t0, d0), (t1, d1) = first, last
+    if d1 == d0:
+        return "measuring its speed"
+    return f"{duration((t1 - t0) / (d1 - d0) * (total - d1))} left"
+
+
 def duration(seconds):
     """Seconds as a person says them."""
     seconds = max(0, int(round(seconds)))

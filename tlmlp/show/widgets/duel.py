@@ -137,7 +137,6 @@ class Duel(Player):
         return all(side.broken for side in self.sides)
 
     def play(self):
-        """Go on, or begin; anew, where both have broken."""
         if self.over and not self.running:
             self.stop()
         return super().play()

@@ -16,7 +16,7 @@ from ...course.sources import COURSE, SOURCES
 from ...files import write_whole
 from ...potential import Potential
 from ..figures import learning
-from .controls import button, duration, fixed, muted, one_of, plain, slider, small, tag
+from .controls import button, duration, fixed, left, muted, one_of, plain, slider, small, tag
 from .explorer_table import count, summary, table, thousands
 from .job import Job
 
@@ -83,7 +83,7 @@ class TransferExplorer(Job):
             box = self.controls[name] = widgets.Dropdown(options=CHOICES[name], layout=fixed(88))
             menus.append(widgets.VBox([widgets.HTML(name.replace("_", " ")), box]))
         self.depth = slider(0, len(self.groups) - 1, width=286, readout=True)
-        self.depth.observe(self._depth_moved, "value")
+        self.depth.observe(self._frozen_moved, "value")
         reset = self.reset_button = button("Reset", "undo", "forget all runs, move controls back")
         reset.on_click(lambda _: self.reset())
         self.bar.layout = fixed(282, height="18px")
@@ -105,7 +105,7 @@ class TransferExplorer(Job):
         for name in self.groups:
             block = widgets.ToggleButton(False, tooltip=TOOLTIPS[name.partition("_")[0]])
             self.blocks[name] = block.add_class("tlmlp-block")
-            block.observe(self._block_pressed, "value")
+            block.observe(self._frozen_moved, "value")
         arrow = lambda sign: widgets.HTML(sign).add_class("tlmlp-arrow")
         rows, layout = [], widgets.Layout(width="100%", align_items="center")
         for sign, end in (("→", ""), ("+", "= E")):
@@ -150,19 +150,16 @@ class TransferExplorer(Job):
         self._freeze({frozen} if isinstance(frozen, str) else set(frozen))
         return self
 
-    # slider and blocks say the same: the slider counts the frozen groups at the front
-
-    def _depth_moved(self, change):
-        if not self.quiet:
-            self._freeze(set(self.groups[: change["new"]]))
-
-    def _block_pressed(self, change):
-        frozen = set(self.settings["frozen"])
-        if not self.quiet and len(frozen) == len(self.blocks):
-            frozen.remove(next(n for n, b in self.blocks.items() if b is change["owner"]))
+    def _frozen_moved(self, change):
+        """The slider or a block was moved; it counts the frozen groups at the front."""
+        if self.quiet:
+            return
+        owner, slider = change["owner"], self.depth
+        frozen = set(self.groups[: slider.value] if owner is slider else self.settings["frozen"])
+        if len(frozen) == len(self.groups):
+            frozen -= {name for name, block in self.blocks.items() if block is owner}
             self.say(FREE, "warn", hold=5)
-        if not self.quiet:
-            self._freeze(frozen)
+        self._freeze(frozen)
 
     def _freeze(self, names):
         self.quiet = True
@@ -270,8 +267,10 @@ class TransferExplorer(Job):
             runs, own, lap = [dict(r) for r in self.runs], self.asked is not None, run.latest
             settings, stale, pace = self.settings, self.stale, list(self._pace)
         done, total = (lap.done, lap.total) if lap else (0, 1)
-        left = "" if run.how else _left(run, lap, pace)
-        self.progress(run, done, total, small(muted(left)))
+        words = f"{lap.stage}, {duration(run.seconds)}" if lap else "beginning"
+        if lap and len(pace) == 2:
+            words = f"{lap.stage}, step {done} of {total}: {left(*pace, total)}"
+        self.progress(run, done, total, small(muted("" if run.how else words)))
         rows = runs[-1]["rows"] if runs and own else []
         earlier = [r["rows"] for r in (runs[:-1] if own else runs) if r["rows"]]
         self._label_blocks([] if stale else rows)
@@ -310,16 +309,6 @@ class TransferExplorer(Job):
         frozen = sum(self.sizes[name] for name in self.settings["frozen"])
         of = f"{thousands(frozen)} of {thousands(sum(self.sizes.values()))} frozen"
         self.map_words.value = small(f"<b>Freeze map</b> (press a block): {of}")
-
-
-def _left(run, lap, pace):
-    if lap is None:
-        return "beginning"
-    if len(pace) < 2 or pace[1][1] == pace[0][1]:
-        return f"{lap.stage}, {duration(run.seconds)}"
-    (t0, d0), (t1, d1) = pace
-    left = duration((t1 - t0) / (d1 - d0) * (lap.total - d1))
-    return f"{lap.stage}, step {lap.done} of {lap.total}: {left} left"
 
 
 def fitting(rows, settings):

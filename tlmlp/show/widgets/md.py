@@ -16,7 +16,7 @@ from ase.build import bulk, diamond100
 
 from ... import datasets, simulate
 from ...course import machine
-from ...course.sources import SOURCES
+from ...course.sources import SOURCES, melt
 from ...elements import ELEMENTS, element as element_row
 from ...potential import Potential, header, shipped
 from ...properties.structure import radial_distribution
@@ -36,25 +36,20 @@ BINS = 80  # of g(r)
 
 
 def structure(element, system, lattice):
-    """ase.Atoms of 63 to 72 atoms, large enough for every cutoff that ships; a melt: a crystal."""
+    """ase.Atoms of 63 to 72 atoms, large enough for every cutoff that ships.
+
+    A melt is a frame of Stillinger-Weber far above the melting point, in the cell of the crystal.
+    """
     crystal = bulk(element, "diamond", a=lattice, cubic=True).repeat(2)
     if system == "vacancy":
         del crystal[27]
+    if system == "melt":
+        cell, crystal = crystal.cell, melt("stillinger-weber", element)[0]
+        crystal.set_cell(cell, scale_atoms=True)
     if system == "slab":
         crystal = diamond100(element, (3, 3, 8), a=lattice, vacuum=6.0)
         crystal.pbc = (True, True, False)
     return crystal
-
-
-def molten(atoms, element, seed=0):
-    """The same atoms, at rest, after 1.2 ps far above the melting point of Stillinger-Weber."""
-    hot = 1.9 * element_row(element).melting_temperature
-    calculator = datasets.stillinger_weber_calculator(element)
-    options = dict(steps=600, every=200, damping_fs=30, seed=seed)
-    *_, last = simulate.nvt(calculator, atoms, hot, **options)
-    atoms = atoms.copy()
-    atoms.positions = last.positions
-    return atoms
 
 
 def thinned(curve):
@@ -143,7 +138,6 @@ class LiveMD(Player):
         self.colour_menu.observe(self.redraw, "value")
 
     def play(self):
-        """Go on, or begin."""
         self._single = False
         return super().play()
 
@@ -213,9 +207,7 @@ class LiveMD(Player):
         lattice = SOURCES.get(source, SOURCES["stillinger-weber"]).lattice[element]
         own = self._own_atoms
         self.rest = [structure(element, system, lattice) if own is None else own.copy()]
-        self._melts = own is None and system == "melt"
-        words = "Melting a crystal, then compiling" if self._melts else "Compiling"
-        self.beginning = f"{words} for {len(self.rest[0])} atoms"
+        self.beginning = f"Compiling for {len(self.rest[0])} atoms"
         self._reference = datasets.stillinger_weber_calculator(element)
         self._frames, self._curves = deque(maxlen=FRAMES), []
         self._made_for = None  # the potential that the generator was made for
@@ -245,11 +237,8 @@ class LiveMD(Player):
 
     def _begin(self, choice):
         """The first Snapshot of a new generator, from where the atoms are."""
-        last, start = self.snapshot, self.rest[0]
-        if last is not None:
-            start = last.atoms
-        elif self._melts:
-            start = molten(start, self.element_menu.value, self.seed)
+        last = self.snapshot
+        start = last.atoms if last else self.rest[0]
         self._made_for, self._offset = choice, (last.step, last.time_fs) if last else (0, 0.0)
         with self.lock:
             self._curves = []  # another potential has another zero of energy
@@ -323,14 +312,10 @@ class LiveMD(Player):
         look = dict(display="inline-block", min_width="90px", padding_right="16px") | NUMBERS
         self.numbers.value = "".join(tag("span", words, **look) for words in cells)
 
-    def paint(self, run):
-        super().paint(run)
-        if self.health != "ok":
-            last = "The last good frame is shown; Stop takes the atoms back, Play tries again."
-            self.say(f"{self.health} {last}", "error")
-
     def words(self, run):
-        return "One step of 2 fs." if run.how == "done" else super().words(run)
+        last = "The last good frame is shown; Stop takes the atoms back, Play tries again."
+        words = "One step of 2 fs." if run.how == "done" else super().words(run)
+        return words if self.health == "ok" else f"{self.health} {last}"
 
 
 def _device():

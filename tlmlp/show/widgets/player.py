@@ -29,7 +29,7 @@ class Player(Live):
     Stop is final: where the worker is in the middle of a step, it takes everything back itself.
     """
 
-    interval, leisure = 0.02, 0
+    interval, leisure, health = 0.02, 0, "ok"
     size = (410, 390)  # of a viewer, in pixels
     noun, playing = "simulation", "The atoms move."
     recompiles = True  # whether it compiles again where an atom has more neighbours than before
@@ -56,11 +56,9 @@ class Player(Live):
     colours = tell = plot
 
     def play(self):
-        """Go on, or begin."""
         return self if self.running else self.start()
 
     def pause(self):
-        """Hold everything where it is."""
         super().stop("paused")
 
     def stop(self, how="stopped"):
@@ -105,7 +103,7 @@ class Player(Live):
             self.plot()
             done = time.monotonic()
             self._plotted, self._plot_after = shown, done + max(PLOTS, 6 * (done - begun))
-        self.say(self.words(run))
+        self.say(self.words(run), "note" if self.health == "ok" else "error")
 
     def _set_stage(self, rest, shown):
         """New viewers, where others than those on the stage are asked for."""
@@ -123,7 +121,6 @@ class Player(Live):
             view.widget.close()
 
     def words(self, run):
-        """A sentence on where it is."""
         if not run.how:
             if any(frame is None for frame in self.frames()):
                 return f"{self.beginning}, {duration(run.seconds)}."

@@ -3,7 +3,7 @@
 import time
 
 from ..figures.learning import learning_curve
-from .controls import duration, image, line
+from .controls import duration, image, left, line
 from .job import Job
 
 SIZE = (720, 300)  # pixels of the picture
@@ -92,8 +92,11 @@ class Training(Job):
                 words = "The network is being compiled for this data: 10 to 30 s, once."
         else:
             self.start_button.description = "Train" if running else "Train anew"
-            left = f", {_left(history)}" if running else ""
-            self.progress(run, p.step, p.steps, f"step {p.step} of {p.steps}{left}")
+            words = f"step {p.step} of {p.steps}"
+            if running:
+                ends = ((h.seconds, h.step) for h in (history[0], history[-1]))
+                words += f", {left(*ends, p.steps)}"
+            self.progress(run, p.step, p.steps, words)
             words = self._words(run, p)
         self.say(words)
 
@@ -109,11 +112,3 @@ class Training(Job):
             words += f"{v.force_mae:.0f}, RMSE {v.force_rmse:.0f} meV/Å"
             words += f"; best weights: step {p.best_step}." if p.best_step else "."
         return words.strip()
-
-
-def _left(history):
-    first, last = history[0], history[-1]
-    if last.step == first.step:
-        return "measuring its speed"
-    pace = (last.seconds - first.seconds) / (last.step - first.step)
-    return f"{duration(pace * (last.steps - last.step))} left"

@@ -16,7 +16,6 @@ from pathlib import Path
 import anywidget
 import numpy as np
 import traitlets
-from ase.geometry import cell_to_cellpar, cellpar_to_cell
 
 from ..figures.style import ELEMENT_COLOURS, GREY
 
@@ -53,8 +52,8 @@ class NGLViewer(Viewer):
         self._wrap, self._symbols = wrapping(atoms), sorted(set(atoms.get_chemical_symbols()))
         self.widget = _nglview_of(atoms, self._wrap, size, self._symbols)
         self._dealt = None  # selections of the representations, where there are any for colours
-        self.widget.observe(lambda change: self.answer(0) if change["new"] else None, "loaded")
         drawn = lambda message: message.get("type") == "drawn"
+        self.widget.observe(lambda change: self.answer(0) if change["new"] else None, "loaded")
         self.widget.on_msg(lambda _, m, __: self.answer(m["data"]) if drawn(m) else None)
 
     def draw(self, positions, colours=None):
@@ -86,40 +85,35 @@ class Canvas(anywidget.AnyWidget):
     """Spheres in a cell, drawn on a plain canvas; drag to turn, wheel to zoom."""
 
     _esm = Path(__file__).with_name("canvas.js")
-    positions = traitlets.Bytes(b"").tag(sync=True)  # float32 [N, 3], Å, centred
-    colours = traitlets.Bytes(b"").tag(sync=True)  # uint8 [N, 3]
-    edges = traitlets.Bytes(b"").tag(sync=True)  # float32 [12, 2, 3]
-    width = traitlets.Int(480).tag(sync=True)
-    height = traitlets.Int(400).tag(sync=True)
-    asked = traitlets.Int(0).tag(sync=True)  # number of the newest frame
-    drawn = traitlets.Int(-1).tag(sync=True)  # of the newest that the browser has drawn
+    stage = traitlets.Dict().tag(sync=True)  # width, height; edges: float32 [12, 2, 3], Å, centred
+    # positions: float32 [N, 3], Å, centred; colours: uint8 [N, 3]; number
+    frame = traitlets.Dict().tag(sync=True)
+    drawn = traitlets.Int(-1).tag(sync=True)  # number of the newest that the browser has drawn
 
 
 class CanvasViewer(Viewer):
     def __init__(self, atoms, size):
-        self._wrap = wrapping(atoms)
-        edges = np.zeros((0, 2, 3))
+        self._wrap, edges = wrapping(atoms), np.zeros((0, 2, 3))
         if atoms.cell.rank == 3:
             edges = np.array([edge[1:3] for edge in _edges(atoms.cell.standard_form()[0])])
         corners = edges.reshape(-1, 3) if len(edges) else self._wrap(atoms.positions)
         self._centre = corners.mean(0)
         self._own = _rgb([ELEMENT_COLOURS.get(s, GREY) for s in atoms.get_chemical_symbols()])
-        width, height = size
-        start = dict(edges=self._bytes(edges), positions=self._bytes(self._wrap(atoms.positions)))
-        start |= dict(width=width, height=height, colours=self._own.tobytes())
-        self.widget = Canvas(**start)
-        self.widget.layout.width, self.widget.layout.height = f"{width}px", f"{height}px"
+        stage = dict(width=size[0], height=size[1], edges=self._bytes(edges))
+        self.widget = Canvas(stage=stage, frame=self._frame(atoms.positions, self._own, 0))
+        self.widget.layout.width, self.widget.layout.height = (f"{pixels}px" for pixels in size)
         self.widget.observe(lambda change: self.answer(change["new"]), "drawn")
 
     def _bytes(self, points):
         return (points - self._centre).astype("f4").tobytes()
 
+    def _frame(self, positions, rgb, number):
+        positions = self._bytes(self._wrap(positions))
+        return dict(positions=positions, colours=rgb.tobytes(), number=number)
+
     def draw(self, positions, colours=None):
         rgb = self._own if colours is None else _rgb(SCALE)[_bins(colours)]
-        with self.widget.hold_sync():  # one message
-            self.widget.positions = self._bytes(self._wrap(positions))
-            self.widget.colours = rgb.tobytes()
-            self.widget.asked = self.count()
+        self.widget.frame = self._frame(positions, rgb, self.count())
 
 
 KINDS = {"nglview": NGLViewer, "canvas": CanvasViewer}
@@ -143,19 +137,17 @@ def wrapping(atoms):
     """
     if not atoms.pbc.any() or not atoms.cell.rank == 3:
         return lambda positions: positions
-    pbc, inverse = atoms.pbc, np.linalg.inv(atoms.cell.array)
-    exported = cellpar_to_cell(cell_to_cellpar(atoms.cell.array))
-    start = atoms.positions @ inverse
+    pbc, inverse, turned = atoms.pbc, np.linalg.inv(atoms.cell), atoms.cell.standard_form()[0]
     lowest = np.zeros(3)
     for axis in np.flatnonzero(pbc):
-        x = np.sort(start[:, axis] % 1)
+        x = np.sort((atoms.positions @ inverse)[:, axis] % 1)
         gaps = np.diff(np.append(x, x[0] + 1))
         widest = int(np.argmax(gaps > gaps.max() - 1e-6))
         lowest[axis] = x[widest] + gaps[widest] / 2
 
     def wrap(positions):
         scaled = positions @ inverse
-        return np.where(pbc, (scaled - lowest) % 1, scaled) @ exported
+        return np.where(pbc, (scaled - lowest) % 1, scaled) @ turned.array
 
     return wrap
 
@@ -163,10 +155,10 @@ def wrapping(atoms):
 def _nglview_of(atoms, wrap, size, symbols):
     import nglview
 
-    drawn = atoms.copy()
+    drawn, full = atoms.copy(), atoms.cell.rank == 3
     drawn.set_constraint()
-    if atoms.cell.rank == 3:
-        drawn.set_cell(cellpar_to_cell(cell_to_cellpar(atoms.cell.array)))
+    if full:
+        drawn.set_cell(atoms.cell.standard_form()[0])
     drawn.positions = wrap(atoms.positions)
     view = nglview.NGLWidget(nglview.ASEStructure(drawn), default=False)
     for symbol in symbols:
@@ -177,7 +169,7 @@ def _nglview_of(atoms, wrap, size, symbols):
     view.control.spin([1, 0, 0], 0.20)
     view.center()
     view.control.zoom(0.1)
-    if atoms.cell.rank == 3:
+    if full:
         view._add_shape(_edges(drawn.cell.array), name="cell")
     view.layout.width, view.layout.height = (f"{pixels}px" for pixels in size)
     view._set_size(view.layout.width, view.layout.height)

@@ -1,7 +1,6 @@
 """Watch: atoms that move while you look, at a temperature that you set."""
 
 import time
-from typing import NamedTuple
 
 import ipywidgets as widgets
 import numpy as np
@@ -13,17 +12,7 @@ from .player import Player
 
 HOTTEST = 3000  # K, end of the slider
 FASTEST = 30  # kT; heat gives an atom so much once in 10^12 times
-BACK = "Stop takes the atoms back."
-
-
-class Frame(NamedTuple):
-    """What the viewer shows of the dynamics."""
-
-    positions: np.ndarray  # [N, 3] Å
-    time: float  # ps
-    temperature: float  # K
-    energy: float  # potential, eV/atom
-    speed: float  # steps per second; nan as long as it includes compilation
+NOTHING = dict.fromkeys(("time", "temperature", "potential energy", "speed"), "–")
 
 
 class Watch(Player):
@@ -53,18 +42,17 @@ class Watch(Player):
         self.dynamics, self.atoms, self.size = dynamics, dynamics.atoms, size
         self.steps_per_frame, self.steps, self.frame = steps_per_frame, 0, None
         self.beginning = f"Compiling the potential for {len(self.atoms)} atoms"
-        self.rest, self._momenta = [self.atoms.copy()], self.atoms.get_momenta()
+        self.rest = [self.atoms.copy()]
         self.target = self._hottest = self._temperature_of(dynamics)
-
         kelvin = round(self.target or 0)
         self.thermostat = slider(kelvin, max(HOTTEST, kelvin), 50, 250)
+        self.thermostat.observe(self._heat, "value")
         self.heading, self.numbers = widgets.HTML(), widgets.HTML()
         thermostat = [] if self.target is None else [self.heading, self.thermostat]
         side = [widgets.HBox([self.play_button, self.stop_button]), *thermostat, self.numbers]
         layout = widgets.Layout(width="280px", padding="0 0 0 16px")
         self.beside = [widgets.VBox(side, layout=layout)]
         self.children = [self.stage, self.status]
-        self.thermostat.observe(self._heat, "value")
         self.redraw()
         if autoplay:
             self.say("Waiting for the browser to show the atoms.")
@@ -94,40 +82,34 @@ class Watch(Player):
             self.steps += self.steps_per_frame
             if begun is None:  # the first frame includes compilation
                 begun, first = time.monotonic(), self.steps
-            done = self.steps - first
-            frame = self._frame(done / (time.monotonic() - begun) if done else float("nan"))
-            if words := self._broken(frame):
-                raise FloatingPointError(f"{words} {BACK}")
-            yield frame
+            yield self._frame((self.steps - first) / max(time.monotonic() - begun, 1e-9))
             time.sleep(max(0.0, self.interval - (time.monotonic() - clock)))
 
     def take(self, frame):
         self.frame = frame
 
     def _frame(self, speed):
-        time_ps = self.steps * self.dynamics.dt / units.fs / 1000
-        energy = float(self.atoms.get_potential_energy()) / len(self.atoms)
-        temperature = float(self.atoms.get_temperature())
-        return Frame(self.atoms.positions.copy(), time_ps, temperature, energy, speed)
-
-    def _broken(self, frame):
-        """What is wrong with a frame, "" where nothing is."""
+        """The atoms as they are now, without calculator; info: what to say of them."""
+        frame, time_ps = self.atoms.copy(), self.steps * self.dynamics.dt / units.fs / 1000
+        energy = float(self.atoms.get_potential_energy()) / len(frame)
         hottest = np.inf if self.target is None else self._hottest
-        numbers = frame.positions, frame.energy
-        if words := health.check(numbers, frame.temperature, hottest, frame.time):
-            return words
-        kinetic = (self.atoms.get_momenta() ** 2).sum(1) / (2 * self.atoms.get_masses())
-        if kinetic.max() <= FASTEST * units.kB * (hottest + 300):
-            return ""
-        return (
-            f"Atom {kinetic.argmax()} has {kinetic.max():.1f} eV of kinetic energy, far more than "
-            f"heat gives it at {hottest:.0f} K: the potential is wrong for such structures, or the "
-            "timestep is too long."
-        )
+        temperature = frame.get_temperature()
+        words = health.check((frame.positions, energy), temperature, hottest, time_ps)
+        kinetic = (frame.get_momenta() ** 2).sum(1) / (2 * frame.get_masses())
+        if not words and kinetic.max() > FASTEST * units.kB * (hottest + 300):
+            words = f"Atom {kinetic.argmax()} has {kinetic.max():.1f} eV of kinetic energy, far "
+            words += f"more than heat gives it at {hottest:.0f} K: the potential is wrong for such "
+            words += "structures, or the timestep is too long."
+        if words:
+            raise FloatingPointError(f"{words} Stop takes the atoms back.")
+        energy, speed = f"{energy:.3f} eV/atom", f"{speed:.0f} steps/s" if speed else "–"
+        told = f"{time_ps:.2f} ps", f"{temperature:.0f} K", energy, speed
+        frame.info = dict(zip(NOTHING, told))
+        return frame
 
     def back(self):
         self.atoms.positions[:] = self.rest[0].positions
-        self.atoms.set_momenta(self._momenta, apply_constraint=False)
+        self.atoms.set_momenta(self.rest[0].get_momenta(), apply_constraint=False)
         self.steps, self.frame, self._hottest = 0, None, self.target
 
     def frames(self):
@@ -136,16 +118,9 @@ class Watch(Player):
     def tell(self, run):
         target = self.thermostat.value
         self.heading.value = f"Temperature of the thermostat: <b>{target:.0f} K</b>"
-        frame = self.frame or Frame(None, 0.0, *[float("nan")] * 3)
-        rows = {
-            "time": f"{frame.time:.2f} ps",
-            "temperature": f"{frame.temperature:.0f} K",
-            "potential energy": f"{frame.energy:.3f} eV/atom",
-            "speed": f"{frame.speed:.0f} steps/s",
-        }
+        rows = NOTHING if self.frame is None else self.frame.info
         cell = lambda words: tag("td", words, padding="2px 12px 2px 0", **NUMBERS)
-        bold = lambda words: f"<b>{words}</b>" if "nan" not in words else "–"
-        lines = (f"<tr>{cell(name)}{cell(bold(words))}</tr>" for name, words in rows.items())
+        lines = (f"<tr>{cell(name)}{cell(f'<b>{words}</b>')}</tr>" for name, words in rows.items())
         self.numbers.value = f"<table>{''.join(lines)}</table>"
 
 
