@@ -12,7 +12,7 @@ import json
 import os
 import platform
 import tempfile
-from importlib import metadata, resources, util
+from importlib import metadata, resources
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,13 +20,12 @@ WEIGHTS = resources.files("tlmlp") / "weights"
 DFT = resources.files("tlmlp") / "data" / "dft"
 SMALL = 3.0  # GB; with less, we are on Binder or a computer like it
 AGAIN = "The installation is incomplete: install tlmlp again."
-VIEWER = "pip install --force-reinstall nglview==4.0"
+VIEWER = "pip install --force-reinstall nglview==4.0.1"
 PACKAGES = {"jax": "jax", "dm-haiku": "haiku", "optax": "optax", "ase": "ASE", "nglview": "nglview"}
 # (package, version): why it must not be there, and what to do.
 BAD_VERSIONS = {
     ("jax", "0.10.2"): 'computes wrong numbers on CPU: pip install "jax!=0.10.2"',
     ("jax", "0.11.1"): 'breaks flax, which jax-md needs: pip install "jax!=0.11.1"',
-    ("nglview", "4.0.1"): 'shows nothing in JupyterLab: pip install "nglview==4.0"',
 }
 SHOWN = dict(ok=("#009E73", "✓ ok"), warn=("#B87A00", "! look"), fail=("#D55E00", "✗ fail"))
 
@@ -78,15 +77,26 @@ def _package(name):
     return Line("fail" if advice else "ok", PACKAGES[name], found, advice)
 
 
+def front_end():
+    """Version of the front end that the installed nglview ships; None without nglview.
+
+    4.0.1 asks for another one, and shows nothing: whoever makes a view must ask for this one.
+    """
+    try:
+        files = metadata.files("nglview") or []
+    except metadata.PackageNotFoundError:
+        return None
+    found = [f for f in files if str(f).endswith("labextensions/nglview-js-widgets/package.json")]
+    return json.loads(found[0].locate().read_text())["version"] if found else None
+
+
 def _viewer():
-    """Whether nglview's Python side asks for the front end that JupyterLab has."""
+    """Whether JupyterLab has the front end that the views of this package ask for."""
     from jupyter_core.paths import jupyter_path
 
-    spec = util.find_spec("nglview")
-    if spec is None:
+    wanted = front_end()
+    if wanted is None:
         return Line("fail", "viewer", "missing", f"Without nglview no atoms move: {VIEWER}")
-    text = (Path(spec.origin).parent / "_frontend.py").read_text()
-    wanted = text.split("=")[1].strip().strip("'\"")
     places = [Path(p) / "nglview-js-widgets" for p in jupyter_path("labextensions")]
     files = [p / "package.json" for p in places if (p / "package.json").is_file()]
     if not files:

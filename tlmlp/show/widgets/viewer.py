@@ -17,6 +17,7 @@ import anywidget
 import numpy as np
 import traitlets
 
+from ...course.machine import front_end
 from ..figures.style import ELEMENT_COLOURS, GREY
 
 # Six steps of cividis: from dark to light for every kind of colour vision.
@@ -160,7 +161,9 @@ def _nglview_of(atoms, wrap, size, symbols):
     if full:
         drawn.set_cell(atoms.cell.standard_form()[0])
     drawn.positions = wrap(atoms.positions)
-    view = nglview.NGLWidget(nglview.ASEStructure(drawn), default=False)
+    # The Python side of nglview 4.0.1 asks for a front end that it does not ship.
+    asked = dict.fromkeys(("_view_module_version", "_model_module_version"), front_end())
+    view = nglview.NGLWidget(nglview.ASEStructure(drawn), default=False, **asked)
     for symbol in symbols:
         colour = dict(color=ELEMENT_COLOURS[symbol]) if symbol in ELEMENT_COLOURS else {}
         view.add_representation("spacefill", selection=f"_{symbol}", **BALLS, **colour)
