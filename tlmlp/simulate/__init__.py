@@ -14,6 +14,7 @@ from ase import Atoms
 from ase.calculators.calculator import Calculator
 
 from ..potential import Potential
+from ..refusal import refuse
 from .settings import Settings
 from .snapshot import SimulationError, Snapshot
 
@@ -59,7 +60,7 @@ def nvt(
     skin: float | None = None,
     slots: int | None = None,
 ) -> Iterator[Snapshot]:
-    """Constant temperature.
+    """Constant temperature. Yields Snapshot: the first at step 0, then one every `every` steps.
 
     Args:
         potential: a Potential, the name or file of one, its calculator, or a Stillinger-Weber
@@ -77,13 +78,9 @@ def nvt(
         resume: go on from the last frame of `trajectory`, up to the same `steps`. With .traj that
             is the same run to rounding, thermostat included; .extxyz keeps eight decimals.
         dtype: of the network, "float32" or "float64"; Stillinger-Weber always has float64.
-        skin: Å by which lists of neighbours reach beyond the cutoff. None: 0.4, or less in a
-            small cell.
+        skin: Å by which neighbour lists reach beyond the cutoff. None: 0.4, less in a small cell.
         slots: places for neighbours of an atom to begin with. None: as the atoms need now. When a
             crystal melts it needs more, and each time a program is compiled.
-
-    Yields:
-        Snapshot: the first at step 0, then one every `every` steps.
 
     Raises:
         TypeError: `atoms` or `potential` is of another kind.
@@ -92,8 +89,8 @@ def nvt(
         SimulationError: after a Snapshot whose `health` is not "ok".
     """
     asked = locals()
-    if thermostat not in ("langevin", "nose-hoover"):
-        raise ValueError(f"thermostat must be 'langevin' or 'nose-hoover', not {thermostat!r}")
+    words = f"thermostat must be 'langevin' or 'nose-hoover', not {thermostat!r}"
+    refuse(thermostat not in ("langevin", "nose-hoover"), words)
     return _start(asked.pop("thermostat"), **asked)
 
 

@@ -31,11 +31,8 @@ def check(
 ) -> str:
     """One sentence on what went wrong, or "": not a number, or far too hot.
 
-    Args:
-        numbers: numbers and arrays that must be finite, such as positions and energies.
-        temperature_K: of the atoms now.
-        hottest_K: the highest temperature asked for so far; infinity where none was asked for.
-        time_ps: simulated time, for the sentence.
+    `numbers` are what must be finite, such as positions and energies. `hottest_K` is the highest
+    temperature asked for so far, infinity where none was. `time_ps` is said in the sentence.
     """
     if not all(np.isfinite(x).all() for x in numbers):
         return (

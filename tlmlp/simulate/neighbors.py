@@ -48,13 +48,11 @@ class Listing(NamedTuple):
     reach: Array  # [] Å, cutoff + skin
 
 
+Grown = tuple[int, Plan, int] | None
+
+
 def plan(
-    positions: np.ndarray,
-    cell: np.ndarray,
-    cutoff: float,
-    reach: float,
-    least: int = 0,
-    grown: tuple[int, Plan, int] | None = None,
+    positions: Array, cell: Array, cutoff: float, reach: float, least: int = 0, grown: Grown = None
 ) -> Plan:
     """A Plan with room for atoms at positions [N, 3] in a cell [3, 3], and for others like them.
 
@@ -98,13 +96,9 @@ def _even(x: float) -> int:
 
 def nothing(plan: Plan, reach: float, cell: np.ndarray, n: int) -> Listing:
     """An empty list of n atoms, in the size of a plan, which is stale."""
-    shape = (n, plan.places)
-    shifts, back, nowhere = (
-        np.zeros((*shape, 3)),
-        np.zeros(shape, np.int32),
-        np.full((n, 3), np.inf),
-    )
-    return Listing(np.full(shape, n, np.int32), shifts, back, nowhere, cell, np.array(reach))
+    nobody, back = np.full((n, plan.places), n, np.int32), np.zeros((n, plan.places), np.int32)
+    shifts, nowhere = np.zeros((n, plan.places, 3)), np.full((n, 3), np.inf)
+    return Listing(nobody, shifts, back, nowhere, cell, np.array(reach))
 
 
 @lru_cache

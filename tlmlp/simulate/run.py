@@ -27,9 +27,10 @@ from ase.geometry import complete_cell
 from .. import allocator, graph as graphs
 from ..calculator import PotentialCalculator
 from ..potential import Potential
+from ..refusal import refuse
 from ..stillinger_weber import StillingerWeber
 from . import health, neighbors, trajectory
-from .settings import Settings, refuse
+from .settings import Settings
 from .snapshot import SimulationError, Snapshot
 from .steps import CHAIN, Drive, Job, State, System, cell_of, chunk
 
@@ -59,8 +60,7 @@ def start(potential: Any, atoms: ase.Atoms, settings: Settings) -> Iterator[Snap
             memory = np.ravel(frame.info["thermostat"])
     with jax.enable_x64(True):
         key = jax.random.key(settings.seed)
-        system = System(weights, core, species, radii, box, first.pbc, key)
-        system = jax.device_put(system)
+        system = jax.device_put(System(weights, core, species, radii, box, first.pbc, key))
         zero, none, far = np.zeros(()), np.zeros((), np.int32), np.array(np.inf)
         moving = (first.positions, momentum, first.get_masses()[:, None])
         forces = (np.zeros((n, 3)), zero, np.zeros((3, 3)))
@@ -76,22 +76,14 @@ def _check(atoms: Any, ensemble: str) -> None:
     if not isinstance(atoms, ase.Atoms):
         raise TypeError(f"atoms must be one ase.Atoms, not {type(atoms).__name__}")
     refuse(len(atoms) < 2, f"molecular dynamics needs at least two atoms, not {len(atoms)}")
-    refuse(
-        not (np.isfinite(atoms.positions).all() and np.isfinite(atoms.get_momenta()).all()),
-        "positions and velocities must be finite; at least one of them is nan or infinity",
-    )
-    refuse(
-        atoms.constraints,
-        "atoms with constraints cannot be simulated; remove them with atoms.set_constraint()",
-    )
-    refuse(
-        ensemble == "npt" and not atoms.pbc.all(),
-        "constant pressure needs atoms periodic in three directions; set atoms.pbc = True",
-    )
-    refuse(
-        np.linalg.matrix_rank(atoms.cell.array[atoms.pbc], tol=1e-6) < atoms.pbc.sum(),
-        "a periodic direction has no cell vector of its own: set the cell, or pbc to False there",
-    )
+    why = "positions and velocities must be finite; at least one of them is nan or infinity"
+    refuse(not np.isfinite([atoms.positions, atoms.get_momenta()]).all(), why)
+    why = "atoms with constraints cannot be simulated; remove them with atoms.set_constraint()"
+    refuse(atoms.constraints, why)
+    why = "constant pressure needs atoms periodic in three directions; set atoms.pbc = True"
+    refuse(ensemble == "npt" and not atoms.pbc.all(), why)
+    why = "a periodic direction has no cell vector of its own: set the cell, or pbc to False there"
+    refuse(np.linalg.matrix_rank(atoms.cell.array[atoms.pbc], tol=1e-6) < atoms.pbc.sum(), why)
 
 
 def _model(potential: Any, atoms: ase.Atoms, dtype: str) -> tuple[Any, ...]:
@@ -106,9 +98,9 @@ def _model(potential: Any, atoms: ase.Atoms, dtype: str) -> tuple[Any, ...]:
         potential = potential.potential
     if not isinstance(potential, Potential):
         raise TypeError(
-            "potential must be a tlmlp.Potential, the name or file of one, "
-            "or datasets.stillinger_weber_calculator(element), "
-            f"not {type(potential).__name__}; other ASE calculators run in ase.md"
+            "potential must be a tlmlp.Potential, the name or file of one, or datasets."
+            f"stillinger_weber_calculator(element), not {type(potential).__name__}; "
+            "other ASE calculators run in ase.md"
         )
     potential.check_elements(atoms)
     cast = lambda tree: jax.tree.map(lambda x: np.asarray(x, dtype), tree)
@@ -122,10 +114,8 @@ def _momenta(atoms: ase.Atoms, settings: Settings) -> np.ndarray:
     """Momenta [N, 3], the atoms' own or of Maxwell and Boltzmann; the centre of mass rests."""
     mass, momentum, T = atoms.get_masses(), atoms.get_momenta(), settings.temperature_K
     if not momentum.any():
-        refuse(
-            settings.ensemble == "nve" and (T is None or callable(T)),
-            "atoms at rest need a temperature_K, one number, to draw their velocities from",
-        )
+        words = "atoms at rest need a temperature_K, one number, to draw their velocities from"
+        refuse(settings.ensemble == "nve" and (T is None or callable(T)), words)
         noise = np.random.default_rng(settings.seed).normal(size=(len(mass), 3))
         momentum = noise * np.sqrt(mass * units.kB * settings.temperature(0.0))[:, None]
     return momentum - mass[:, None] * momentum.sum(0) / mass.sum()
@@ -134,15 +124,14 @@ def _momenta(atoms: ase.Atoms, settings: Settings) -> np.ndarray:
 def _box_and_reach(atoms: ase.Atoms, cutoff: float, settings: Settings) -> tuple[np.ndarray, float]:
     """(cell [3, 3] with vacuum, Å to which lists of neighbours reach)."""
     box = _box(atoms, atoms.positions, cutoff + SKIN, VACUUM)
-    heights = graphs.heights(box)
-    repeats = tuple(int(r) for r in np.ceil(2 * cutoff / heights - 1e-9))
+    heights, least = graphs.heights(box), 2 * cutoff
+    low, repeats = heights.min(), tuple(int(r) for r in np.ceil(least / heights - 1e-9))
     refuse(
-        heights.min() < 2 * cutoff,
+        low < least,
         f"the cell is too small for the cutoff of {cutoff:.2f} Å: its smallest height is "
-        f"{heights.min():.2f} Å and must be at least {2 * cutoff:.2f} Å; "
-        f"atoms.repeat({repeats}) is enough",
+        f"{low:.2f} Å and must be at least {least:.2f} Å; atoms.repeat({repeats}) is enough",
     )
-    room, skin = heights.min() / 2 - cutoff, settings.skin
+    room, skin = low / 2 - cutoff, settings.skin
     if skin is None:
         return box, cutoff + _skin(room, settings.ensemble)
     refuse(skin > room, f"in this cell the skin can be at most {room:.2f} Å, not {skin!r}")
@@ -213,14 +202,10 @@ class _Run:
         if self.energy is None:
             self.hottest = _kinetic(self.state) / kelvin
         self.hottest = np.inf if nve else max(self.hottest, target)
-        drive = Drive(
-            asked.timestep_fs * units.fs * (steps > 0),
-            units.kB * (1.0 if nve else target),
-            pressure * units.GPa,
-            asked.damping_fs * units.fs,
-            asked.pressure_damping_fs * units.fs,
-            kelvin * health.limit(self.hottest),
-        )
+        kT, hottest = units.kB * (1.0 if nve else target), kelvin * health.limit(self.hottest)
+        timestep = asked.timestep_fs * units.fs * (steps > 0)
+        dampings = (asked.damping_fs * units.fs, asked.pressure_damping_fs * units.fs)
+        drive = Drive(timestep, kT, pressure * units.GPa, *dampings, hottest)
         with jax.enable_x64(True):
             state, conserved = self._repeat(drive, max(steps, 1))
             snapshot = self._snapshot(state, conserved, target, self.step + steps)
@@ -257,8 +242,7 @@ class _Run:
             box, grown = np.asarray(cell_of(self.system, self.state)), (plan, int(state.most))
             plan = neighbors.plan(positions, box, plan.cutoff, self.reach, grown=(problem, *grown))
         self.job = self.job._replace(plan=plan)
-        cell = np.asarray(self.system.cell)
-        listing = neighbors.nothing(plan, self.reach, cell, len(positions))
+        listing = neighbors.nothing(plan, self.reach, np.asarray(self.system.cell), len(positions))
         self.state = self.state.set(listing=listing)
         return True
 

@@ -7,15 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from ..refusal import refuse
+
 Asked = float | Callable[[float], float]  # a number, or a function of the time in fs
-
 NUMBER = (int, float, np.integer, np.floating)
-
-
-def refuse(wrong: Any, words: str) -> None:
-    """ValueError with these words, if something is wrong."""
-    if wrong:
-        raise ValueError(words)
 
 
 @dataclass(frozen=True)
@@ -58,18 +53,17 @@ class Settings:
 
     def temperature(self, time: float) -> float:
         """K, at a time in fs."""
-        lowest = 0.0 if self.ensemble == "langevin" else 1e-3
-        return _number("temperature_K", self.temperature_K, time, lowest)
+        return self._asked("temperature_K", time, 0.0 if self.ensemble == "langevin" else 1e-3)
 
     def pressure(self, time: float) -> float:
         """GPa, at a time in fs."""
-        return _number("pressure_GPa", self.pressure_GPa, time, -np.inf)
+        return self._asked("pressure_GPa", time, -np.inf)
 
-
-def _number(name: str, asked: Asked | None, time: float, lowest: float) -> float:
-    x: Any = asked(time) if callable(asked) else asked
-    fine = isinstance(x, NUMBER) and np.isfinite(float(x)) and x >= lowest
-    bound = {-np.inf: "", 0.0: " of at least 0"}.get(lowest, " above 0")
-    words = f"a number{bound}, or a function of the time that gives one"
-    refuse(not fine, f"{name} must be {words}, not {x!r}")
-    return float(x)
+    def _asked(self, name: str, time: float, lowest: float) -> float:
+        x: Any = getattr(self, name)
+        x = x(time) if callable(x) else x
+        fine = isinstance(x, NUMBER) and np.isfinite(float(x)) and x >= lowest
+        bound = {-np.inf: "", 0.0: " of at least 0"}.get(lowest, " above 0")
+        words = f"a number{bound}, or a function of the time that gives one"
+        refuse(not fine, f"{name} must be {words}, not {x!r}")
+        return float(x)

@@ -23,6 +23,7 @@ count 3 N degrees of freedom.
 
 from dataclasses import dataclass, replace
 from functools import partial
+from operator import add
 from typing import Any, NamedTuple
 
 import jax
@@ -134,22 +135,19 @@ def _evaluate(job, system, state):
     )
 
 
-def _move(position, distance):
-    return position + distance
-
-
-def _verlet(job, system, state, dt):
+def _verlet(job, system, state, drive):
+    dt = drive.timestep
     state = simulate.momentum_step(state, dt / 2)
-    state = simulate.position_step(state, _move, dt)
+    state = simulate.position_step(state, add, dt)
     return simulate.momentum_step(_evaluate(job, system, state), dt / 2)
 
 
 def _langevin(job, system, state, drive):
     dt = drive.timestep
     state = simulate.momentum_step(state, dt / 2)
-    state = simulate.position_step(state, _move, dt / 2)
+    state = simulate.position_step(state, add, dt / 2)
     state = simulate.stochastic_step(state, dt, drive.kT, 1 / drive.damping)
-    state = simulate.position_step(state, _move, dt / 2)
+    state = simulate.position_step(state, add, dt / 2)
     return simulate.momentum_step(_evaluate(job, system, state), dt / 2)
 
 
@@ -166,7 +164,7 @@ def _nose_hoover(job, system, state, drive):
     freedom = 3 * len(state.position) - 3
     half = partial(_half_chain, drive.timestep, drive.damping, freedom, drive.kT)
     chain, p = half(state.chains[0], state.momentum, state.mass)
-    state = _verlet(job, system, state.set(momentum=p), drive.timestep)
+    state = _verlet(job, system, state.set(momentum=p), drive)
     chain, p = half(chain, state.momentum, state.mass)
     return state.set(chains=state.chains.at[0].set(chain), momentum=p)
 
@@ -206,12 +204,7 @@ def _npt(job, system, state, drive):
     return state.set(chains=jnp.stack([thermostat, barostat]), momentum=p, strain_momentum=p_strain)
 
 
-STEPS = {
-    "nve": lambda job, system, state, drive: _verlet(job, system, state, drive.timestep),
-    "langevin": _langevin,
-    "nose-hoover": _nose_hoover,
-    "npt": _npt,
-}
+STEPS = {"nve": _verlet, "langevin": _langevin, "nose-hoover": _nose_hoover, "npt": _npt}
 
 
 def _conserved(job, system, state, drive):

@@ -10,6 +10,8 @@ import numpy as np
 from ase import Atoms
 from ase.io.trajectory import Trajectory
 
+from ..refusal import refuse
+
 FORMATS = (".extxyz", ".xyz", ".traj")
 
 
@@ -32,32 +34,25 @@ def last_frame(path: str | os.PathLike, atoms: Atoms, resume: bool) -> Atoms | N
         ValueError: a kind of file that cannot be appended to, or a trajectory of other atoms.
         FileExistsError: there is a file that is not to be resumed; it would be lost.
     """
-    path = Path(path)
-    if path.suffix not in FORMATS:
-        kinds, kind = " or ".join(FORMATS), path.suffix or path.name
-        raise ValueError(f"a trajectory is written as {kinds}, not as {kind!r}")
-    if not path.parent.is_dir():
-        raise ValueError(f"there is no folder {str(path.parent)!r} to write a trajectory to")
+    path, kinds = Path(path), " or ".join(FORMATS)
+    kind, folder = path.suffix or path.name, path.parent
+    refuse(path.suffix not in FORMATS, f"a trajectory is written as {kinds}, not as {kind!r}")
+    refuse(not folder.is_dir(), f"there is no folder {str(folder)!r} to write a trajectory to")
     if not path.exists() or path.stat().st_size == 0:
         return None
-    if not resume:
-        raise FileExistsError(
-            f"{path} exists: resume=True goes on from its last frame; or give another name"
-        )
+    words = f"{path} exists: resume=True goes on from its last frame; or give another name"
+    refuse(not resume, words, FileExistsError)
     if path.suffix != ".traj":
         _cut_to_whole_frames(path)
     try:
         frame: Any = ase.io.read(path, -1)
     except Exception as error:  # each format of ASE raises errors of its own
-        raise ValueError(
-            f"{path} holds no frame that can be resumed ({type(error).__name__}: {error})"
-        ) from error
+        why = f"{type(error).__name__}: {error}"
+        raise ValueError(f"{path} holds no frame that can be resumed ({why})") from error
     if not np.array_equal(frame.numbers, atoms.numbers):
         raise ValueError(f"{path} is a trajectory of {frame.symbols}, not of {atoms.symbols}")
-    if not {"step", "time_fs"} <= set(frame.info):
-        raise ValueError(
-            f"{path} was not written by tlmlp.simulate: its last frame has no 'step' and 'time_fs'"
-        )
+    words = "was not written by tlmlp.simulate: its last frame has no 'step' and 'time_fs'"
+    refuse(not {"step", "time_fs"} <= set(frame.info), f"{path} {words}")
     frame.set_masses(atoms.get_masses())
     frame.pbc = atoms.pbc
     return frame
@@ -69,10 +64,8 @@ def _cut_to_whole_frames(path: Path) -> None:
         whole = 0
         while last := file.readline():
             if not last.strip().isdigit():
-                if last.endswith(b"\n"):
-                    raise ValueError(
-                        f"{path} is not an xyz file: a frame begins with {last[:20]!r}"
-                    )
+                words = f"{path} is not an xyz file: a frame begins with {last[:20]!r}"
+                refuse(last.endswith(b"\n"), words)
                 break
             for _ in range(int(last) + 1):
                 last = file.readline()
