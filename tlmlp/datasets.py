@@ -14,6 +14,7 @@ import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pooch
@@ -23,20 +24,11 @@ from ase.calculators.singlepoint import SinglePointCalculator
 
 from . import elements, simulate
 from .frames import check, copies, read, split, subset
+from .refusal import refuse
 from .stillinger_weber import stillinger_weber_calculator
 
-__all__ = [
-    "check",
-    "copies",
-    "dft",
-    "dft_reference",
-    "mlearn",
-    "read",
-    "split",
-    "stillinger_weber",
-    "stillinger_weber_calculator",
-    "subset",
-]
+__all__ = ["dft", "dft_reference", "mlearn", "stillinger_weber"]
+__all__ += ["check", "copies", "read", "split", "stillinger_weber_calculator", "subset"]
 
 # -- mlearn: DFT (PBE) --------------------------------------------------------------------------
 
@@ -55,16 +47,13 @@ MLEARN_LIQUID_ABOVE = {"Si": -4.92, "Ge": -4.15}
 
 
 def mlearn(element: str, split: str) -> list[Atoms]:
-    """DFT structures of silicon or germanium: dynamics, strained cells, surfaces, vacancies.
+    """DFT structures of "Si" (214 "train", 25 "test") or "Ge" (228, 25).
 
-    Downloaded once into the user's cache, unless the environment variable TLMLP_DATA names a
-    folder that holds mlearn/Si/training.json and its like. The checksum is always verified.
-    `info` has group ("AIMD-NVT", "Elastic", "Surface" or "Vacancy"), phase, temperature (K, known
-    for "AIMD-NVT" alone), description (as published), tag, element and source.
-
-    Args:
-        element: "Si" (214 train, 25 test) or "Ge" (228 train, 25 test).
-        split: "train" or "test".
+    Dynamics, strained cells, surfaces and vacancies. Downloaded once into the user's cache, unless
+    the environment variable TLMLP_DATA names a folder that holds mlearn/Si/training.json and its
+    like. The checksum is always verified. `info` has group ("AIMD-NVT", "Elastic", "Surface" or
+    "Vacancy"), phase, temperature (K, known for "AIMD-NVT" alone), description (as published),
+    tag, element and source.
 
     Raises:
         ValueError: unknown element or split, or a file that is not the published one.
@@ -82,8 +71,7 @@ def mlearn(element: str, split: str) -> list[Atoms]:
 def _known(element: str, split: str) -> tuple[str, str]:
     """The two themselves, if there are data of them."""
     symbol = elements.element(element).symbol
-    if split not in ("train", "test"):
-        raise ValueError(f"split {split!r} is not known, use 'train' or 'test'")
+    refuse(split not in ("train", "test"), f"split {split!r} is not known, use 'train' or 'test'")
     return symbol, split
 
 
@@ -91,14 +79,10 @@ def _mlearn_file(name: str) -> Path:
     sha256, mirror = MLEARN_SHA256[name], os.environ.get("TLMLP_DATA")
     if mirror:
         path = Path(mirror).expanduser() / "mlearn" / name
-        if not path.is_file():
-            raise FileNotFoundError(
-                f"{path} does not exist: put it there, or unset TLMLP_DATA to download it"
-            )
-        if pooch.file_hash(str(path)) != sha256:
-            raise ValueError(
-                f"{path} is not the published file (wrong sha256): replace it, or unset TLMLP_DATA"
-            )
+        words = f"{path} does not exist: put it there, or unset TLMLP_DATA to download it"
+        refuse(not path.is_file(), words, FileNotFoundError)
+        words = "is not the published file (wrong sha256): replace it, or unset TLMLP_DATA"
+        refuse(pooch.file_hash(str(path)) != sha256, f"{path} {words}")
         return path
 
     url = f"{MLEARN_URL}/{name}"
@@ -106,46 +90,31 @@ def _mlearn_file(name: str) -> Path:
     try:  # a damaged file in the cache is fetched again
         return Path(pooch.retrieve(url, known_hash=f"sha256:{sha256}", path=folder, fname=file))
     except ValueError as error:
-        raise ValueError(
-            f"what came from {url} is not the published file (wrong sha256): try again, "
-            f"or from another network"
-        ) from error
+        what = f"what came from {url} is not the published file (wrong sha256)"
+        raise ValueError(f"{what}: try again, or from another network") from error
     except OSError as error:  # of which every exception of requests is one
-        raise ConnectionError(
-            f"could not fetch {url} into {folder} ({type(error).__name__}): connect to the "
-            f"network, or set TLMLP_DATA to a folder that holds mlearn/{name}"
-        ) from error
+        what = f"could not fetch {url} into {folder} ({type(error).__name__})"
+        cure = f"connect to the network, or set TLMLP_DATA to a folder that holds mlearn/{name}"
+        raise ConnectionError(f"{what}: {cure}") from error
 
 
 def _mlearn_atoms(record: dict) -> Atoms:
     sites, outputs = record["structure"]["sites"], record["outputs"]
     symbol, group, words = record["element"], record["group"], record["description"]
-    atoms = Atoms(
-        [site["species"][0]["element"] for site in sites],
-        positions=[site["xyz"] for site in sites],
-        cell=record["structure"]["lattice"]["matrix"],
-        pbc=True,
-    )
+    symbols, positions = zip(*((site["species"][0]["element"], site["xyz"]) for site in sites))
+    cell = record["structure"]["lattice"]["matrix"]
+    atoms = Atoms(symbols, positions, cell=cell, pbc=True)
     # Published in kbar (0.1 GPa), positive under compression, and in two orders, as our own DFT
     # of the same structures tells: xx yy zz xy zx yz for dynamics, xx yy zz xy yz zx for the rest.
     order = [0, 1, 2, 5, 4, 3] if group in ("AIMD-NVT", "Vacancy") else [0, 1, 2, 4, 5, 3]
-    atoms.calc = SinglePointCalculator(
-        atoms,
-        energy=float(outputs["energy"]),
-        forces=np.array(outputs["forces"], float),
-        stress=-0.1 * units.GPa * np.array(outputs["virial_stress"])[order],
-    )
-    temperature = re.search(r"at (\d+) K", words) if group == "AIMD-NVT" else None
-    liquid = outputs["energy"] / len(atoms) > MLEARN_LIQUID_ABOVE[symbol]
-    atoms.info = {
-        "source": "mlearn",
-        "element": symbol,
-        "group": group,
-        "phase": "liquid" if liquid else "crystal",
-        "temperature": float(temperature[1]) if temperature else None,
-        "description": words,
-        "tag": record["tag"],
-    }
+    stress = -0.1 * units.GPa * np.array(outputs["virial_stress"])[order]
+    energy, forces = float(outputs["energy"]), np.array(outputs["forces"], float)
+    atoms.calc = SinglePointCalculator(atoms, energy=energy, forces=forces, stress=stress)
+    kelvin = re.search(r"at (\d+) K", words) if group == "AIMD-NVT" else None
+    phase = "liquid" if energy / len(atoms) > MLEARN_LIQUID_ABOVE[symbol] else "crystal"
+    atoms.info = dict(source="mlearn", element=symbol, group=group, phase=phase)
+    atoms.info["temperature"] = float(kelvin[1]) if kelvin else None
+    atoms.info |= dict(description=words, tag=record["tag"])
     return atoms
 
 
@@ -155,7 +124,7 @@ DFT = Path(__file__).parent / "data" / "dft"
 
 
 def dft(element: str, split: str) -> list[Atoms]:
-    """DFT structures that ship: crystal, liquid, vacancy, strained cells, high energy.
+    """DFT structures that ship, of "Si" or "Ge", "train" or "test"; ValueError for any other.
 
     63 or 64 atoms each, drawn by one recipe for both elements in units of lattice constant and
     melting temperature, every one from a trajectory of its own. Energies are free energies of the
@@ -163,13 +132,6 @@ def dft(element: str, split: str) -> list[Atoms]:
     `info` has group ("Solid", "Liquid", "Vacancy", "Strained" or "High energy"), phase,
     temperature (K, of the trajectory; None for atoms displaced at random), name, entropy (eV, the
     electrons' -T S in the energy), protocol, element, source.
-
-    Args:
-        element: "Si" or "Ge".
-        split: "train" or "test".
-
-    Raises:
-        ValueError: unknown element or split.
 
     Source: CP2K, PBE, GTH pseudopotentials, DZVP-MOLOPT-SR-GTH, 2 x 2 x 2 k-points.
     """
@@ -181,10 +143,7 @@ def dft_reference(element: str) -> dict:
     """Properties of the diamond crystal at the level of `dft`.
 
     Lattice constant (Å), elastic constants (GPa), phonons (THz), equation of state and vacancy
-    (eV), each with the processor time it took (s).
-
-    Raises:
-        ValueError: unknown element.
+    (eV), each with the processor time it took (s). ValueError for an unknown element.
     """
     symbol = elements.element(element).symbol
     return json.loads((DFT / "properties.json").read_text(encoding="utf-8"))[symbol]
@@ -234,15 +193,13 @@ def stillinger_weber(
         RuntimeError: the dynamics broke down.
     """
     row = elements.element(element)
-    if isinstance(n, bool) or not isinstance(n, (int, np.integer)) or n < 1:
-        raise ValueError(f"the number of frames must be a positive integer, not {n!r}")
+    whole = isinstance(n, (int, np.integer)) and not isinstance(n, bool)
+    refuse(not whole or n < 1, f"the number of frames must be a positive integer, not {n!r}")
     kelvin = np.atleast_1d(np.asarray(temperatures, float))
-    if kelvin.ndim != 1 or not len(kelvin) or not np.all((kelvin > 0) & (kelvin < np.inf)):
-        raise ValueError(f"temperatures must be positive numbers in K, not {kelvin.tolist()}")
-    if np.shape(cells) != (3,) or any(int(c) != c or c < 2 for c in cells):
-        raise ValueError(
-            f"cells must be three integers of at least 2 (a box of two cutoffs), not {cells}"
-        )
+    fine = kelvin.ndim == 1 and len(kelvin) and np.all((kelvin > 0) & (kelvin < np.inf))
+    refuse(not fine, f"temperatures must be positive numbers in K, not {kelvin.tolist()}")
+    words = f"cells must be three integers of at least 2 (a box of two cutoffs), not {cells}"
+    refuse(np.shape(cells) != (3,) or any(int(c) != c or c < 2 for c in cells), words)
     crystal = bulk(row.symbol, "diamond", a=row.lattice_constant, cubic=True)
     crystal = crystal.repeat([int(c) for c in cells])
     kelvin, lengths = kelvin[:n], -(np.arange(-n, 0) // len(kelvin))
@@ -256,43 +213,26 @@ def _trajectory(
     row: elements.Element, crystal: Atoms, temperature: float, n: int, seed: int
 ) -> list[Atoms]:
     """n frames at one temperature in K, see stillinger_weber."""
-    liquid = temperature > row.melting_temperature
+    liquid, hot = temperature > row.melting_temperature, 2 * row.melting_temperature
     melting = EQUILIBRATION if liquid else 0
-    hot = max(temperature, 2 * row.melting_temperature)
-    start = melting + EQUILIBRATION
-    run = simulate.nvt(
-        stillinger_weber_calculator(row.symbol),
-        crystal,
-        lambda time: hot if time < melting * TIMESTEP else temperature,
-        damping_fs=DAMPING,
-        timestep_fs=TIMESTEP,
-        steps=start + n * STRIDE,
-        every=STRIDE,
-        seed=seed,
-        slots=SLOTS,
-    )
+    start, calculator = melting + EQUILIBRATION, stillinger_weber_calculator(row.symbol)
+    kelvin = lambda time: max(hot, temperature) if time < melting * TIMESTEP else temperature
+    options: dict[str, Any] = dict(damping_fs=DAMPING, timestep_fs=TIMESTEP, slots=SLOTS, seed=seed)
+    options |= dict(steps=start + n * STRIDE, every=STRIDE)
+    origin = dict(source="stillinger-weber", element=row.symbol, group="MD")
+    origin |= dict(phase="liquid" if liquid else "crystal")
     frames = []
     try:
-        for snapshot in run:
-            if snapshot.step <= start:
-                continue
-            atoms = snapshot.atoms
-            labels = atoms.calc.results
-            atoms.wrap()
-            atoms.calc = SinglePointCalculator(atoms, **labels)
-            atoms.info = {
-                "source": "stillinger-weber",
-                "element": row.symbol,
-                "group": "MD",
-                "phase": "liquid" if liquid else "crystal",
-                "temperature": temperature,
-                "step": snapshot.step - start,
-                "time": snapshot.time_fs - start * TIMESTEP,
-            }
-            frames.append(atoms)
+        for snapshot in simulate.nvt(calculator, crystal, kelvin, **options):
+            if snapshot.step > start:
+                atoms = snapshot.atoms
+                labels, step = atoms.calc.results, snapshot.step - start
+                time = snapshot.time_fs - start * TIMESTEP
+                atoms.wrap()
+                atoms.calc = SinglePointCalculator(atoms, **labels)
+                atoms.info = origin | dict(temperature=temperature, step=step, time=time)
+                frames.append(atoms)
     except simulate.SimulationError as error:
-        raise RuntimeError(
-            f"molecular dynamics of {row.symbol} at {temperature:g} K broke down, "
-            f"lower the temperatures: {error}"
-        ) from error
+        where = f"{row.symbol} at {temperature:g} K broke down, lower the temperatures"
+        raise RuntimeError(f"molecular dynamics of {where}: {error}") from error
     return frames
