@@ -298,7 +298,7 @@ class _Run:
         if self.job.ensemble == "nve":
             self.warmth.append(s.temperature_K)
             drift = (s.conserved_energy - self.energy) / len(self.start)
-            if abs(drift) > max(DRIFT * 3 * units.kB * np.mean(self.warmth), 1e-3):
+            if abs(drift) > max(DRIFT * 3 * units.kB * float(np.mean(self.warmth)), 1e-3):
                 return (
                     f"The total energy, which should stay the same, changed by "
                     f"{1000 * drift:.0f} meV per atom before {ps:.2f} ps: take a shorter timestep."
