@@ -10,10 +10,11 @@ from ...course.sources import COURSE, SOURCES, melt
 from ...elements import ELEMENTS
 from ...potential import Potential
 from ...properties.measured import NEIGHBOURS, PROPERTIES
+from ...refusal import one_of
 from ..figures import properties as figures
 from ..figures.picture import nothing
 from ..figures.style import METHODS
-from .controls import duration, image, line, menu, one_of, slider, small
+from .controls import duration, image, line, menu, slider, small
 from .job import Job
 
 SIZES = (10, 50)  # shipped potentials were trained on these

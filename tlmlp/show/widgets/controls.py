@@ -9,12 +9,6 @@ from ..figures.style import ORANGE, RED, TEXT
 NUMBERS = dict(font_variant_numeric="tabular-nums")  # digits of one width: nothing dances
 
 
-def one_of(name, value, allowed):
-    """ValueError, in one sentence, for a value that is not allowed."""
-    if value not in allowed:
-        raise ValueError(f"{name} must be one of {', '.join(map(str, allowed))}, not {value!r}")
-
-
 def fixed(width, **more):
     """Layout of so many pixels that neither grows nor shrinks."""
     return widgets.Layout(width=f"{width}px", flex="0 0 auto", **more)

@@ -5,9 +5,10 @@ import ipywidgets as widgets
 from ...course import stability
 from ...course.sources import SOURCES
 from ...potential import header, shipped
+from ...refusal import one_of
 from ..figures.style import GREY, METHODS
 from . import plots
-from .controls import NUMBERS, image, line, menu, muted, one_of, tag
+from .controls import NUMBERS, image, line, menu, muted, tag
 from .md import SW, thinned
 from .player import Player
 from .viewer import KINDS

@@ -15,8 +15,9 @@ from ...course.runs import Run
 from ...course.sources import COURSE, SOURCES
 from ...files import write_whole
 from ...potential import Potential
+from ...refusal import one_of
 from ..figures import learning
-from .controls import button, duration, fixed, left, muted, one_of, plain, slider, small, tag
+from .controls import button, duration, fixed, left, muted, plain, slider, small, tag
 from .explorer_table import count, summary, table, thousands
 from .job import Job
 

@@ -20,9 +20,10 @@ from ...course.sources import SOURCES, melt
 from ...elements import ELEMENTS, element as element_row
 from ...potential import Potential, header, shipped
 from ...properties.structure import radial_distribution
+from ...refusal import one_of
 from ..figures.style import GREEN, RED
 from . import plots
-from .controls import NUMBERS, button, image, line, menu, muted, one_of, plain, slider, tag
+from .controls import NUMBERS, button, image, line, menu, muted, plain, slider, tag
 from .player import Player
 from .viewer import KINDS, SCALE
 
