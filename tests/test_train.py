@@ -7,9 +7,10 @@ import safetensors.numpy
 from ase.build import bulk
 from ase.calculators.lj import LennardJones
 from ase.calculators.singlepoint import SinglePointCalculator
+from ase.constraints import FixAtoms
 
 import tlmlp
-from tlmlp import train
+from tlmlp import datasets, train
 
 TINY = tlmlp.Config("course", embed_size=8, n_blocks=1, n_spherical=2, n_dense_out=1, cutoff=3.0)
 
@@ -242,3 +243,29 @@ def test_a_loss_that_is_no_number_stops_the_training(potential, frames):
     )
     with pytest.raises(FloatingPointError, match="stopped being a number"):
         last(tlmlp.fit(broken, frames, steps=5))
+
+
+def test_a_rare_element_gets_its_reference_energy():
+    """9 of 127 frames hold one germanium atom, all at places that 64 evenly spread frames miss."""
+    energies, frames = {"Ge": -57000.0, "Si": -7900.0}, []
+    for i in range(127):
+        atoms = bulk("Si", cubic=True)
+        if i % 14 == 1:
+            atoms.numbers[0] = 32
+        energy = sum(energies[s] for s in atoms.get_chemical_symbols())
+        atoms.calc = SinglePointCalculator(atoms, energy=energy, forces=np.zeros((8, 3)))
+        frames.append(atoms)
+    tiny = tlmlp.Config("course", embed_size=4, n_blocks=1, n_spherical=2, cutoff=2.6)
+    potential = tlmlp.Potential.create(tiny, ("Ge", "Si"))
+    shifted = train.shift_reference(potential, frames)
+    assert shifted.reference == pytest.approx((-57000, -7900), abs=5)
+    assert shifted.evaluate(frames).energy_rmse < 100  # meV/atom, of the random network
+
+
+def test_forces_that_constraints_hold_are_no_right_forces():
+    """The error is that of the same structures without constraints."""
+    potential = tlmlp.Potential.load("si-sw-course")
+    frames, held = datasets.dft("Si", "test")[:3], datasets.dft("Si", "test")[:3]
+    for atoms in held:
+        atoms.set_constraint(FixAtoms(range(48)))
+    assert potential.evaluate(held) == potential.evaluate(frames)

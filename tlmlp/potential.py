@@ -247,9 +247,12 @@ def _errors(pairs: Sequence[tuple[Atoms, Atoms]]) -> Errors:
     """Errors of (reference, prediction) pairs."""
     energies = [(p.get_potential_energy() - t.get_potential_energy()) / len(t) for t, p in pairs]
     de = np.array(energies) * 1e3
-    df = np.concatenate([(p.get_forces() - t.get_forces()).ravel() for t, p in pairs]) * 1e3
+    # Without constraints: forces that they hold at zero on both sides are not right for that.
+    forces = [[a.get_forces(apply_constraint=False).ravel() for a in pair] for pair in pairs]
+    df = np.concatenate([p - t for t, p in forces]) * 1e3
     known = [all("stress" in atoms.calc.results for atoms in pair) for pair in pairs]
-    ds = [p.get_stress() - t.get_stress() for (t, p), both in zip(pairs, known) if both]
+    stress = lambda atoms: atoms.get_stress(apply_constraint=False)
+    ds = [stress(p) - stress(t) for (t, p), both in zip(pairs, known) if both]
     rms = lambda x: float(np.sqrt(np.mean(np.square(x)))) if len(x) else float("nan")
     mae = lambda x: float(np.abs(x).mean())
     return Errors(rms(de), mae(de), rms(df), mae(df), rms(ds) / ase.units.GPa, len(pairs), {})

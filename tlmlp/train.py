@@ -322,12 +322,15 @@ def shift_reference(potential: Potential, frames: Frames, shapes: Shapes = 3) ->
     """A Potential whose reference energies best fit (least squares) the energies of `frames`.
 
     Elements that are not in `frames` are unchanged. 64 frames, spread over the dataset, are enough
-    for one number an element.
+    for one number an element, where they hold what all of them hold; else all are used.
     """
-    chosen = np.linspace(0, len(frames) - 1, min(64, len(frames))).astype(int)
-    frames = [frames[i] for i in chosen]
     symbols = [a.get_chemical_symbols() for a in frames]
     counts = np.array([[s.count(e) for e in potential.elements] for s in symbols], float)
+    chosen = np.linspace(0, len(frames) - 1, min(64, len(frames))).astype(int)
+    rank = np.linalg.matrix_rank
+    if rank(counts[chosen]) < rank(counts):  # a rare element, or a rare composition
+        chosen = np.arange(len(frames))
+    frames, counts = [frames[i] for i in chosen], counts[chosen]
     predicted = potential.replace(trained=()).predict(frames, shapes)
     energies = lambda frames: np.array([a.get_potential_energy() for a in frames])
     residual = energies(frames) - energies(predicted)

@@ -153,7 +153,7 @@ def _checked(source: Potential, element: str, train: Frames) -> list[Atoms]:
 def _energy_ratio(potential: Potential, train: list[Atoms], shapes: Shapes) -> float:
     """The factor that best makes the potential's forces those of `train` (least squares)."""
     predicted = potential.replace(trained=()).predict(train, shapes)
-    now = np.concatenate([atoms.get_forces().ravel() for atoms in predicted])
+    now = np.concatenate([p.get_forces(apply_constraint=False).ravel() for p in predicted])
     wanted = np.concatenate([atoms.get_forces(apply_constraint=False).ravel() for atoms in train])
     factor = float(now @ wanted / (now @ now))
     if not factor > 0:

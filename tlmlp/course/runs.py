@@ -136,7 +136,9 @@ def pick(run: Run) -> tuple[list[Atoms], list[Atoms] | None]:
     if not run.validation:
         return frames, None
     # Of frames with forces: a strained crystal has none, and its first validation is its best.
-    moving = [atoms for atoms in frames if np.abs(atoms.get_forces()).max() > 1e-3]
+    moving = [
+        atoms for atoms in frames if np.abs(atoms.get_forces(apply_constraint=False)).max() > 1e-3
+    ]
     valid = datasets.subset(moving, max(1, round(run.validation * len(frames))), run.seed)
     return [atoms for atoms in frames if not any(atoms is v for v in valid)], valid
 
