@@ -22,7 +22,7 @@ viewer.play()
 while viewer.run.latest is None:
     viewer.wait(0.2)
 viewer.pause()
-assert viewer.run.latest.time > 0 and 0 < viewer.run.latest.temperature < 900
+assert viewer.steps > 0 and 0 < viewer.run.latest.get_temperature() < 900
 """,
     "01_silicon": """
 {solution}
