@@ -2,10 +2,10 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from typing import Annotated
 
+from tqdm import tqdm
 from typer import Argument, BadParameter, Exit, Option, Typer, echo, secho
 
 app = Typer(help="Transfer learning of potentials.", no_args_is_help=True, add_completion=False)
@@ -35,10 +35,7 @@ def train(
     valid: Annotated[float, Option(help="fraction held out, to choose the best weights")] = 0.1,
     seed: Annotated[int, Option(help="of weights, order and the held-out structures")] = 0,
 ) -> None:
-    """Train a potential on your own structures, or rebuild a shipped one.
-
-    Stopped, the same command goes on where it was.
-    """
+    """Train on own structures or rebuild a shipped potential; stopped, the same command goes on."""
     from . import datasets, recipes
     from .potential import Potential
     from .train import fit
@@ -59,10 +56,9 @@ def train(
             elements = sorted({e for atoms in frames for e in atoms.get_chemical_symbols()})
             info = dict(data=data.name, frames=len(frames), steps=steps, seed=seed)
             fresh = Potential.create(preset, elements, seed).replace(info=info)
-            begin = partial(fit, fresh, part, rest, steps, checkpoint=checkpoint)
-            best = _watch(begin(learning_rate=learning_rate, seed=seed), name)
-            kind = "held-out" if rest else "training"
-            errors = f"{kind} frames:\n{best.evaluate(rest or part)}"
+            begun = fit(fresh, part, rest, steps, None, seed, learning_rate, checkpoint=checkpoint)
+            best = _watch(begun, name)
+            errors = f"{'held-out' if rest else 'training'} frames:\n{best.evaluate(rest or part)}"
         best.save(out)
     checkpoint.unlink(missing_ok=True)
     words = f'tlmlp.Potential.load("{out}").calculator() is an ASE calculator'
@@ -75,12 +71,9 @@ def list_() -> None:
     from .potential import Potential, shipped
 
     for potential in map(Potential.load, shipped()):
-        errors = potential.info["test_errors"]
-        echo(
-            f"{potential.info['recipe']:27} {potential.config.preset:7}"
-            f"{potential.n_weights:7d} weights   energy RMSE {errors['energy_rmse']:5.2f} meV/atom"
-            f"   force RMSE {errors['force_rmse']:6.1f} meV/Å"
-        )
+        words = f"{potential.info['recipe']:27} {potential.config.preset:7}{potential.n_weights:7d}"
+        errors = "energy RMSE {energy_rmse:5.2f} meV/atom   force RMSE {force_rmse:6.1f} meV/Å"
+        echo(f"{words} weights   {errors.format(**potential.info['test_errors'])}")
 
 
 @app.command()
@@ -89,9 +82,7 @@ def sweep(
     target: Annotated[Path, Argument(help="structures of the element to transfer to")],
     sizes: Annotated[str, Option(help="numbers of target structures to train on")] = "10,50",
     seeds: Annotated[int, Option(help="trainings of each kind and size")] = 3,
-    steps: Annotated[
-        int, Option(help="gradient steps of each; the source has 5 times as many")
-    ] = 800,
+    steps: Annotated[int, Option(help="of each training; the source has 5 times as many")] = 800,
     preset: Annotated[str, Option(help="size of the network: course or paper")] = "course",
     out: Annotated[Path | None, Option(help="rows [default: SOURCE-TARGET.jsonl]")] = None,
     workers: Annotated[int, Option(help="processes of one thread each")] = 2,
@@ -102,16 +93,13 @@ def sweep(
     Rows are written as they come; stopped, the same command does the rest. At the end a table is
     printed and a figure drawn. A fifth of TARGET is held out for the errors.
     """
-    from tqdm import tqdm
-
     from . import sweep as sweeps
     from .show.figures.results import pair_curves
 
     out = out or Path(f"{source.stem}-{target.stem}.jsonl")
     figure = out.with_name(out.name.removesuffix(".jsonl") + ".png")
     with _work():
-        numbers = [int(n) for n in sizes.split(",")]
-        tasks = sweeps.pair(source, target, numbers, seeds, steps, preset)
+        tasks = sweeps.pair(source, target, [*map(int, sizes.split(","))], seeds, steps, preset)
         done = sum(row is not None for row in sweeps.found(tasks, out))
         with tqdm(total=len(tasks), initial=done, unit="training", dynamic_ncols=True) as bar:
             for row in sweeps.learn(tasks, (source, target), out, workers, scheduler):
@@ -142,8 +130,6 @@ def card(
 
 def _watch(progress, name):
     """Consume a training with a bar; returns the best potential."""
-    from tqdm import tqdm
-
     valid = ""
     with tqdm(desc=name, unit="step", mininterval=5, dynamic_ncols=True) as bar:
         for p in progress:

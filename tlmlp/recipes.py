@@ -1,7 +1,6 @@
 """Recipes: how every potential that ships was trained, and the one way to train it again.
 
-A recipe is a table in weights/recipes.toml. Its potential carries it in its header, with the errors
-that it reached.
+A recipe is a table in weights/recipes.toml. A potential's header holds it and the errors reached.
 """
 
 import os
@@ -18,11 +17,10 @@ from ase import Atoms
 from . import datasets, transfer
 from .dimenet import Config
 from .potential import WEIGHTS, Errors, Potential
+from .refusal import refuse
 from .train import Progress, Weights, fit
 
-# Passed to fit as they stand.
-FIT = ("steps", "learning_rate", "average", "batch_size", "clip", "seed")
-DATA = Path(__file__).parent / "data"
+FIT = ("steps", "learning_rate", "average", "batch_size", "clip", "seed")  # passed on to fit
 
 
 def recipes() -> dict[str, dict]:
@@ -35,8 +33,7 @@ def recipes() -> dict[str, dict]:
 def recipe(name: str) -> dict:
     """One recipe; ValueError names those that exist."""
     known = recipes()
-    if name not in known:
-        raise ValueError(f"no recipe {name!r}; there are {', '.join(sorted(known))}")
+    refuse(name not in known, f"no recipe {name!r}; there are {', '.join(sorted(known))}")
     return known[name]
 
 
@@ -46,8 +43,7 @@ def frames(recipe: dict) -> tuple[list[Atoms], list[Atoms] | None, list[Atoms]]:
     if source == "stillinger-weber":
         train, test = _stillinger_weber(element, recipe)
     else:
-        load = getattr(datasets, source)
-        train, test = load(element, "train"), load(element, "test")
+        train, test = (getattr(datasets, source)(element, part) for part in ("train", "test"))
     if "n" in recipe:
         train = datasets.subset(train, recipe["n"], recipe["seed"])
     if recipe["valid"]:
@@ -58,7 +54,7 @@ def frames(recipe: dict) -> tuple[list[Atoms], list[Atoms] | None, list[Atoms]]:
 def _stillinger_weber(element: str, recipe: dict) -> tuple[list[Atoms], list[Atoms]]:
     """(train, test): the frames that ship where the recipe asks for these, else sampled anew."""
     n, seed, temperatures = recipe["frames"], recipe["seed"], recipe["temperatures"]
-    shipped = datasets.read(DATA / f"stillinger-weber-{element}.extxyz.gz")
+    shipped = datasets.read(Path(__file__).parent / f"data/stillinger-weber-{element}.extxyz.gz")
     train, test = ([a for a in shipped if a.info["split"] == s] for s in ("train", "test"))
     if (len(train), {a.info["temperature"] for a in train}, 0) == (n, set(temperatures), seed):
         return train, test
@@ -67,21 +63,15 @@ def _stillinger_weber(element: str, recipe: dict) -> tuple[list[Atoms], list[Ato
 
 
 def run(name: str, checkpoint: str | Path | None = None) -> Iterator[Progress]:
-    """Train a recipe.
+    """Train a recipe; `checkpoint` is a file to resume from, see `tlmlp.fit`.
 
-    Args:
-        name: of the recipe.
-        checkpoint: a file to resume from, see `tlmlp.fit`.
-
-    Yields:
-        The Progress of fit, the last one with `.best` as it should be saved, its header complete.
+    Yields the Progress of fit, the last one with `.best` as it should be saved, header complete.
     """
     r = recipe(name)
     train, valid, test = frames(r)
     if "start" in r:
-        source, element = Potential.load(r["start"]), r["data"].split(":")[1]
-        ratio = r.get("lattice_ratio")
-        potential = transfer.start(source, element, train, r["reduced_units"], ratio)
+        start, units = Potential.load(r["start"]), (r["reduced_units"], r.get("lattice_ratio"))
+        potential = transfer.start(start, r["data"].split(":")[1], train, *units)
     else:
         config = Config(r["config"], **{key: r[key] for key in ("cutoff",) if key in r})
         potential = Potential.create(config, r.get("elements", ("Si", "Ge")), r["seed"])
@@ -98,17 +88,10 @@ def header(name: str, recipe: dict, last: Progress, test: list[Atoms], started: 
     """What a file of weights says of its own making, and of the transfer it started from."""
     errors, made = last.best.evaluate(test), circumstances(started, "dm-haiku", "optax", "ase")
     groups = {name: _rounded(own) for name, own in errors.groups.items()}
-    return dict(
-        recipe=name,
-        command=f"tlmlp train --recipe {name}",
-        **recipe,
-        **last.best.info,
-        best_step=last.best_step,
-        test_errors=_rounded(errors) | dict(groups=groups),
-        units="energy meV/atom, force meV/Å, stress GPa",
-        minutes_of_the_last_part=round(made.pop("seconds") / 60, 1),
-        **made,
-    )
+    about = dict(recipe=name, command=f"tlmlp train --recipe {name}", **recipe, **last.best.info)
+    about |= dict(best_step=last.best_step, test_errors=_rounded(errors) | dict(groups=groups))
+    about |= dict(units="energy meV/atom, force meV/Å, stress GPa")
+    return about | dict(minutes_of_the_last_part=round(made.pop("seconds") / 60, 1), **made)
 
 
 def _rounded(errors: Errors) -> dict:
@@ -118,9 +101,7 @@ def _rounded(errors: Errors) -> dict:
 
 def circumstances(started: float, *packages: str) -> dict:
     """How a result came about: seconds since `started` of perf_counter, machine, date, versions."""
-    return dict(
-        seconds=round(time.perf_counter() - started, 1),
-        machine=f"{platform.machine()}, {os.cpu_count()} cores",
-        date=str(date.today()),
-        versions={p: metadata.version(p) for p in ("jax", *packages)},
-    )
+    seconds = round(time.perf_counter() - started, 1)
+    machine = f"{platform.machine()}, {os.cpu_count()} cores"
+    versions = {package: metadata.version(package) for package in ("jax", *packages)}
+    return dict(seconds=seconds, machine=machine, date=str(date.today()), versions=versions)

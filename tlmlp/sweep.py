@@ -12,11 +12,12 @@ A fifth of the target's structures, the same for all, takes part in nothing but 
 """
 
 import hashlib
+import itertools
 import json
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
@@ -28,20 +29,20 @@ from . import allocator, datasets, graph, transfer
 from .dimenet import Config
 from .potential import Potential
 from .recipes import circumstances
+from .refusal import refuse
 from .train import Weights, fit
 
 TEST, VALID = 0.2, 0.1  # fractions held out: of the target to test on, of the source to choose by
 LONGER = 5  # steps of the source's training for each step of a row
+BEGIN, END = Weights(energy=2.0, stress=0.01), Weights(energy=50.0, stress=0.1)  # of the loss
 
 
 def read(path: str | Path) -> list[dict]:
     """Rows of a file of JSON lines; a line that was cut off is left out."""
     out = []
     for line in Path(path).read_text(encoding="utf-8").splitlines():
-        try:
+        with suppress(json.JSONDecodeError):
             out.append(json.loads(line))
-        except json.JSONDecodeError:
-            continue
     return out
 
 
@@ -57,24 +58,16 @@ def execute(
 ) -> Iterator[dict]:
     """Perform the tasks that a file holds no row of; yields each row when it is written.
 
-    A worker that dies loses its own task alone, which another one begins anew.
-
-    Args:
-        tasks: dicts of what JSON can write.
-        path: file of rows, appended to.
-        perform: makes the row of a task.
-        workers: processes of one thread each, on this machine.
-        scheduler: address of a running dask scheduler instead, such as "tcp://node1:8786".
-
-    Raises:
-        RuntimeError: tasks failed; raised when all others are done.
+    Tasks are dicts of what JSON can write; `perform` makes the row of one. `path` is appended to.
+    `workers` are processes of one thread each, here; `scheduler` is the address of a running dask
+    scheduler instead, such as "tcp://node1:8786". A worker that dies loses its own task alone,
+    which another begins anew. Raises RuntimeError for tasks that failed, when all others are done.
     """
     try:
         import dask
         from distributed import Client, LocalCluster, as_completed
     except ImportError:
         raise ImportError('sweeps need dask: pip install "tlmlp[sweep]"') from None
-    path = Path(path)
     todo = [task for task, row in zip(tasks, found(tasks, path)) if row is None]
     if not todo:
         return
@@ -85,66 +78,47 @@ def execute(
     settings: dict[str, Any] = {"distributed.scheduler.allowed-failures": 3}
     settings["distributed.nanny.pre-spawn-environ"] = environment  # in place of dask's own
     failed: list[str] = []
-    with dask.config.set(settings), ExitStack() as stack:
+    with dask.config.set(settings), path.open("a", encoding="utf-8") as file, ExitStack() as stack:
         cluster = scheduler or stack.enter_context(local(n_workers=min(workers, len(todo))))
         client = stack.enter_context(Client(cluster))
-        file = stack.enter_context(path.open("a", encoding="utf-8"))
         file.write("\n" * cut_off)  # what follows a line that was cut off starts a new one
         submit = partial(client.submit, perform, pure=False)
         for future in as_completed([submit(task, priority=-i) for i, task in enumerate(todo)]):
             if future.status == "error":
                 failed.append(repr(future.exception()))
                 continue
-            row = future.result()
-            file.write(json.dumps(row) + "\n")
+            file.write(json.dumps(row := future.result()) + "\n")
             file.flush()
             os.fsync(file.fileno())
-            future.release()
             yield row
-    if failed:
-        words = f"{len(failed)} of {len(todo)} runs failed, the first with {failed[0]}"
-        raise RuntimeError(f"{words}; the others are in {path}")
+    words = f"{len(failed)} of {len(todo)} runs failed, the first with {''.join(failed[:1])}"
+    refuse(failed, f"{words}; the others are in {path}", RuntimeError)
 
 
 def _environment(folder: Path) -> dict[str, str]:
-    """A worker's: one thread, one cache of compiled programs for all, no memory mapped anew.
+    """A worker's: one thread, and one cache of compiled programs for all.
 
-    It replaces dask's, whose MALLOC_TRIM_THRESHOLD_ makes each step map memory anew, and what this
-    process has set for itself.
+    It replaces this process's, and dask's, whose MALLOC_TRIM_THRESHOLD_ maps memory anew each step.
     """
     flags = " --xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
-    return {
-        "XLA_FLAGS": os.environ.get("XLA_FLAGS", "") + flags,
-        "NPROC": "1",  # of XLA's pool, which the flags leave at one thread a core
-        "OMP_NUM_THREADS": "1",
-        "JAX_COMPILATION_CACHE_DIR": os.environ.get(
-            "JAX_COMPILATION_CACHE_DIR", str(folder.resolve() / ".jax")
-        ),
-        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.5",
-        "TF_CPP_MIN_LOG_LEVEL": "3",  # XLA warns of two features of the CPU at each read of it
-    }
+    cache = os.environ.get("JAX_COMPILATION_CACHE_DIR", str(folder.resolve() / ".jax"))
+    own = dict(XLA_FLAGS=os.environ.get("XLA_FLAGS", "") + flags, OMP_NUM_THREADS="1")
+    own["NPROC"] = "1"  # of XLA's pool, which the flags leave at one thread a core
+    own["TF_CPP_MIN_LOG_LEVEL"] = "3"  # XLA warns of two features of the CPU at each read of cache
+    own["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.5"
+    return own | dict(JAX_COMPILATION_CACHE_DIR=cache)
 
 
 def pair(
-    source: Path,
-    target: Path,
-    sizes: list[int],
-    seeds: int,
-    steps: int = 800,
-    preset: str = "course",
+    source: Path, target: Path, sizes: list, seeds: int, steps: int = 800, preset: str = "course"
 ) -> list[dict]:
     """Tasks of a learning curve. They name what is in the files: rows of other data never mix in.
 
-    Args:
-        source: file of structures with energies and forces; any elements, any cells.
-        target: likewise; it may hold one element that the source does not.
-        sizes: numbers of the target's structures to train on.
-        seeds: how many choices and orders of structures, and random weights of scratch.
-        steps: gradient steps of scratch and transfer; the source has five times as many.
-        preset: of the network, "course" or "paper".
-
-    Raises:
-        ValueError: a file or a setting will not do. Nothing has been trained yet.
+    `source` and `target` are files of structures with energies and forces, of any elements and
+    cells; the target may hold one element that the source does not. `sizes` are numbers of its
+    structures to train on; `seeds` counts choices and orders of them, and random weights of
+    scratch. The source has five times the `steps` of scratch and transfer. `preset` of the network
+    is "course" or "paper". Raises ValueError where one of these will not do.
     """
     Config(preset)  # raises for another
     if not sizes or min(*sizes, seeds, steps) < 1:
@@ -152,27 +126,20 @@ def pair(
     old, new = datasets.read(source), datasets.read(target)
     known, wanted = ({e for a in part for e in a.get_chemical_symbols()} for part in (old, new))
     added, test = sorted(wanted - known), max(1, round(TEST * len(new)))
-    if len(added) > 1:
-        words = f"{target} may hold one element that {source} does not"
-        raise ValueError(f"{words}, not {' and '.join(added)}")
-    if len(old) < 2 or max(sizes) > len(new) - test:
-        raise ValueError(
-            f"there are {len(old)} and {len(new)} structures; {source} must hold at least 2, and "
-            f"{target} {max(sizes)} beside the {test} that are held out"
-        )
+    words = f"{target} may hold one element that {source} does not, not {' and '.join(added)}"
+    refuse(len(added) > 1, words)
+    words = f"there are {len(old)} and {len(new)} structures; {source} must hold at least 2, and "
+    words += f"{target} {max(sizes)} beside the {test} that are held out"
+    refuse(len(old) < 2 or max(sizes) > len(new) - test, words)
     data: dict[str, Any] = dict(element=(added or sorted(wanted))[0], test=test, preset=preset)
     data |= dict(elements=[*sorted(known), *added], source_steps=LONGER * steps)
     for name, path in dict(source=source, target=target).items():
-        data |= {name: path.name, f"{name}_bytes": path.stat().st_size}
-        data[f"{name}_sha256"] = _sha256(path)
+        data |= {name: path.name, f"{name}_sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
     if data["source_sha256"] == data["target_sha256"]:
         raise ValueError(f"{source} and {target} hold the same; transfer needs two sets of data")
-    return [data | dict(method="source", n=len(old), seed=0)] + [
-        data | dict(method=method, n=n, seed=seed, steps=steps)
-        for seed in range(seeds)
-        for n in sorted(set(sizes))
-        for method in ("scratch", "transfer")
-    ]
+    each = itertools.product(range(seeds), sorted(set(sizes)), ("scratch", "transfer"))
+    some = [data | dict(method=method, n=n, seed=seed, steps=steps) for seed, n, method in each]
+    return [data | dict(method="source", n=len(old), seed=0), *some]
 
 
 def learn(
@@ -236,30 +203,25 @@ def _source(task: dict, file: Path, path: Path) -> tuple[Potential, list[Atoms]]
     frames, shapes = _data(file, task["source_sha256"], tuple(task["elements"]), task["preset"])
     train, valid = datasets.split(frames, max(1, round(VALID * len(frames))))
     if not weights.is_file():
-        potential = Potential.create(task["preset"], task["elements"])
         checkpoint = weights.with_name(weights.name + ".checkpoint")
-        settings = _loss(train) | dict(steps=task["source_steps"], checkpoint=checkpoint)
-        *_, last = fit(potential, train, valid, shapes=shapes, **settings)
+        how = _loss(train) | dict(steps=task["source_steps"], checkpoint=checkpoint, shapes=shapes)
+        *_, last = fit(Potential.create(task["preset"], task["elements"]), train, valid, **how)
         last.best.replace(info=said | dict(source=task["source"])).save(weights)
         checkpoint.unlink(missing_ok=True)
     return Potential.load(weights), valid
 
 
 def _loss(frames: list[Atoms]) -> dict[str, Any]:
-    """Weights of the course; those of stress count where there is one."""
+    """Weights of the loss; those of stress count where there is one."""
     stress = any("stress" in atoms.calc.results for atoms in frames)
-    weights = Weights(energy=2.0, stress=0.01 * stress)
-    return dict(weights=weights, final_weights=Weights(energy=50.0, stress=0.1 * stress))
-
-
-def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    begin, end = (w if stress else w._replace(stress=0.0) for w in (BEGIN, END))
+    return dict(weights=begin, final_weights=end)
 
 
 @lru_cache(maxsize=2)
 def _data(path: Path, sha256: str, elements: tuple, preset: str) -> tuple[list[Atoms], list]:
     """(structures of a file, padded shapes that hold all, so that trainings share one program)."""
-    if _sha256(path) != sha256:
-        raise ValueError(f"{path} has changed since the sweep began; give the same command again")
+    words = f"{path} has changed since the sweep began; give the same command again"
+    refuse(hashlib.sha256(path.read_bytes()).hexdigest() != sha256, words)
     frames = datasets.read(path)
     return frames, graph.shapes_of(frames, elements, Config(preset).cutoff)

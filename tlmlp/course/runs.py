@@ -18,13 +18,13 @@ from ase import Atoms
 
 from .. import datasets, graph as graphs, transfer
 from ..potential import Potential
-from ..train import Progress, Weights, fit
+from ..sweep import BEGIN, END
+from ..train import Progress, fit
 from . import sources
 from .results import METHODS
 from .sources import SOURCES
 
 POINTS, VALIDATIONS = 16, 64  # of a training: points of its curve, validations
-BEGIN, END = Weights(energy=2.0, stress=0.01), Weights(energy=50.0, stress=0.1)  # of the loss
 # Scratch and transfer have silicon's cutoff, 4.5 Å; in reduced units it has grown to 4.76 Å.
 # "short" brings a reduced start to 4.5 Å, from a silicon trained with 4.25 Å; "long" brings
 # random weights to 4.76 Å.
