@@ -21,29 +21,7 @@ from .widgets.md import LiveMD
 from .widgets.training import Training
 from .widgets.watch import Watch, watch
 
-__all__ = [
-    "Duel",
-    "Live",
-    "LiveMD",
-    "PropertyBench",
-    "Training",
-    "TransferExplorer",
-    "Watch",
-    "coexistence",
-    "conservation",
-    "freezing",
-    "learning_curve",
-    "learning_curves",
-    "likeness",
-    "melting",
-    "parity",
-    "picture_bases",
-    "picture_network",
-    "picture_slots",
-    "plot",
-    "repair",
-    "stability_map",
-    "temperatures",
-    "training_curves",
-    "watch",
-]
+__all__ = ["Duel", "Live", "LiveMD", "PropertyBench", "Training", "TransferExplorer", "Watch"]
+__all__ += ["coexistence", "conservation", "freezing", "learning_curve", "learning_curves"]
+__all__ += ["likeness", "melting", "parity", "picture_bases", "picture_network", "picture_slots"]
+__all__ += ["plot", "repair", "stability_map", "temperatures", "training_curves", "watch"]

@@ -25,8 +25,7 @@ def card_dots(results, sizes=None, methods=TRAINED):
     known = [p for p in PROPERTIES if card.reference.get(p) and p in {x.property for x in whole}]
     if not known:
         return nothing()
-    if sizes is None:
-        sizes = sorted({line.n for line in whole} - {None}, key=lambda n: n or np.inf)
+    sizes = sizes or sorted({line.n for line in whole} - {None}, key=lambda n: n or np.inf)
     size = 2.2 + 3.1 * len(sizes), 1.5 + 0.29 * len(known)
     figure, (axes,) = panels(*size, 1, len(sizes), sharey=True)
     null = METHODS["silicon"]._replace(word=NULLS[card.element]["transfer"])
@@ -37,10 +36,10 @@ def card_dots(results, sizes=None, methods=TRAINED):
         drawn = [((m, n), METHODS[m], shift) for m, shift in zip(methods, shifts)]
         for kind, look, shift in [(("transfer", None), null, 0.0), *drawn]:
             lines = [card.line(name, *kind) for name in known]
-            found = [x and x.values and (x.mean, x.spread, x.failed) for x in lines]
+            found = {x.property: (x.mean, x.spread, x.failed) for x in lines if x and x.values}
             _deviations(ax, card, known, found, look, shift)
         for k, (name, values) in enumerate(card.mine.items()):
-            found = [None if values.get(p) is None else (values[p], 0.0, 0) for p in known]
+            found = {p: (values[p], 0.0, 0) for p in known if values.get(p) is not None}
             _deviations(ax, card, known, found, Method(name, name, OWN[k % len(OWN)], "*", 4))
         for y, name in enumerate(known):
             line = card.line(name, "transfer", n)
@@ -54,30 +53,27 @@ def card_dots(results, sizes=None, methods=TRAINED):
     digits = lambda x: f"{x:.0f}" if x >= 100 else f"{x:.1f}" if x >= 10 else f"{x:.2f}"
     quantity = lambda p: f"{PROPERTIES[p][0]}  {digits(card.reference[p])} {PROPERTIES[p][1]}"
     axes[0].set_yticks(range(len(known)), [quantity(p).rstrip() for p in known], fontsize=9)
-    legend_below(figure, columns=6)
     words = f"{card.element}, {SOURCES[card.source].words}, precomputed."
     helped = "  Transfer helped +, hurt –, made no difference =."
     words += helped * any(line.verdict for line in whole)
-    hollow = any(line.failed for line in whole if line.property in known)
-    words += "  Hollow: some seeds have no value." * hollow
+    failed = any(line.failed for line in whole if line.property in known)
+    words += "  Hollow: some seeds have no value." * failed
     figure.suptitle(words, fontsize=10.5)
-    return figure
+    return legend_below(figure, columns=6)
 
 
 def _deviations(ax, card, known, found, look, shift=0.0):
-    """Points of one method in a panel. found: (mean, spread, seeds without a value) or nothing."""
+    """Points of one method in a panel. found: {property: (mean, spread, seeds without a value)}."""
     size = dict(color=look.colour, ms=9 if look.marker == "*" else 5, zorder=look.zorder)
-    for y, (name, values) in enumerate(zip(known, found)):
-        if values:
-            mean, spread, failed = values
-            percent = 100 * (mean / card.reference[name] - 1)
-            bar = np.nan_to_num(100 * spread / abs(card.reference[name]))
-            point = dict(marker=look.marker, mfc="white" if failed else look.colour)
-            if abs(percent) > ENDS:
-                percent, bar = np.sign(percent) * 0.985 * ENDS, 0
-                point |= dict(marker=">" if percent > 0 else "<", clip_on=False)
-            ax.errorbar(percent, y + shift, xerr=bar, elinewidth=1.5, **point, **size)
-    if any(found):
+    for name, (mean, spread, failed) in found.items():
+        percent = 100 * (mean / card.reference[name] - 1)
+        bar = np.nan_to_num(100 * spread / abs(card.reference[name]))
+        point = dict(marker=look.marker, mfc="white" if failed else look.colour)
+        if abs(percent) > ENDS:
+            percent, bar = np.sign(percent) * 0.985 * ENDS, 0
+            point |= dict(marker=">" if percent > 0 else "<", clip_on=False)
+        ax.errorbar(percent, known.index(name) + shift, xerr=bar, elinewidth=1.5, **point, **size)
+    if found:
         ax.plot([], [], look.marker, label=look.word, **size)
 
 
@@ -93,31 +89,26 @@ def repair(rows, source="stillinger-weber"):
     late = ("Liquid", "High energy")  # calm ones first
     kinds = sorted(methods[0][1][0]["softening"], key=lambda k: (k != "all", k in late))
     along = all(kind.endswith(" K") for kind in kinds[1:])
-    r2 = dict(ls=":") if along else dict(ls="", marker="_", ms=13)
+    r2, small = (dict(ls=":"), 8.5) if along else (dict(ls="", marker="_", ms=13), 7.5)
     figure, (axes,) = panels(1.0 + 3.0 * len(methods), 3.8, 1, len(methods), sharey=True)
     for ax, (method, own) in zip(axes, methods):
         _, _, colour, marker, _ = METHODS[method]
-        for hot, at in enumerate(np.arange(len(kinds)) + [[-0.06], [0.06]]):
-            group = [row["softening"] for row in own if row["hot"] == hot]
-            if not group:
-                continue
+        for hot, some in groups(own, hot=(0, 1)):
+            at, group = np.arange(len(kinds)) + (-0.06, 0.06)[hot], [r["softening"] for r in some]
             slopes = [mean_and_spread([row[kind][0] for row in group]) for kind in kinds]
             mean, spread = np.nan_to_num(slopes).T
-            look = dict(color=colour, marker=marker, ms=6, elinewidth=1.5, capsize=2)
-            look |= dict(mfc=colour if hot else "white")
+            look = dict(marker=marker, ms=6, mfc=colour if hot else "white", elinewidth=1.5)
+            look |= dict(color=colour, capsize=2)
             ax.errorbar(at[:1], mean[:1], spread[:1], lw=0, **look)  # of all: no point of the line
             ax.errorbar(at[1:], mean[1:], spread[1:], lw=1.5 * along, **look)
             values = [np.mean([row[kind][1] for row in group]) for kind in kinds[1:]]
             ax.plot(at[1:], values, color=colour, lw=0.9 + 0.9 * hot, mew=0.9 + 0.9 * hot, **r2)
         ax.axhline(1, color=BLACK, lw=1)
-        seeds = len({row["seed"] for row in own})
-        ax.set_title(f"{METHODS[method].word}, {seeds} seeds", fontsize=10)
-        words = [kind.replace(" ", "\n") for kind in kinds]
-        ax.set_xticks(range(len(kinds)), words, fontsize=8.5 if along else 7.5)
+        ax.set_title(f"{METHODS[method].word}, {len({r['seed'] for r in own})} seeds", fontsize=10)
+        ax.set_xticks(range(len(kinds)), [k.replace(" ", "\n") for k in kinds], fontsize=small)
     for hot, words in enumerate(("10 crystals", "9 crystals and 1 of the hottest")):
         fill, width = TEXT if hot else "white", 0.9 + 0.9 * hot
         axes[0].plot([], [], "o", color=TEXT, mfc=fill, label=f"s, {words}")
         axes[0].plot([], [], color=TEXT, lw=width, mew=width, label=f"R², {words}", **r2)
-    legend_below(figure)
     axes[0].set_ylabel("slope s and R² of test forces (no unit)")
-    return figure
+    return legend_below(figure)

@@ -3,7 +3,7 @@
 import numpy as np
 
 from ...properties.structure import radial_distribution
-from .picture import SMALL, panels
+from .picture import DISTANCE, SMALL, G, panels
 from .style import BLUE, GREEN, GREY, MARKERS, ORANGE, PALETTE, RED
 
 
@@ -15,16 +15,15 @@ def conservation(runs):
     figure, ((energy, error),) = panels(8.6, 3.2, 1, 2, width_ratios=(1.5, 1))
     steps, spreads = sorted(runs), []
     for k, dt in enumerate(steps):
-        total = np.array([s.conserved_energy for s in runs[dt]])
-        meV = 1e3 * total / len(runs[dt][0].positions)
+        meV = 1e3 * np.array([s.conserved_energy for s in runs[dt]]) / len(runs[dt][0].positions)
         spreads.append(meV[1:].std())
         look = dict(color=PALETTE[k % 8], zorder=3 - 0.1 * k)  # long steps are noisy: behind
         time = np.array([s.time_fs for s in runs[dt]]) / 1000
         energy.plot(time, meV - meV[0], lw=1.2, label=f"{dt:g} fs", **look)
         error.plot(dt, spreads[-1], MARKERS[k % 8], ms=7, **look)
     ends = np.array([steps[0] / 1.2, steps[-1] * 1.2])
-    square = spreads[0] * (ends / steps[0]) ** 2
-    error.plot(ends, square, color=GREY, lw=1.2, ls="--", label="∝ dt²")
+    look = dict(color=GREY, lw=1.2, ls="--", label="∝ dt²")
+    error.plot(ends, spreads[0] * (ends / steps[0]) ** 2, **look)
     energy.set(xlabel="time (ps)", ylabel="E − E(0) (meV/atom)")
     energy.legend(title="time step", ncol=len(steps), **SMALL)
     error.set(xscale="log", yscale="log", xlabel="time step (fs)", ylabel="spread of E (meV/atom)")
@@ -53,8 +52,7 @@ def melting(snapshots, stages=(), width_ps=0.4):
         found = radial_distribution([snapshots[i].atoms for i in part], 6.0, 80)
         g.plot(found.r, found.g, lw=1.5, **look)
     energy.set(xlabel="temperature of the thermostat (K)", ylabel="potential energy (eV/atom)")
-    g.set(xlabel="distance r (Å)", ylabel="g(r) (no unit)", xlim=(1.5, 6))
-    g.set_ylim(0, min(9, g.get_ylim()[1]))
+    g.set(xlabel=DISTANCE, ylabel=G, xlim=(1.5, 6), ylim=(0, min(9, g.get_ylim()[1])))
     for ax in (energy, g):
         ax.legend(**SMALL)
     return figure

@@ -3,6 +3,7 @@
 import numpy as np
 
 from ...graph import pairs
+from ...refusal import refuse
 from .picture import SMALL, log_axis, panels
 from .style import BLUE, ELEMENT_COLOURS, GREY, MARKERS, METHODS, PALETTE, RED, SKY
 
@@ -13,23 +14,23 @@ def learning_curve(history, size=(7.2, 3.0)):
     """Force errors in meV/Å against the step, of a list of Progress, which may be empty."""
     figure, ((ax,),) = panels(*size)
     values = [36, 240]  # the least that the axis shows
+    valid = [p for p in history if p.valid is not None]
     if history:
         steps, training, over = running_mean(history)
         ax.plot(steps, training, color=SKY, lw=1.6, label=f"training, MAE over {over} steps")
         values += training
-    valid = [p for p in history if p.valid is not None]
-    for key, colour, line in (("mae", BLUE, "o-"), ("rmse", RED, "s--")):
+    else:
+        ax.text(0.5, 0.5, "no step yet", transform=ax.transAxes, ha="center", color=GREY)
+    for key, colour, line in (("mae", BLUE, "o-"), ("rmse", RED, "s--")) if valid else ():
         errors = [getattr(p.valid, f"force_{key}") for p in valid]
-        look = dict(color=colour, ms=4, lw=1.5, label=f"validation, {key.upper()}" * bool(valid))
+        look = dict(color=colour, ms=4, lw=1.5, label=f"validation, {key.upper()}")
         ax.plot([p.step for p in valid], errors, line, **look)
         values += errors
     log_axis(ax, values)
-    ax.set(xlabel="training step", ylabel="force error (meV/Å)")
-    ax.set_xlim(0, history[-1].steps if history else 1)
+    end = history[-1].steps if history else 1
+    ax.set(xlabel="training step", ylabel="force error (meV/Å)", xlim=(0, end))
     if history:
         ax.legend(loc="upper right", **SMALL)
-    else:
-        ax.text(0.5, 0.5, "no step yet", transform=ax.transAxes, ha="center", color=GREY)
     return figure
 
 
@@ -47,34 +48,28 @@ def running_mean(history, points=25):
 def parity(frames, predicted, by="group", shift=False):
     """Predicted against reference energies (eV/atom) and force components (eV/Å), with errors.
 
-    frames: list of ase.Atoms that carry the reference; predicted: a Potential, the same structures
-    with predictions (Potential.predict), or a dict from a name to either, one column each; by: the
-    entry of atoms.info that gives the colour; shift: add a constant per atom to predicted energies,
-    so that they agree on average, for two methods whose energies have different zeros.
+    frames carry the reference; predicted: a Potential, the same structures with predictions, or a
+    dict from a name to either, one column each; by: the entry of atoms.info that gives the colour;
+    shift: add a constant per atom to predicted energies, whose zero may be another.
     """
     predicted = predicted if isinstance(predicted, dict) else {"": predicted}
     kinds = [str(atoms.info.get(by, "all")) for atoms in frames]
-    if len(predicted) == 1:
-        figure, axes = panels(8.4, 3.7, 1, 2)
-        axes = axes.T
-    else:
-        size = 3.9 * len(predicted), 6.6
-        figure, axes = panels(*size, 2, len(predicted), sharex="row", sharey="row")
+    n = len(predicted)
+    many = dict(rows=2, columns=n, sharex="row", sharey="row")
+    figure, axes = panels(3.9 * n, 6.6, **many) if n > 1 else panels(8.4, 3.7, 1, 2)
+    axes = axes.reshape(2, n)
     energy = lambda atoms: np.array([atoms.get_potential_energy() / len(atoms)])
     force = lambda atoms: atoms.get_forces(apply_constraint=False).ravel()
     for (top, bottom), (name, own) in zip(axes.T, predicted.items()):
         own = own.predict(frames) if hasattr(own, "predict") else list(own)
-        if len(own) != len(frames):
-            whose = f" of {name}" if name else ""
-            raise ValueError(f"there are {len(frames)} frames but {len(own)} predictions{whose}")
-        values = [energy(a) for a in frames], [energy(a) for a in own]
-        if shift:
-            constant = np.mean(np.concatenate(values[0]) - np.concatenate(values[1]))
-            values = values[0], [e + constant for e in values[1]]
-        words = f"{name}\n" if name else ""
-        top.set_title(words + _scatter(top, *values, kinds, 26) + " meV/atom", fontsize=9.5)
-        values = [force(a) for a in frames], [force(a) for a in own]
-        bottom.set_title(_scatter(bottom, *values, kinds, 7) + " meV/Å", fontsize=9.5)
+        words = f"there are {len(frames)} frames but {len(own)} predictions"
+        refuse(len(own) != len(frames), words + f" of {name}" * bool(name))
+        known, guess = ([energy(atoms) for atoms in part] for part in (frames, own))
+        constant = shift * np.mean(np.concatenate(known) - np.concatenate(guess))
+        words = _scatter(top, known, [e + constant for e in guess], kinds, 26) + " meV/atom"
+        top.set_title(f"{name}\n" * bool(name) + words, fontsize=9.5)
+        known, guess = ([force(atoms) for atoms in part] for part in (frames, own))
+        bottom.set_title(_scatter(bottom, known, guess, kinds, 7) + " meV/Å", fontsize=9.5)
         top.set_xlabel("reference energy (eV/atom)")
         bottom.set_xlabel("reference force component (eV/Å)")
     axes[0, 0].set_ylabel(f"predicted energy{', shifted' * shift} (eV/atom)")
@@ -85,8 +80,7 @@ def parity(frames, predicted, by="group", shift=False):
 def _scatter(ax, reference, guess, kinds, area):
     """Points of each kind and the diagonal; the errors in words, in thousandths of the unit."""
     both = np.concatenate(reference + guess)
-    margin = 0.05 * (np.ptp(both) or 1)
-    ends = [both.min() - margin, both.max() + margin]
+    ends = [both.min(), both.max()] + np.array([-0.05, 0.05]) * (np.ptp(both) or 1)
     ax.plot(ends, ends, color=GREY, lw=1, zorder=1)
     names = sorted(set(kinds))
     for k, name in enumerate(names):
@@ -104,25 +98,21 @@ def _scatter(ax, reference, guess, kinds, area):
 def likeness(silicon, germanium, cutoff=1.25):
     """Distances in Å, distances in lattice constants, and angles between bonds, of two crystals.
 
-    silicon, germanium: (list of ase.Atoms, lattice constant in Å); cutoff: up to where distances
-    are counted, in lattice constants.
+    silicon, germanium: (structures, lattice constant in Å); cutoff: the longest distance, of these.
     """
     figure, ((far, scaled, angles),) = panels(10.6, 3.2, 1, 3)
     for name, (frames, a), line in (("Si", silicon, "-"), ("Ge", germanium, "--")):
-        bond = 0.54 * a  # halfway between first and second neighbours
-        found = [_lengths_and_angles(atoms, cutoff * a, bond) for atoms in frames]
+        found = [_lengths_and_angles(atoms, cutoff, a) for atoms in frames]
         lengths, bends = map(np.concatenate, zip(*found))
         look = dict(color=ELEMENT_COLOURS[name], lw=1.8, ls=line)
         for ax, values, unit in ((far, lengths, 1.0), (scaled, lengths / a, 1 / a)):
             edges = np.linspace(0.35 * a, 0.95 * cutoff * a, 120) * unit
             count = np.histogram(values, edges)[0] / np.diff(edges) / sum(map(len, frames))
-            middles = (edges[1:] + edges[:-1]) / 2
-            ax.plot(middles, count, label=f"{name}, a = {a:.2f} Å", **look)
+            ax.plot((edges[1:] + edges[:-1]) / 2, count, label=f"{name}, a = {a:.2f} Å", **look)
             ax.set_ylim(0, max(1.25 * count.max(), ax.get_ylim()[1]))  # room for the legend
         density, edges = np.histogram(bends, np.linspace(70, 150, 61), density=True)
-        width = np.sqrt(np.mean((bends - 109.47) ** 2))
-        middles = (edges[1:] + edges[:-1]) / 2
-        angles.plot(middles, density, label=f"{name}, width {width:.1f}°", **look)
+        label = f"{name}, width {np.sqrt(np.mean((bends - 109.47) ** 2)):.1f}°"
+        angles.plot((edges[1:] + edges[:-1]) / 2, density, label=label, **look)
     far.set(xlabel="distance of two atoms (Å)", ylabel="neighbours per atom (1/Å)")
     scaled.set(xlabel="distance (lattice constants a)", ylabel="neighbours per atom (1/a)")
     angles.set(xlabel="angle between two bonds (°)", ylabel="fraction of all angles (1/°)")
@@ -131,12 +121,12 @@ def likeness(silicon, germanium, cutoff=1.25):
     return figure
 
 
-def _lengths_and_angles(atoms, cutoff, bond):
-    """Distances of all pairs within `cutoff` Å; angles in degrees of bonds up to `bond` Å long."""
-    centre, vectors = pairs(atoms, cutoff, "iD")
+def _lengths_and_angles(atoms, cutoff, a):
+    """Distances to cutoff a, in Å; angles in degrees of bonds (to 0.54 a, between two shells)."""
+    centre, vectors = pairs(atoms, cutoff * a, "iD")
     lengths = np.linalg.norm(vectors, axis=1)
     units = vectors / lengths[:, None]
-    around = (units[(centre == i) & (lengths < bond)] for i in range(len(atoms)))
+    around = (units[(centre == i) & (lengths < 0.54 * a)] for i in range(len(atoms)))
     cosines = np.concatenate([(u @ u.T)[np.triu_indices(len(u), 1)] for u in around])
     return lengths, np.rad2deg(np.arccos(np.clip(cosines, -1, 1)))
 
@@ -144,9 +134,8 @@ def _lengths_and_angles(atoms, cutoff, bond):
 def race(current=(), earlier=(), precomputed=(), stale="", empty="", steps=None):
     """Force errors on held-out germanium against the training step.
 
-    current: rows of the newest run, thick; earlier: list of lists of rows, thin; precomputed: rows
-    that ship, dotted; stale: words that mark the newest run as one of other settings; empty: words
-    where there is nothing to draw; steps: where the axis ends at least.
+    Rows of the newest run are thick, lists of earlier rows thin, precomputed ones dotted. stale:
+    words on a newest run of other settings; empty: words for no rows; steps: the least on the axis.
     """
     figure, ((ax,),) = panels(5.6, 2.9)
     strength, seen = 0.4 if stale else 1.0, []
@@ -161,14 +150,13 @@ def race(current=(), earlier=(), precomputed=(), stale="", empty="", steps=None)
         look = dict(marker=METHODS[method].marker, ms=4.5, lw=2.2, alpha=strength)
         seen += _mean_line(ax, method, group, "", 0.18 * strength, **look)
     log_axis(ax, seen or [50.0, 500.0])
-    every = [*current, *precomputed, *(row for rows in earlier for row in rows)]
+    every = (row for rows in (current, precomputed, *earlier) for row in rows)
     end = max([steps or 1, *(row["steps"] for row in every)])
     ax.set(xlim=(-0.01 * end, 1.01 * end), xlabel="training step", ylabel=AXIS)
     if seen and (current or precomputed):
         ax.legend(loc="upper right", **SMALL)
     elif empty:
-        middle = dict(transform=ax.transAxes, ha="center", va="center")
-        ax.text(0.5, 0.5, empty, color=GREY, fontsize=10, **middle)
+        ax.text(0.5, 0.5, empty, color=GREY, ha="center", va="center", transform=ax.transAxes)
     ax.set_title(stale, loc="left", fontsize=9.5, color="#B35900")
     return figure
 

@@ -6,6 +6,7 @@ from scipy.spatial.transform import Rotation
 
 from ... import bessel, transfer
 from ...graph import topology
+from ...refusal import refuse
 from .picture import SMALL, Picture, note, panels, quiet
 from .style import BLACK, BLUE, GREEN, GREY, ORANGE, PALE, PALETTE, TEXT
 
@@ -17,78 +18,71 @@ def _arrow(ax, start, end, style="-|>", size=13, color=TEXT, lw=1.4, **options):
     ax.add_patch(FancyArrowPatch(start, end, **look, **options))
 
 
-def picture_slots(atoms, cutoff, atom=0):
-    """An atom, its neighbours and the messages that arrive (left); the same as slots (right).
+def picture_slots(atoms, cutoff):
+    """Atom 0, its neighbours and the messages that arrive (left); the same as slots (right).
 
-    atoms: ase.Atoms, seen along a slanted direction; cutoff: Å; atom: index of the one whose
-    neighbours are drawn. Raises ValueError where it has none.
+    ase.Atoms are seen along a slanted direction. Raises ValueError for no neighbour within cutoff.
     """
     top = topology(atoms, cutoff)
-    if not top.mask[atom].any():
-        raise ValueError(f"atom {atom} has no neighbour within {cutoff} Å; take a larger cutoff")
     vectors = top.vectors(atoms.positions)
     distances = np.where(top.mask, np.linalg.norm(vectors, axis=-1), np.inf)
     order = np.argsort(distances, axis=1, kind="stable")  # nearest first, for the eye
-    near = order[atom, : top.mask[atom].sum()]
-    gaps = np.flatnonzero(np.diff(distances[atom, near]) > 0.3) + 1  # Å, between two shells
-    shells = [part.mean() for part in np.split(distances[atom, near], gaps)]
+    near = order[0, : top.mask[0].sum()]
+    refuse(not near.size, f"atom 0 has no neighbour within {cutoff} Å; take a larger cutoff")
+    gaps = np.flatnonzero(np.diff(distances[0, near]) > 0.3) + 1  # Å, between two shells
+    shells = [part.mean() for part in np.split(distances[0, near], gaps)]
     shell = np.abs(distances[..., None] - shells).argmin(-1)  # of each slot
 
-    figure = Picture(9.8, 4.6)
+    figure, ((ax, table),) = panels(9.8, 4.6, 1, 2, width_ratios=(1, 1.15))
     figure.get_layout_engine().set(rect=(0, 0.03, 1, 0.96))
-    ax, table = figure.subplots(1, 2, width_ratios=(1, 1.15))
-    seen = Rotation.from_euler("yx", (24, -18), degrees=True).apply(vectors[atom, near])
-    _messages(ax, atom, list(zip(seen, top.neighbors[atom, near], shell[atom, near])), cutoff)
+    seen = Rotation.from_euler("yx", (24, -18), degrees=True).apply(vectors[0, near])
+    _messages(ax, list(zip(seen, top.neighbors[0, near], shell[0, near])), cutoff)
     for s, distance in enumerate(shells):
-        label = f"{(shell[atom, near] == s).sum()} near {distance:.2f} Å"
+        label = f"{(shell[0, near] == s).sum()} near {distance:.2f} Å"
         ax.plot([], [], "o", color=PALETTE[s % 8], label=label)
     ax.legend(loc="upper center", ncol=len(shells), handletextpad=0.1, **SMALL)
-    _table(table, atom, top, order, shell)
+    _table(table, top, order, shell)
     return figure
 
 
-def _messages(ax, atom, neighbours, cutoff):
-    """Arrows from neighbours to an atom. neighbours: (vector in Å, index, shell), nearest first."""
-    nearest = neighbours[0]
+def _messages(ax, neighbours, cutoff):
+    """Arrows from neighbours to atom 0. neighbours: (vector in Å, index, shell), nearest first."""
     for neighbour in sorted(neighbours, key=lambda n: n[0][2]):  # from the back to the front
         (x, y, _), i, s = neighbour
-        bold = neighbour is nearest
+        bold = neighbour is neighbours[0]
         look = dict(color=PALETTE[s % 8], lw=2.4 if bold else 1, alpha=1 if bold else 0.55)
         _arrow(ax, (x, y), (0, 0), size=11, shrinkA=9, shrinkB=13, zorder=2, **look)
         ax.add_patch(Circle((x, y), 0.30, fc=PALETTE[s % 8], ec="white", zorder=3))
         ax.text(x, y, str(i), color="white", fontsize=7.5, zorder=4, **CENTRE)
     ax.add_patch(Circle((0, 0), 0.38, fc=BLACK, ec="white", zorder=5))
-    ax.text(0, 0, str(atom), color="white", fontsize=9, zorder=6, **CENTRE)
+    ax.text(0, 0, "0", color="white", fontsize=9, zorder=6, **CENTRE)
     ax.add_patch(Circle((0, 0), cutoff, fill=False, ls="--", color=GREY, lw=1))
     note(ax, f"cutoff {cutoff:g} Å", (0, -cutoff), (0, -3), ha="center", va="top", fontsize=9)
     ax.set(xlim=(-1.3 * cutoff, 1.3 * cutoff), ylim=(-1.2 * cutoff, 1.35 * cutoff))
     ax.set(xlabel="x (Å)", ylabel="y (Å)", aspect="equal")
-    quiet(ax)
 
 
-def _table(ax, atom, top, order, shell):
-    """Rows of slots of an atom and four neighbours. Frames mark the two slots of its first bond."""
-    slots = top.mask.shape[1]
-    rank = np.argsort(order, axis=1)
-    seen = order[atom, 0]
-    other, back = int(top.neighbors[atom, seen]), int(top.reverse[atom, seen]) % slots
-    around = top.neighbors[atom, order[atom, : top.mask[atom].sum()]]
-    rows = list(dict.fromkeys([atom, other, *map(int, around)]))[:5]
+def _table(ax, top, order, shell):
+    """Rows of slots of atom 0 and four neighbours. Frames mark the two slots of its first bond."""
+    slots, rank = top.mask.shape[1], np.argsort(order, axis=1)
+    around, seen = top.neighbors[0, order[0, : top.mask[0].sum()]].tolist(), order[0, 0]
+    other, back = around[0], int(top.reverse[0, seen]) % slots
+    rows = list(dict.fromkeys([0, *around]))[:5]
     for r, i in enumerate(rows):
         y = -1.5 * r
         for a in range(slots):
             filled, x = top.mask[i, a], rank[i, a]
-            framed = (i == atom and a == seen) or (i == other and a == back and r == 1)
+            framed = (i, a) == (0, seen) or (r, i, a) == (1, other, back)
             look = dict(alpha=1 if framed else 0.45, edgecolor=BLACK if framed else "none", lw=2)
             colour = PALETTE[shell[i, a] % 8] if filled else PALE
             ax.add_patch(Rectangle((x, y), 0.92, 0.92, facecolor=colour, **look))
             if filled:
                 look = dict(fontsize=7.5, color="white" if framed else "black")
                 ax.text(x + 0.46, y + 0.46, str(top.neighbors[i, a]), **look, **CENTRE)
-        look = dict(ha="right", va="center", fontsize=9, weight=None if r else "bold")
-        ax.text(-0.3, y + 0.46, f"atom {i}", **look)
+        weight = None if r else "bold"
+        ax.text(-0.3, y + 0.46, f"atom {i}", ha="right", va="center", fontsize=9, weight=weight)
     if len(rows) > 1:
-        start, end = (rank[atom, seen] + 0.46, 0), (rank[other, back] + 0.46, -1.5 + 0.92)
+        start, end = (rank[0, seen] + 0.46, 0), (rank[other, back] + 0.46, -1.5 + 0.92)
         bent = "arc3,rad=-0.3" if abs(start[0] - end[0]) > 0.5 else "arc3"
         _arrow(ax, start, end, "<|-|>", 10, BLACK, 1.3, zorder=5, connectionstyle=bent)
     low = -1.5 * len(rows) - 0.6
@@ -132,46 +126,39 @@ def picture_bases(config):
     for ax in (radial, angular):
         ax.legend(loc="lower center", ncol=2, frameon=False, fontsize=8)
         quiet(ax)
-    _product(figure, both, c)
-    return figure
 
-
-def _product(figure, ax, c):
-    """The map of one product of both bases."""
     l, n = min(2, c.n_spherical - 1), min(1, c.n_radial - 1)
     axis = np.linspace(-c.cutoff, c.cutoff, 241, dtype=np.float32)
     x, y = np.meshgrid(axis, axis)
     r = np.maximum(np.hypot(x, y), 0.25)
-    scaled = np.minimum(r / c.cutoff, 1)
-    R = bessel.spherical_bessel(scaled, c.n_spherical, c.n_radial, c.envelope_power)
+    shape = c.n_spherical, c.n_radial, c.envelope_power
+    R = bessel.spherical_bessel(np.minimum(r / c.cutoff, 1), *shape)
     P = bessel.legendre(x / np.hypot(x, y).clip(1e-9), c.n_spherical)
     value = np.where(r < c.cutoff, np.asarray(R)[..., l, n] * np.asarray(P[l]), np.nan)
     most = np.nanmax(np.abs(value))
     look = dict(origin="lower", cmap="PuOr", vmin=-most, vmax=most)
-    image = ax.imshow(value, extent=[-c.cutoff, c.cutoff] * 2, **look)
-    words = f"$R_{{{l}{n + 1}}}(d)\\,P_{l}$(cos θ) (no unit)"
-    figure.colorbar(image, ax=ax, shrink=0.85, label=words)
-    ax.annotate("", (2.35, 0), (0, 0), arrowprops=dict(arrowstyle="-|>", color=BLACK))
-    ax.set(xlabel="x (Å)", ylabel="y (Å)", title=f"both: l = {l}, n = {n + 1}")
+    image = both.imshow(value, extent=[-c.cutoff, c.cutoff] * 2, **look)
+    label = f"$R_{{{l}{n + 1}}}(d)\\,P_{l}$(cos θ) (no unit)"
+    figure.colorbar(image, ax=both, shrink=0.85, label=label)
+    both.annotate("", (2.35, 0), (0, 0), arrowprops=dict(arrowstyle="-|>", color=BLACK))
+    both.set(xlabel="x (Å)", ylabel="y (Å)", title=f"both: l = {l}, n = {n + 1}")
+    return figure
 
 
 def picture_network(potential):
     """The blocks of a Potential from messages to energy, each with its number of weights."""
     sizes, blocks = transfer.sizes(potential), potential.config.n_blocks
     figure, ((ax,),) = panels(max(8.0, 2.4 * (blocks + 1) + 2.6), 3.5)
-    step, width, height = 3.0, 2.2, 1.0
-    top, low, base = 3.0, 1.2, -0.35
+    step, width, height, top, low, base = 3.0, 2.2, 1.0, 3.0, 1.2, -0.35
     last = blocks * step
     number = lambda count: f"{count:,}".replace(",", " ")
 
     def box(x, y, name, colour):
-        shape = dict(boxstyle="round,pad=0.02,rounding_size=0.12")
-        look = dict(facecolor=colour + "33", edgecolor=colour, lw=1.6)
+        look = dict(boxstyle="round,pad=0.02,rounding_size=0.12", fc=colour + "33", ec=colour)
         corner = (x - width / 2, y - height / 2)
-        ax.add_patch(FancyBboxPatch(corner, width, height, **shape, **look))
+        ax.add_patch(FancyBboxPatch(corner, width, height, lw=1.6, **look))
         ax.text(x, y + 0.17, name, fontsize=10.5, **CENTRE)
-        words = f"{number(sizes[name])} weights"
-        ax.text(x, y - 0.22, words, fontsize=8.5, color=TEXT, **CENTRE)
+        ax.text(x, y - 0.22, f"{number(sizes[name])} weights", fontsize=8.5, color=TEXT, **CENTRE)
 
     for n in range(blocks + 1):
         x = n * step
@@ -187,14 +174,12 @@ def picture_network(potential):
     _arrow(ax, (last, base), (last + 0.9, base))
     total = f"{number(sum(sizes.values()))} weights in all,\n{potential.config.n_radial} of them "
     total += "frequencies\nof the radial functions, in the\nembedding"
-    for x, y, words, look in (
-        (last + 1.0, base, r"$E = \sum_i \epsilon_i$", dict(fontsize=13)),
-        (last + 1.0, base - 0.42, "energy in eV", {}),
-        (last + width / 2 + 0.25, top, total, {}),
-        (-width / 2, top + 0.9, "distance and elements of a bond", dict(color=GREEN)),
-        (step - width / 2, top + 0.9, "each block: distances and angles, one cutoff farther", {}),
-    ):
-        ax.text(x, y, words, **dict(fontsize=9, va="center", color=TEXT) | look)
+    above, look = top + 0.9, dict(fontsize=9, va="center", color=TEXT)
+    ax.text(last + 1.0, base, r"$E = \sum_i \epsilon_i$", **look | dict(fontsize=13))
+    ax.text(last + 1.0, base - 0.42, "energy in eV", **look)
+    ax.text(last + width / 2 + 0.25, top, total, **look)
+    ax.text(-width / 2, above, "distance and elements of a bond", **look | dict(color=GREEN))
+    ax.text(step - width / 2, above, "each block: distances and angles, one cutoff farther", **look)
     ax.set(xlim=(-1.3, last + 3.6), ylim=(base - 0.75, top + 1.2))
     ax.set_axis_off()
     return figure

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from .style import GREY, PALE, TEXT
 
 SMALL = dict(frameon=False, fontsize=9)  # a legend
-NOTHING = "no precomputed runs of this kind yet"
+DISTANCE, G = "distance r (Å)", "g(r) (no unit)"
 
 
 class Picture(Figure):
@@ -30,7 +30,7 @@ class Picture(Figure):
         return {"image/png": self.png()}, {"image/png": {"width": width, "height": height}}
 
 
-def nothing(words=NOTHING, size=(5.0, 0.8)):
+def nothing(words="no precomputed runs of this kind yet", size=(5.0, 0.8)):
     """A Picture without axes that says why there is nothing to draw."""
     figure = Picture(*size)
     figure.text(0.5, 0.5, words, ha="center", va="center", color=GREY)
@@ -72,12 +72,13 @@ def log_axis(ax, values):
 
 
 def legend_below(figure, columns=4):
-    """One legend below the axes of a figure, which names each line of any of them once."""
+    """The figure, with one legend below its axes, which names each line of any of them once."""
     named = {}
     for ax in figure.axes:
         named |= {label: handle for handle, label in zip(*ax.get_legend_handles_labels())}
     if named:
         figure.legend(named.values(), named, loc="outside lower center", ncol=columns, **SMALL)
+    return figure
 
 
 def band(ax, x, y, error, **look):

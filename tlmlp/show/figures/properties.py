@@ -7,10 +7,9 @@ from scipy.interpolate import CubicSpline
 from ...course.cards import Card
 from ...properties import defects, mechanics, slopes, structure, transport, vibrations
 from .cards import card_dots
-from .picture import SMALL, band, legend_below, note, panels
+from .picture import DISTANCE, SMALL, G, band, legend_below, note, panels
 from .style import BLUE, GREEN, GREY, MARKERS, ORANGE, OWN, PURPLE, RED, SKY, Method, method_of
 
-DISTANCE, G = "distance r (Å)", "g(r) (no unit)"
 TIME, MSD = "time (ps)", "mean squared displacement (Å$^2$)"
 VOLUME = "volume per atom (Å$^3$)"
 PHASE_COLOURS = {"diamond": BLUE, "beta-tin": ORANGE, "sc": GREEN, "bcc": RED, "fcc": PURPLE}
@@ -22,8 +21,7 @@ def plot(results, **options):
     Or of a Card of tlmlp.course, with options `sizes` and `methods`. Names that are a key or a word
     of style.METHODS have their colours. Raises ValueError where there is no figure of the kind.
     """
-    if not isinstance(results, dict):
-        results = {"": results}
+    results = results if isinstance(results, dict) else {"": results}
     kinds = {type(result) for result in results.values()}
     if len(kinds) != 1 or not kinds <= set(FIGURES):
         names = lambda kinds: ", ".join(sorted(kind.__name__ for kind in kinds)) or "nothing"
@@ -33,13 +31,10 @@ def plot(results, **options):
 
 
 def styled(results):
-    """[(result, Method)] of each; names that the table of methods lacks have other colours."""
-    out = []
+    """(result, Method) of each; names that the table of methods lacks have other colours."""
     for k, (name, result) in enumerate(results.items()):
         colour = OWN[k % len(OWN)] if name else BLUE
-        other = Method(name, name, colour, MARKERS[k % len(MARKERS)], 3.0)
-        out.append((result, method_of(name) or other))
-    return out
+        yield result, method_of(name) or Method(name, name, colour, MARKERS[k % len(MARKERS)], 3.0)
 
 
 def _plus_minus(value, error):
@@ -109,9 +104,8 @@ def _coordination(ax, r, look, shift, width):
 
 
 def _barrier(ax, r, look, *_):
-    x = np.linspace(0, r.path[-1], 200)
-    smooth = CubicSpline(r.path, r.energies, bc_type="clamped")  # both ends are at rest
-    ax.plot(x, smooth(x), color=look.colour, lw=1.4)
+    x = np.linspace(0, r.path[-1], 200)  # its slope is clamped: both ends are at rest
+    ax.plot(x, CubicSpline(r.path, r.energies, bc_type="clamped")(x), color=look.colour, lw=1.4)
     (dots,) = ax.plot(r.path, r.energies, look.marker, color=look.colour, ms=5)
     return dots, f"{r.barrier:.2f} eV" + ", not converged" * (not r.converged)
 
@@ -130,10 +124,8 @@ def _formation(ax, r, look, shift, width):
     colours = ((look.colour, 0.35), look.colour)
     bars = ax.bar(at, (r.unrelaxed, r.energy), 0.45 * width, color=colours, hatch=hatch)
     ax.bar_label(bars, fmt="%.2f", padding=2, fontsize=8.5)
-    if isinstance(r, defects.Defect):
-        words = f"{r.sites} sites"
-    else:
-        words = f"dimers {r.dimer:.2f} Å" if np.isfinite(r.dimer) else ""
+    dimers = f"dimers {r.dimer:.2f} Å" if np.isfinite(getattr(r, "dimer", np.nan)) else ""
+    words = f"{r.sites} sites" if isinstance(r, defects.Defect) else dimers
     names = "\n".join(filter(None, (look.word, words)))
     note(ax, names, (shift, 0), (0, -4), ha="center", va="top", fontsize=9.5)
     ax.set_xticks([])
@@ -179,22 +171,20 @@ def liquids(results):
         line, words = _displacement(far, r.diffusion, look)
         line.set_label(words + (f", {r.pressure:.1f} GPa" if np.isfinite(r.pressure) else ""))
     farthest = min(r.structure.half_height for r in results.values())
-    near.set(xlabel=DISTANCE, ylabel=G, xlim=(1.5, farthest))
-    far.set(xlabel=TIME, ylabel=MSD, xlim=(0, None))
+    near.set(xlabel=DISTANCE, ylabel=G, xlim=(1.5, farthest), ylim=(0, None))
+    far.set(xlabel=TIME, ylabel=MSD, xlim=(0, None), ylim=(0, None))
     for ax in (near, far):
-        ax.set_ylim(0)
         ax.legend(**SMALL)
     return figure
 
 
 def phase_curves(results):
     """Energy against volume of all phases, measured from diamond's minimum; a panel a potential."""
-    n, columns = len(results), min(len(results), 3)
-    rows = -(-n // 3)
+    n = len(results)
+    rows, columns = -(-n // 3), min(n, 3)
     figure, axes = panels(1.0 + 3.1 * columns, 0.7 + 2.7 * rows, rows, columns, sharey=True)
     for k, (ax, (r, look)) in enumerate(zip(axes.flat, styled(results))):
-        lowest = min(r.curves.values(), key=lambda eos: eos.energy)
-        zero = r.curves.get("diamond", lowest).energy
+        zero = r.curves.get("diamond", min(r.curves.values(), key=lambda eos: eos.energy)).energy
         for phase, eos in r.curves.items():
             v = np.linspace(0.93 * eos.volume, 1.07 * eos.volume, 200)
             colour = PHASE_COLOURS.get(phase, SKY)
@@ -205,12 +195,10 @@ def phase_curves(results):
         words = f"no minimum: {', '.join(r.missing)}" if r.missing else ""
         note(ax, words, (0.98, 0.97), on="axes fraction", ha="right", va="top", color=RED)
         ax.set_title(look.word, fontsize=10)
-        ax.set_xlabel(VOLUME if k >= n - columns else "")
-        ax.set_ylabel("energy (eV/atom)" if k % columns == 0 else "")
+        ax.set(xlabel=VOLUME * (k >= n - columns), ylabel="energy (eV/atom)" * (k % columns == 0))
     for ax in axes.flat[n:]:
         ax.set_axis_off()
-    legend_below(figure, columns=5)
-    return figure
+    return legend_below(figure, columns=5)
 
 
 def force_slopes(results):

@@ -15,17 +15,19 @@ from .learning import AXIS, groups, where
 from .picture import legend_below, log_axis, note, nothing, panels
 from .style import BLACK, BLUE, GREY, INK, METHODS, PURPLE, SKY, TEXT, Method
 
+HOLDS = LinearSegmentedColormap.from_list("holds", ("#F0A868", "#FBEBD5", "#D6EAF5"))  # none to all
+
 
 def _mae(rows):
     return [row["force_mae"] for row in rows]
 
 
-def _seed_line(ax, at, values, method):
+def _seed_line(ax, at, values, look):
     """Mean and standard deviation over seeds at each point, joined by a line."""
     means, spreads = np.nan_to_num([mean_and_spread(seeds) for seeds in values]).T
-    word, _, colour, marker, zorder = method
-    look = dict(color=colour, marker=marker, ms=5.5, lw=1.8, capsize=3, zorder=zorder)
-    ax.errorbar(at, means, spreads, label=f"{word}, {max(map(len, values))} seeds", **look)
+    line = dict(color=look.colour, marker=look.marker, ms=5.5, lw=1.8, capsize=3)
+    label = f"{look.word}, {max(map(len, values))} seeds"
+    ax.errorbar(at, means, spreads, label=label, zorder=look.zorder, **line)
 
 
 def _level(ax, rows):
@@ -36,34 +38,30 @@ def _level(ax, rows):
     return errors
 
 
-def _data_panel(ax, rows, sizes):
+def _data_panel(ax, rows, sizes, words):
     """Errors against the number of structures, a line a method."""
     for method, group in groups(rows, method=METHODS):
-        at = [k for k, n in enumerate(sizes) if where(group, n=n)]
-        errors = [_mae(where(group, n=sizes[k])) for k in at]
-        _seed_line(ax, at, errors, METHODS[method])
+        own = [(sizes.index(n), _mae(some)) for n, some in groups(group, n=sizes)]
+        _seed_line(ax, *zip(*own), METHODS[method])
     log_axis(ax, _mae(rows))
     ax.set_xticks(range(len(sizes)), [str(n or "all") for n in sizes])
-    ax.set_ylabel(AXIS)
+    ax.set(xlabel=words, ylabel=AXIS)
 
 
-def _columns(rows, draw, lines=1, size=(4.9, 4.0), **options):
-    """A column of axes a source, which draw(axes, source, its rows) fills, above one legend."""
-    if not rows:
-        return nothing()
+def _columns(rows, lines=1, size=(4.9, 4.0), **options):
+    """(Picture, [(Source, its rows, its axes)]): a column of axes a source."""
     sources = groups(rows, source=SOURCES)
+    if not sources:
+        return nothing(), []
     figure, axes = panels(size[0] * len(sources), size[1], lines, len(sources), **options)
-    for (source, own), column in zip(sources, axes.T):
-        draw(column, source, own)
-    legend_below(figure)
-    return figure
+    return figure, [(SOURCES[key], own, column) for (key, own), column in zip(sources, axes.T)]
 
 
 def _title(ax, source, rows):
     """What the trainings of a panel were."""
     steps = sorted({r["steps"] for r in rows})
     words = "up to " * any(r["validation"] for r in rows) + " or ".join(map(str, steps))
-    ax.set_title(f"{SOURCES[source].words}: precomputed, {words} steps", fontsize=10)
+    ax.set_title(f"{source.words}: precomputed, {words} steps", fontsize=10)
 
 
 def learning_curves(rows):
@@ -71,25 +69,22 @@ def learning_curves(rows):
 
     The dashed line is transfer with ten structures. Rows of "learning-curve" or "own-best".
     """
-
-    def draw(axes, source, own):
-        _data_panel(axes[0], own, SIZES)
-        _level(axes[0], own)
-        _title(axes[0], source, own)
-        axes[0].set_xlabel("germanium structures to train on")
-
-    return _columns(own_best(rows), draw)
+    figure, columns = _columns(own_best(rows))
+    for source, own, (ax,) in columns:
+        _data_panel(ax, own, SIZES, "germanium structures to train on")
+        _level(ax, own)
+        _title(ax, source, own)
+    return legend_below(figure)
 
 
 def pair_curves(rows):
     """Force errors of any two elements, of tlmlp.sweep.pair, against the number of structures."""
     rows = [row for row in rows if row["method"] != "source"]
     figure, ((ax,),) = panels(4.9, 3.7)
-    _data_panel(ax, rows, sorted({row["n"] for row in rows}))
-    ax.set_xlabel(f"training structures of {rows[0]['target']}")
+    words = f"training structures of {rows[0]['target']}"
+    _data_panel(ax, rows, sorted({row["n"] for row in rows}), words)
     ax.set_title(f"transfer from {rows[0]['source']}, {rows[0]['steps']} steps", fontsize=10)
-    legend_below(figure)
-    return figure
+    return legend_below(figure)
 
 
 def training_curves(rows):
@@ -101,9 +96,8 @@ def training_curves(rows):
     sizes = [n for n in SIZES if where(rows, n=n)]
     longest = max((r["steps"] for r in rows), default=1)
     ticks = [longest // 2**k for k in range(6, -1, -1)]
-
-    def draw(axes, source, own):
-        values = [p[1] for r in own for p in r["curve"] if p[0]]
+    figure, columns = _columns(rows, len(sizes), (4.9, 2.9 * len(sizes) + 0.4), sharex=True)
+    for source, own, axes in columns:
         for n, ax in zip(sizes, axes):
             for row in where(own, n=n):
                 word, _, colour, marker, z = METHODS[row["method"]]
@@ -111,15 +105,13 @@ def training_curves(rows):
                 curve = sorted([p[:2] for p in row["curve"] if p[0]] + [best])
                 ax.plot(*np.array(curve, float).T, color=colour, lw=1.2, alpha=0.7, zorder=z - 1)
                 ax.plot(*best, marker, color=colour, ms=7, mec="white", zorder=z, label=word)
-            log_axis(ax, values + _level(ax, own))
+            log_axis(ax, [p[1] for r in own for p in r["curve"] if p[0]] + _level(ax, own))
             ax.set(xscale="log", xlim=(0.8 * ticks[0], 1.25 * longest), ylabel=AXIS)
             ax.set_xticks(ticks, [str(t) for t in ticks])
             ax.minorticks_off()
-            words = f"{SOURCES[source].words}, {n or 'all'} structures: precomputed"
-            ax.set_title(words, fontsize=10)
+            ax.set_title(f"{source.words}, {n or 'all'} structures: precomputed", fontsize=10)
         axes[-1].set_xlabel("training step")
-
-    return _columns(rows, draw, len(sizes), (4.9, 2.9 * len(sizes) + 0.4), sharex=True)
+    return legend_below(figure)
 
 
 def freezing(rows):
@@ -131,9 +123,8 @@ def freezing(rows):
     sizes = sorted({r["n"] for r in rows if r["frozen"]})
     longest = max((r["frozen"] for r in rows), key=len, default=())
     names = ["nothing", *(f"+ {name.replace('_', ' ')}" for name in longest)]
-
-    def draw(axes, source, own):
-        (ax,) = axes
+    figure, columns = _columns([r for r in rows if r["n"] in sizes])
+    for source, own, (ax,) in columns:
         for n, colour, marker in zip(sizes, (SKY, BLUE, BLACK), "o^s"):  # darker with more data
             group, words = where(own, n=n), f"transfer, {n} structures"
             depths = sorted({len(r["frozen"]) for r in group})
@@ -143,14 +134,13 @@ def freezing(rows):
         _title(ax, source, own)
         ax.set_xticks(range(len(names)), names, rotation=25, ha="right", fontsize=8.5)
         ax.set(xlabel="frozen groups", ylabel=AXIS)
-
-    return _columns([r for r in rows if r["n"] in sizes], draw)
+    return legend_below(figure)
 
 
 def temperatures(rows):
     """Force errors at every temperature of the test set, trained on one phase, of "temperature"."""
-
-    def draw(axes, source, own):
+    figure, columns = _columns(rows, 2, (4.9, 6.8))
+    for source, own, axes in columns:
         kinds = sorted({(e[1], e[0]) for r in own for e in r["temperatures"]})  # crystals first
         for phase, ax in zip(("crystal", "liquid"), axes):
             for method, group in groups(where(own, phase=phase), method=METHODS):
@@ -164,81 +154,62 @@ def temperatures(rows):
             many = dict(rotation=55, ha="right", rotation_mode="anchor") if len(kinds) > 6 else {}
             words = [f"{p} {T:.0f} K" if many else f"{T:.0f} K\n{p}" for p, T in kinds]
             ax.set_xticks(range(len(kinds)), words, fontsize=8, **many)
-            words = f"{SOURCES[source].words}, precomputed: trained on {phase}s alone"
-            ax.set_title(words, fontsize=10)
+            ax.set_title(f"{source.words}, precomputed: trained on {phase}s alone", fontsize=10)
             ax.set_ylabel(AXIS)
-
-    return _columns(rows, draw, 2, (4.9, 6.8))
-
-
-HOLDS = LinearSegmentedColormap.from_list("holds", ("#F0A868", "#FBEBD5", "#D6EAF5"))  # none to all
-TRAINED = {
-    (0, None): "",
-    (50, None): ", 50 structures",
-    (10, None): ", 10 structures",
-    (10, "crystal"): ", 10 crystals alone",
-}
+    return legend_below(figure)
 
 
 def stability_map(rows):
-    """How many runs hold, and the median time until they fail, against temperature.
+    """How many runs of "stability" hold, and the median time until they fail, by temperature.
 
     A median stands where at least half of the runs failed; the line divides crystals from liquids.
-    Rows of "stability".
     """
-    kinds = {
-        METHODS[method].word + words: dict(method=method, n=n, phase=phase)
-        for (n, phase), words in TRAINED.items()
-        for method in METHODS
-        if where(rows, method=method, n=n, phase=phase)
-    }
-    draw = lambda axes, source, own: _survivals(axes[0], source, own, kinds)
-    return _columns(rows, draw, size=(5.2, 0.4 * len(kinds) + 1.3), sharey=True)
-
-
-def _survivals(ax, source, rows, kinds):
-    """One source of `stability_map`. kinds: {words: the fields of the rows of a line}."""
-    phases = {t["temperature"]: t["phase"] for r in rows for t in r["trials"]}
-    temperatures = sorted(phases)
-    fractions = np.full((len(kinds), len(temperatures)), np.nan)
-    middle = dict(ha="center", va="center", fontsize=8.5)
-    for y, fields in enumerate(kinds.values()):
-        trials = [t for r in where(rows, **fields) for t in r["trials"]]
-        for T, some in groups(trials, temperature=temperatures):
-            x, s = temperatures.index(T), survival(some)
-            fractions[y, x] = s.fraction
-            words = f"{round(s.fraction * s.trials)} of {s.trials}"
-            words += f"\n{s.median_ps:.1f} ps" if np.isfinite(s.median_ps) else ""
-            ax.text(x, y, words, linespacing=1.15, **middle)
-        if not trials and fields["method"] == "reference":
-            look = dict(color=TEXT, bbox=dict(color="white", pad=2)) | middle
-            ax.text(len(temperatures) / 2 - 0.5, y, "cannot be run here", **look)
-    at = range(len(temperatures)), range(len(kinds))
-    ax.pcolormesh(*at, fractions, cmap=HOLDS, vmin=0, vmax=1, edgecolors="white", lw=2)
-    ax.set_ylim(len(kinds) - 0.5, -0.5)
-    melting = SOURCES[source].melting["Ge"]
-    words = [f"{T:.0f} K\n{T / melting:.2f}" for T in temperatures]
-    ax.set_xticks(at[0], words, fontsize=8.5)
-    ax.set_yticks(at[1], kinds, fontsize=9)
-    ax.set_xlabel("temperature, and in units of the melting temperature", fontsize=9)
-    length = max(r["length_ps"] for r in rows)
-    words = f"{SOURCES[source].words}, precomputed:\nruns that hold for {length:g} ps"
-    ax.set_title(words, fontsize=10)
-    ax.spines[:].set_visible(False)
-    ax.grid(False)
-    ax.tick_params(length=0)
-    ax.axvline(list(phases.values()).count("crystal") - 0.5, color=INK, lw=1.2)
-    trained = [(fields["n"], fields["phase"]) for fields in kinds.values()]
-    for y in range(1, len(kinds)):
-        if trained[y] != trained[y - 1]:
-            ax.axhline(y - 0.5, color=INK, lw=0.8)
+    kinds = {}
+    for n, phase in ((0, None), (50, None), (10, None), (10, "crystal")):
+        words = f", {n} {phase or 'structure'}s" * bool(n) + " alone" * bool(phase)
+        for method, _ in groups(where(rows, n=n, phase=phase), method=METHODS):
+            kinds[METHODS[method].word + words] = dict(method=method, n=n, phase=phase)
+    figure, columns = _columns(rows, size=(5.2, 0.4 * len(kinds) + 1.3), sharey=True)
+    for source, own, (ax,) in columns:
+        phases = {t["temperature"]: t["phase"] for r in own for t in r["trials"]}
+        temperatures = sorted(phases)
+        fractions = np.full((len(kinds), len(temperatures)), np.nan)
+        middle = dict(ha="center", va="center", fontsize=8.5)
+        for y, fields in enumerate(kinds.values()):
+            trials = [t for r in where(own, **fields) for t in r["trials"]]
+            for T, some in groups(trials, temperature=temperatures):
+                x, s = temperatures.index(T), survival(some)
+                fractions[y, x] = s.fraction
+                words = f"{round(s.fraction * s.trials)} of {s.trials}"
+                words += f"\n{s.median_ps:.1f} ps" if np.isfinite(s.median_ps) else ""
+                ax.text(x, y, words, linespacing=1.15, **middle)
+            if not trials and fields["method"] == "reference":
+                look = dict(color=TEXT, bbox=dict(color="white", pad=2)) | middle
+                ax.text(len(temperatures) / 2 - 0.5, y, "cannot be run here", **look)
+        at = range(len(temperatures)), range(len(kinds))
+        ax.pcolormesh(*at, fractions, cmap=HOLDS, vmin=0, vmax=1, edgecolors="white", lw=2)
+        ax.set_ylim(len(kinds) - 0.5, -0.5)
+        words = [f"{T:.0f} K\n{T / source.melting['Ge']:.2f}" for T in temperatures]
+        ax.set_xticks(at[0], words, fontsize=8.5)
+        ax.set_yticks(at[1], kinds, fontsize=9)
+        ax.set_xlabel("temperature, and in units of the melting temperature", fontsize=9)
+        length = max(r["length_ps"] for r in own)
+        ax.set_title(f"{source.words}, precomputed:\nruns that hold for {length:g} ps", fontsize=10)
+        ax.spines[:].set_visible(False)
+        ax.grid(False)
+        ax.tick_params(length=0)
+        ax.axvline(list(phases.values()).count("crystal") - 0.5, color=INK, lw=1.2)
+        trained = [(fields["n"], fields["phase"]) for fields in kinds.values()]
+        for y in range(1, len(kinds)):
+            if trained[y] != trained[y - 1]:
+                ax.axhline(y - 0.5, color=INK, lw=0.8)
+    return figure
 
 
 def coexistence(rows):
     """Melting temperatures by two-phase coexistence, a panel an element, of "melting".
 
-    The bar is the interval that is left, between the hottest crystal that grew and the coldest
-    liquid. The dashed line is the middle of the reference's.
+    The bar lies between the hottest crystal and the coldest liquid that grew; dashed: reference.
     """
     if not rows:
         return nothing()
@@ -249,14 +220,12 @@ def coexistence(rows):
         own.sort(key=lambda r: (r["steps"] > 0, r["n"], list(METHODS).index(r["method"])))
         names = []
         for y, row in enumerate(own):
-            unchanged = row["method"] == "transfer" and not row["steps"]
-            name = METHODS["silicon" if unchanged else row["method"]].word
-            names.append(name + f", {row['n'] or 'all'}" * bool(row["steps"]))
+            method = row["method"] if row["steps"] or row["method"] != "transfer" else "silicon"
+            names.append(METHODS[method].word + f", {row['n'] or 'all'}" * bool(row["steps"]))
             low, high = row["interval"]
             for T, *_ in row["runs"]:
-                fill, words = (PURPLE, "crystal") if T <= low else ("white", "liquid")
-                look = dict(color=PURPLE, mfc=fill, ms=6, zorder=3, label=f"the {words} grew")
-                ax.plot(T, y, "o", **look)
+                fill, kind = (PURPLE, "crystal") if T <= low else ("white", "liquid")
+                ax.plot(T, y, "o", color=PURPLE, mfc=fill, ms=6, zorder=3, label=f"the {kind} grew")
             words = row["note"] if row["note"].startswith("melts") else "broke down"
             if row["melting_K"]:
                 words = "{:.0f} ± {:.0f} K".format(*row["melting_K"])
@@ -272,5 +241,4 @@ def coexistence(rows):
         ax.set_xlabel("temperature (K)")
         words = f"{SOURCES[own[0]['source']].words} {element}, {own[0]['atoms']} atoms, precomputed"
         ax.set_title(words, fontsize=10)
-    legend_below(figure)
-    return figure
+    return legend_below(figure)

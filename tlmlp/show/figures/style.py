@@ -34,5 +34,4 @@ METHODS = {
 
 def method_of(name):
     """The Method of a key of METHODS or of its word; None for any other name."""
-    words = {method.word: method for method in METHODS.values()}
-    return METHODS.get(name) or words.get(name)
+    return METHODS.get(name) or {method.word: method for method in METHODS.values()}.get(name)
