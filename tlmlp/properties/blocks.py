@@ -7,6 +7,7 @@ import numpy as np
 from ase import Atoms
 from numpy.typing import ArrayLike
 
+from ..refusal import refuse
 from ..simulate import Snapshot
 
 Trajectory: TypeAlias = Atoms | Snapshot | Iterable[Atoms | Snapshot]
@@ -20,8 +21,7 @@ def mean_and_error(samples: ArrayLike, blocks: int = 5) -> tuple[np.ndarray, np.
     sample is nan.
     """
     series = np.asarray(samples, float)
-    if not len(series):
-        raise ValueError("a mean needs at least one sample")
+    refuse(not len(series), "a mean needs at least one sample")
     parts = np.array_split(series, min(blocks, len(series)))
     means = np.array([part.mean(0) for part in parts])
     if len(means) == 1:
@@ -34,49 +34,46 @@ def bare(atoms: Atoms) -> Atoms:
     return Atoms(atoms.numbers, atoms.positions, cell=atoms.cell, pbc=atoms.pbc)
 
 
+def with_calculator(atoms: Atoms, calculator: Any) -> Atoms:
+    """The same object, not a copy, with this calculator of ASE's."""
+    atoms.calc = calculator
+    return atoms
+
+
 def frames_of(trajectory: Trajectory, skip: float = 0.0) -> list[Atoms]:
     """Frames of one ase.Atoms, a list of them, or Snapshots of tlmlp.simulate or their generator.
 
     `skip` is the fraction of the frames to leave out at the beginning, for equilibration. Raises
     ValueError where nothing is left or the simulation broke down, TypeError for anything else.
     """
-    if not 0 <= skip < 1:
-        raise ValueError(
-            f"skip is a fraction of the frames, at least 0 and less than 1, not {skip!r}"
-        )
+    words = "skip is a fraction of the frames, at least 0 and less than 1"
+    refuse(not 0 <= skip < 1, f"{words}, not {skip!r}")
     one = isinstance(trajectory, Atoms) or hasattr(trajectory, "health")
     frames: list[Any] = [trajectory] if one else list(trajectory)
-    out = []
+    out: list[Atoms] = []
     for frame in frames[int(skip * len(frames)) :]:
         health = getattr(frame, "health", "ok")
-        if health != "ok":
-            raise ValueError(f"this simulation broke down and has no properties: {health}")
+        refuse(health != "ok", f"this simulation broke down and has no properties: {health}")
         frame = frame.atoms if hasattr(frame, "health") else frame
-        if not isinstance(frame, Atoms):
-            kind = type(frame).__name__
-            raise TypeError(f"a trajectory is a list of ase.Atoms or of Snapshots, not of {kind}")
+        words = (
+            f"a trajectory is a list of ase.Atoms or of Snapshots, not of {type(frame).__name__}"
+        )
+        refuse(not isinstance(frame, Atoms), words, TypeError)
         out.append(frame)
-    if not out:
-        raise ValueError("the trajectory is empty; it needs at least one frame")
+    refuse(not out, "the trajectory is empty; it needs at least one frame")
     return out
 
 
 def interval_of(frames: Sequence[Atoms], interval_fs: float | None = None) -> float:
-    """Time in fs between two frames: as given, or from their info["time_fs"].
-
-    Raises ValueError where it is unknown or changes.
-    """
+    """Time in fs between frames, given or by info["time_fs"]; ValueError if unknown or changing."""
     if interval_fs is not None:
-        if not 0 < interval_fs < np.inf:
-            raise ValueError(
-                f"interval_fs must be a positive number of femtoseconds, not {interval_fs!r}"
-            )
+        words = "interval_fs must be a positive number of femtoseconds"
+        refuse(not 0 < interval_fs < np.inf, f"{words}, not {interval_fs!r}")
         return float(interval_fs)
-    if not all("time_fs" in atoms.info for atoms in frames) or len(frames) < 2:
-        raise ValueError("the time between two frames is not known: give interval_fs")
+    known = len(frames) > 1 and all("time_fs" in atoms.info for atoms in frames)
+    refuse(not known, "the time between two frames is not known: give interval_fs")
     steps = np.diff([atoms.info["time_fs"] for atoms in frames])
-    if not (steps[0] > 0 and np.allclose(steps, steps[0], rtol=1e-6)):
-        raise ValueError(
-            "frames must follow each other at one distance in time; write one every so many steps"
-        )
+    even = steps[0] > 0 and np.allclose(steps, steps[0], rtol=1e-6)
+    words = "frames must follow each other at one distance in time; write one every so many steps"
+    refuse(not even, words)
     return float(steps.mean())

@@ -22,13 +22,14 @@ from ase.optimize import FIRE
 
 from ..crystal import crystal_of, cubic_edge
 from ..graph import heights, pairs
+from ..refusal import one_of, refuse
+from .blocks import with_calculator
 from .mechanics import relaxed
 
 FORCE, STEPS = 0.01, 300  # eV/Å, where relaxations end, and how many steps they may take
 PUSH = 0.4  # Å, inward, of a vacancy's neighbours: Stillinger-Weber has a saddle where they were
 RATTLE = 0.01  # Å, at random: breaks a symmetry in which the energy may have a saddle
 HEIGHT = 10.0  # Å of a cell, in which a defect and its images hardly interact
-INTERSTITIALS = ("tetrahedral", "hexagonal", "dumbbell")
 J_PER_M2 = units.J / units.m**2  # in eV/Å²
 
 
@@ -48,7 +49,6 @@ class Barrier(NamedTuple):
     images: list[Atoms]  # [I]
     force: float  # eV/Å, largest of the nudged elastic band, at the end
     converged: bool
-    formation: float  # eV, of the vacancy at the start
 
 
 class Surface(NamedTuple):
@@ -65,17 +65,13 @@ def _host(atoms):
     """The perfect crystal, checked: diamond structure, large enough for a defect."""
     atoms = crystal_of(atoms)
     edge, height = cubic_edge(atoms), heights(atoms.cell.array)
-    if not np.isfinite(edge) or len(pairs(atoms, 0.55 * edge, "i")[0]) != 4 * len(atoms):
-        raise ValueError(
-            "a perfect crystal of the diamond structure is needed, such as "
-            "ase.build.bulk('Si', 'diamond', a, cubic=True).repeat(2)"
-        )
-    if height.min() < 0.9 * HEIGHT:
-        repeats = tuple(int(n) for n in np.ceil(HEIGHT / height - 1e-9))
-        raise ValueError(
-            "the cell is too small for a defect, which would meet its own images: "
-            f"its smallest height is {height.min():.1f} Å; atoms.repeat({repeats}) is enough"
-        )
+    diamond = np.isfinite(edge) and len(pairs(atoms, 0.55 * edge, "i")[0]) == 4 * len(atoms)
+    example = "ase.build.bulk('Si', 'diamond', a, cubic=True).repeat(2)"
+    refuse(not diamond, f"a perfect crystal of the diamond structure is needed, such as {example}")
+    repeats = tuple(int(n) for n in np.ceil(HEIGHT / height - 1e-9))
+    small = "the cell is too small for a defect, which would meet its own images"
+    words = f"its smallest height is {height.min():.1f} Å; atoms.repeat({repeats}) is enough"
+    refuse(height.min() < 0.9 * HEIGHT, f"{small}: {words}")
     return atoms
 
 
@@ -86,8 +82,7 @@ def _neighbours(atoms, index):
 
 
 def _energy(atoms, calculator):
-    atoms.calc = calculator
-    return atoms.get_potential_energy()
+    return with_calculator(atoms, calculator).get_potential_energy()
 
 
 def _largest(forces):
@@ -137,8 +132,7 @@ def interstitial(
     `kind` is "tetrahedral" or "hexagonal", the hole, or "dumbbell", two atoms along [110] on one
     site. The atom can leave a place that is a saddle, so look at `.atoms`.
     """
-    if kind not in INTERSTITIALS:
-        raise ValueError(f"kind must be one of {', '.join(map(repr, INTERSTITIALS))}, not {kind!r}")
+    one_of("kind", kind, ("tetrahedral", "hexagonal", "dumbbell"))
     atoms = _host(atoms)
     _, bonds = _neighbours(atoms, index)
     start, site, symbol = atoms.copy(), atoms.positions[index], atoms.symbols[index]
@@ -163,8 +157,7 @@ def migration(
     """
     from ase.mep import NEB
 
-    if images < 1:
-        raise ValueError(f"a band needs at least one image between its ends, not {images!r}")
+    refuse(images < 1, f"a band needs at least one image between its ends, not {images!r}")
     atoms = _host(atoms)
     lowest = vacancy(atoms, calculator, index)
     band = [lowest.atoms.copy() for _ in range(images + 1)]
@@ -186,15 +179,11 @@ def migration(
         images=band,
         force=left,
         converged=converged and lowest.converged,
-        formation=lowest.energy,
     )
 
 
 def _moved_vacancy(atoms, first, index):
-    """The relaxed vacancy `first` of `atoms`, moved to a neighbouring site: one image of the other.
-
-    Inversion about the middle of the bond maps one vacancy onto the other.
-    """
+    """The relaxed vacancy `first` of `atoms`, on a neighbour's site by inversion about the bond."""
     near, bonds = _neighbours(atoms, index)
     partner = near[0] - (near[0] > index)  # its index once the vacancy's atom is gone
     middle = atoms.positions[index] + 0.5 * bonds[0]
@@ -203,8 +192,8 @@ def _moved_vacancy(atoms, first, index):
     target[partner] = atoms.positions[index]
     distance = get_distances(target, 2 * middle - sites, cell=atoms.cell, pbc=True)[1]
     order = distance.argmin(1)
-    if distance.min(1).max() > 0.1 or len(set(order)) < len(order):
-        raise ValueError("the crystal is not perfect: sites do not fall onto sites")
+    perfect = distance.min(1).max() <= 0.1 and len(set(order)) == len(order)
+    refuse(not perfect, "the crystal is not perfect: sites do not fall onto sites")
     last = first.copy()
     last.positions = (2 * middle - first.positions)[order]
     # the same side of the cell, so that every atom takes the short way
@@ -227,26 +216,18 @@ def surface(
     those of this package do. The vacuum is 15 Å. Dimers start buckled by a tenth of an Å, so that
     those that buckle by themselves can.
     """
-    if layers < 8:
-        raise ValueError(
-            f"a slab needs at least 8 layers, or its two faces feel each other; not {layers!r}"
-        )
-    slab = diamond100(symbol, (2, 2, layers), a=lattice_constant, vacuum=7.5)
-    slab.pbc = True
+    words = "a slab needs at least 8 layers, or its two faces feel each other"
+    refuse(layers < 8, f"{words}; not {layers!r}")
+    cut = dict(a=lattice_constant, periodic=True)
+    slab = diamond100(symbol, (2, 2, layers), vacuum=7.5, **cut)
     width, depth = slab.cell.lengths()[:2]
-    crystal = diamond100(symbol, (2, 2, 4), a=lattice_constant)
-    crystal.set_cell([width, depth, lattice_constant])
-    crystal.pbc = True
+    crystal = diamond100(symbol, (2, 2, 4), **cut)
     each = _energy(crystal, calculator) / len(crystal)
-
-    def gamma(energy):
-        return float((energy - len(slab) * each) / (2 * width * depth) / J_PER_M2)
-
+    gamma = lambda energy: float((energy - len(slab) * each) / (2 * width * depth) / J_PER_M2)
     unrelaxed = gamma(_energy(slab, calculator))
-    start, dimers_at = slab.copy(), []
-    if dimers:
-        for face in (slab.positions[:, 2].max(), slab.positions[:, 2].min()):
-            dimers_at += _dimerise(start, face, lattice_constant)
+    start, z = slab.copy(), slab.positions[:, 2]
+    faces = (z.max(), z.min()) if dimers else ()
+    dimers_at = [ends for face in faces for ends in _dimerise(start, face, lattice_constant)]
     end, converged = relaxed(_rattled(start), calculator, FORCE, STEPS)
     energy, left = gamma(end.get_potential_energy()), _largest(end.get_forces())
     lengths = [end.get_distance(a, b, mic=True) for a, b in dimers_at]

@@ -11,6 +11,7 @@ from ase.calculators.calculator import Calculator
 
 from ..crystal import lattice_constant
 from ..elements import ELEMENTS
+from ..refusal import one_of, refuse
 from . import defects, mechanics, transport, vibrations
 
 # name: (words, unit)
@@ -75,8 +76,7 @@ def measure(
     none of its properties. In float32 they differ from those in float64 by a fraction below 1e-4.
     Raises ValueError for bad input, and for a calculator without stress.
     """
-    if element not in ELEMENTS:
-        raise ValueError(f"element must be one of {', '.join(ELEMENTS)}, not {element!r}")
+    one_of("element", element, ELEMENTS)
     wanted = _wanted(only, melt)
     begun, jobs = time.perf_counter(), {}
     try:
@@ -108,15 +108,10 @@ def _wanted(only, melt):
     """Names of the properties to measure; ValueError for those that cannot be."""
     never = set(OF_FORCES) if melt else {*OF_FORCES, *LIQUID}
     names = set(PROPERTIES) - never if only is None else set(only)
-    if unknown := names - set(PROPERTIES):
-        raise ValueError(
-            f"no property {', '.join(sorted(unknown))}; there are {', '.join(PROPERTIES)}"
-        )
-    if lost := names & never:
-        raise ValueError(
-            f"{', '.join(sorted(lost))} cannot be measured on a crystal: "
-            "those of a liquid need melt, slopes of forces a test set"
-        )
+    unknown, lost = (", ".join(sorted(part)) for part in (names - set(PROPERTIES), names & never))
+    refuse(unknown, f"no property {unknown}; there are {', '.join(PROPERTIES)}")
+    why = "those of a liquid need melt, slopes of forces a test set"
+    refuse(lost, f"{lost} cannot be measured on a crystal: {why}")
     return [name for name in PROPERTIES if name in names]
 
 
@@ -154,16 +149,14 @@ def _phonons(at):
 
 
 def _phases(found):
-    if "diamond" in found.missing:
-        raise RuntimeError(found.missing["diamond"])
-    others = ("beta-tin", "sc", "bcc", "fcc")
+    refuse("diamond" in found.missing, found.missing.get("diamond", ""), RuntimeError)
+    others = mechanics.PHASES[1:]
     return [(found.differences.get(name), found.missing.get(name, "")) for name in others]
 
 
 def _barrier(found):
-    if found.force < 0.1:
-        return [(found.barrier, "")]
-    return [(None, f"the band did not settle, {found.force:.2g} eV/Å are left")]
+    note = "" if found.force < 0.1 else f"the band did not settle, {found.force:.2g} eV/Å are left"
+    return [(None if note else found.barrier, note)]
 
 
 def _liquid(calculator, element, atoms, temperature):

@@ -13,6 +13,7 @@ Sources: F. Birch, Phys. Rev. 71, 809 (1947); R. Hill, Proc. Phys. Soc. A 65, 34
 Units: Å, eV, GPa.
 """
 
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
@@ -23,20 +24,20 @@ from ase.optimize import LBFGS
 from numpy.typing import ArrayLike
 
 from ..crystal import at_zero_pressure, crystal_of, cubic_edge, strained, stress
+from ..refusal import one_of, refuse
+from .blocks import with_calculator
 
 RANGE = 0.04  # of the length, to either side: where an equation of state is sampled
 POINTS = 9
-PHASES = ("diamond", "beta-tin", "sc", "bcc", "fcc")
 SPAN = 0.02  # of the length: what Birch and Murnaghan fit to 0.1 meV per atom
 AXIAL_RATIO = 0.55  # c / a of beta-tin, held: some potentials would turn it into diamond
 # Volumes of an atom over that in diamond, where a search begins: about those of silicon by DFT.
 VOLUME = {"diamond": 1.0, "beta-tin": 0.75, "sc": 0.80, "bcc": 0.72, "fcc": 0.72}
+PHASES = tuple(VOLUME)
 VOIGT = ((0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1))
 
 
 class EquationOfState(NamedTuple):
-    """Energy against volume; the fit by Birch and Murnaghan."""
-
     volume: float  # Å³ per atom, where the energy is smallest
     energy: float  # eV per atom, there
     bulk_modulus: float  # GPa
@@ -53,13 +54,11 @@ class EquationOfState(NamedTuple):
 
 
 class Elastic(NamedTuple):
-    """Elastic constants; c11, c12 and c44 are means over the three axes."""
-
     tensor: np.ndarray  # [6, 6] GPa, atoms relaxed
     clamped: np.ndarray  # [6, 6] GPa, atoms carried along by the cell
     pressure: float  # GPa, of the crystal without strain
     lattice_constant: float  # Å, edge of the cubic cell; nan where the crystal is not cubic
-    c11: float  # GPa
+    c11: float  # GPa; this, c12 and c44 are means over the three axes
     c12: float  # GPa
     c44: float  # GPa
     c44_clamped: float  # GPa
@@ -67,12 +66,16 @@ class Elastic(NamedTuple):
     shear_modulus: float  # GPa, likewise
 
 
+def _sums(tensor):
+    """Three times the means over the axes of C11, C12 and C44."""
+    return tensor[:3, :3].trace(), tensor[[0, 0, 1], [1, 2, 2]].sum(), tensor[3:, 3:].trace()
+
+
 def bounds_of(tensor: np.ndarray) -> tuple[tuple[float, float], tuple[float, float]]:
     """((bulk by Reuss, by Voigt), (shear by Reuss, by Voigt)) of elastic constants [6, 6]."""
-    sums = lambda t: (t[:3, :3].trace(), t[[0, 0, 1], [1, 2, 2]].sum(), t[3:, 3:].trace())
-    axial, mixed, shear = sums(np.linalg.inv(tensor))
+    axial, mixed, shear = _sums(np.linalg.inv(tensor))
     bulk, slide = 1 / (axial + 2 * mixed), 15 / (4 * axial - 4 * mixed + 3 * shear)
-    axial, mixed, shear = sums(tensor)
+    axial, mixed, shear = _sums(tensor)
     above, beyond = (axial + 2 * mixed) / 9, (axial - mixed + 3 * shear) / 15
     return (float(bulk), float(above)), (float(slide), float(beyond))
 
@@ -84,8 +87,7 @@ def relaxed(
 
     Returns a copy with the calculator, and whether that was so after at most `steps`.
     """
-    atoms = atoms.copy()
-    atoms.calc = calculator
+    atoms = with_calculator(atoms.copy(), calculator)
     search = LBFGS(atoms, logfile=None, maxstep=0.1)  # type: ignore[arg-type] # None: no log
     return atoms, bool(search.run(fmax=force, steps=steps))
 
@@ -97,20 +99,18 @@ def equation_of_state(atoms: Atoms, calculator: Calculator, span: float = RANGE)
     RuntimeError where the energy has no minimum between 0.6 and 1.6 times the length.
     """
     atoms = crystal_of(atoms)
-    volume, energies = atoms.get_volume() / len(atoms), {}
+    volume = atoms.get_volume() / len(atoms)
 
+    @cache
     def energy(scale):
-        if scale not in energies:
-            moved = strained(atoms, (scale - 1) * np.eye(3))
-            moved.calc = calculator
-            energies[scale] = moved.get_potential_energy() / len(atoms)
-        return energies[scale]
+        moved = with_calculator(strained(atoms, (scale - 1) * np.eye(3)), calculator)
+        return moved.get_potential_energy() / len(atoms)
 
     step, middle, half = 2 * span / (POINTS - 1), 0, POINTS // 2
     while True:  # until the smallest energy is about in the middle
         scales = [1 + step * k for k in range(middle - half, middle + half + 1)]
-        if not 0.6 < scales[0] or not scales[-1] < 1.6:
-            raise RuntimeError("the energy has no minimum between 0.6 and 1.6 times the length")
+        words = "the energy has no minimum between 0.6 and 1.6 times the length"
+        refuse(not 0.6 < scales[0] or not scales[-1] < 1.6, words, RuntimeError)
         lowest = int(np.argmin([energy(s) for s in scales])) - half
         if abs(lowest) < 2:
             break
@@ -129,11 +129,8 @@ def fit_equation_of_state(
     fewer than five volumes, RuntimeError where there is no minimum near them.
     """
     v, e = np.asarray(volumes, float), np.asarray(energies, float)
-    if len(v) < 5:
-        raise ValueError(
-            "an equation of state has four numbers to fit and needs at least 5 volumes, "
-            f"not {len(v)}"
-        )
+    words = "an equation of state has four numbers to fit and needs at least 5 volumes"
+    refuse(len(v) < 5, f"{words}, not {len(v)}")
     middle = v.mean()
     x = (v / middle) ** (-2 / 3)
     p = np.polynomial.Polynomial.fit(x, e, 3).convert()
@@ -141,10 +138,8 @@ def fit_equation_of_state(
     real = roots[np.isreal(roots)].real
     minima = real[p.deriv(2)(real) > 0]
     inside = minima[(minima > 0.9 * x.min()) & (minima < 1.1 * x.max())]
-    if not len(inside):
-        raise RuntimeError("the energies have no minimum near the volumes given")
-    x0 = inside[0]
-    volume = middle * x0**-1.5
+    refuse(not len(inside), "the energies have no minimum near the volumes given", RuntimeError)
+    x0, volume = inside[0], middle * inside[0] ** -1.5
     # x = (V/middle)^(-2/3) has dx/dV = -2x/3V. B = V E'' and B' = -1 - V E'''/E'' at the minimum.
     d2, d3 = p.deriv(2)(x0), p.deriv(3)(x0)
     dx, ddx = -2 * x0 / (3 * volume), 10 * x0 / (9 * volume**2)
@@ -170,30 +165,10 @@ class Phases(NamedTuple):
         lowest = self.curves["diamond"].energy
         return {name: eos.energy - lowest for name, eos in self.curves.items()}
 
-    def pressure(self, phase: str, start: str = "diamond") -> float:
-        """Pressure in GPa, of 0 to 100, at which `start` turns into `phase` at 0 K; or nan.
-
-        There both have the same enthalpy H = E + PV: it is the slope of their common tangent.
-        """
-        from scipy.optimize import brentq
-
-        def enthalpy(eos, p):
-            v = np.linspace(0.6, 1.2, 1201) * eos.volume
-            return (eos.at(v) + p * units.GPa * v).min()
-
-        difference = lambda p: enthalpy(self.curves[phase], p) - enthalpy(self.curves[start], p)
-        pressures = np.arange(0, 101.0)
-        higher = [difference(p) > 0 for p in pressures]
-        if not higher[0] or all(higher):
-            return float("nan")
-        first = higher.index(False)
-        return float(brentq(difference, pressures[first - 1], pressures[first], xtol=1e-3))
-
 
 def crystal(symbol: str, phase: str, lattice_constant: float) -> Atoms:
     """Eight atoms in one of PHASES, at about the volume that goes with a diamond lattice in Å."""
-    if phase not in PHASES:
-        raise ValueError(f"phase must be one of {', '.join(PHASES)}, not {phase!r}")
+    one_of("phase", phase, PHASES)
     volume = VOLUME[phase] * lattice_constant**3 / 8
     if phase == "diamond":
         return bulk(symbol, "diamond", a=lattice_constant, cubic=True)
@@ -201,8 +176,7 @@ def crystal(symbol: str, phase: str, lattice_constant: float) -> Atoms:
         a = (4 * volume / AXIAL_RATIO) ** (1 / 3)
         places = [(0, 0, 0), (0, 0.5, 0.25), (0.5, 0.5, 0.5), (0.5, 0, 0.75)]
         cell = (a, a, AXIAL_RATIO * a)
-        half = Atoms([symbol] * 4, scaled_positions=places, cell=cell, pbc=True)
-        return half.repeat((1, 1, 2))
+        return Atoms([symbol] * 4, scaled_positions=places, cell=cell, pbc=True).repeat((1, 1, 2))
     per_cube, repeat = {"sc": (1, (2, 2, 2)), "bcc": (2, (2, 2, 1)), "fcc": (4, (2, 1, 1))}[phase]
     return bulk(symbol, phase, a=(per_cube * volume) ** (1 / 3), cubic=True).repeat(repeat)
 
@@ -239,10 +213,10 @@ def elastic(
     Raises ValueError for a calculator without stress, RuntimeError where no volume has no pressure.
     """
     atoms = at_zero_pressure(atoms, calculator) if zero_pressure else crystal_of(atoms)
-    if cubic and not np.isfinite(cubic_edge(atoms)):
-        raise ValueError("this crystal is not cubic: leave cubic=False")
-    if not 0 < strain < 0.1:
-        raise ValueError(f"strain must be a small positive number such as 0.005, not {strain!r}")
+    edge = cubic_edge(atoms)
+    refuse(cubic and not np.isfinite(edge), "this crystal is not cubic: leave cubic=False")
+    words = "strain must be a small positive number such as 0.005"
+    refuse(not 0 < strain < 0.1, f"{words}, not {strain!r}")
 
     def stresses(direction):
         """Difference quotients [2, 6] of the stress, clamped and relaxed, for one Voigt strain."""
@@ -267,13 +241,6 @@ def elastic(
         columns = np.array([stresses(direction) for direction in range(6)])  # [6, 2, 6]
         tensors = (columns.transpose(1, 0, 2) + columns.transpose(1, 2, 0)) / 2
     clamped, full = tensors
-    bounds, diagonal = bounds_of(full), np.diag(full)
-    return Elastic(
-        *(full, clamped, pressure, cubic_edge(atoms)),
-        c11=float(diagonal[:3].mean()),
-        c12=float(full[[0, 0, 1], [1, 2, 2]].mean()),
-        c44=float(diagonal[3:].mean()),
-        c44_clamped=float(np.diag(clamped)[3:].mean()),
-        bulk_modulus=sum(bounds[0]) / 2,
-        shear_modulus=sum(bounds[1]) / 2,
-    )
+    c11, c12, c44, c44_clamped = (float(s / 3) for s in (*_sums(full), _sums(clamped)[2]))
+    moduli = (sum(both) / 2 for both in bounds_of(full))
+    return Elastic(full, clamped, pressure, edge, c11, c12, c44, c44_clamped, *moduli)

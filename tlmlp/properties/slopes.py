@@ -19,6 +19,8 @@ from ase import Atoms
 from ase.calculators.calculator import Calculator
 
 from ..potential import Potential
+from ..refusal import refuse
+from .blocks import with_calculator
 
 
 class Slope(NamedTuple):
@@ -45,19 +47,16 @@ def softening(
     tlmlp.Potential, or any of ASE's calculators.
     """
     frames = list(frames)
-    if not frames:
-        raise ValueError("a slope needs at least one structure")
+    refuse(not frames, "a slope needs at least one structure")
     true = [atoms.get_forces(apply_constraint=False) for atoms in frames]
     if hasattr(predicted, "get_property"):
-        predicted = [_with(predicted, atoms.copy()) for atoms in frames]
+        predicted = [with_calculator(atoms.copy(), predicted) for atoms in frames]
     elif hasattr(predicted, "predict"):
         predicted = predicted.predict(frames)
     guess = [atoms.get_forces(apply_constraint=False) for atoms in predicted]
-    if [g.shape for g in guess] != [t.shape for t in true]:
-        raise ValueError(
-            f"there are {len(frames)} structures and {len(guess)} predictions; "
-            "they must be the same, in one order"
-        )
+    words = f"there are {len(frames)} structures and {len(guess)} predictions"
+    same = [g.shape for g in guess] == [t.shape for t in true]
+    refuse(not same, f"{words}; they must be the same, in one order")
     names = [atoms.info.get("group") for atoms in frames]
     groups = sorted({name for name in names if name is not None})
     each = {}
@@ -68,22 +67,12 @@ def softening(
     return Softening(_slope(true, guess), each, *flat)
 
 
-def _with(calculator, atoms):
-    atoms.calc = calculator
-    return atoms
-
-
 def _slope(true, guess):
     """Slope of the forces of some structures; its error is that of a ratio of sums over them."""
-
-    def products(x, y):
-        return np.array([float((a * b).sum()) for a, b in zip(x, y)])
-
+    products = lambda x, y: np.array([float((a * b).sum()) for a, b in zip(x, y)])
     both, square, other = products(true, guess), products(true, true), products(guess, guess)
-    if not square.sum() > 0:
-        raise ValueError(
-            "the reference forces are all zero; a slope needs structures out of equilibrium"
-        )
+    words = "the reference forces are all zero; a slope needs structures out of equilibrium"
+    refuse(not square.sum() > 0, words)
     n, s, error = len(square), both.sum() / square.sum(), np.nan
     if n > 1:
         error = np.sqrt(n / (n - 1) * np.square(both - s * square).sum()) / square.sum()

@@ -16,6 +16,7 @@ import numpy as np
 from ase import Atoms
 
 from ..graph import heights, pairs
+from ..refusal import refuse
 from .blocks import Trajectory, frames_of, mean_and_error
 
 
@@ -46,11 +47,9 @@ def radial_distribution(
     each, so that g(r) has a shape but no scale.
     """
     frames = frames_of(trajectory, skip)
-    if not 0 < farthest < np.inf or int(bins) != bins or bins < 2:
-        raise ValueError(
-            "a distribution needs a positive end and at least 2 bins, "
-            f"not {farthest!r} and {bins!r}"
-        )
+    words = "a distribution needs a positive end and at least 2 bins"
+    bad = not 0 < farthest < np.inf or int(bins) != bins or bins < 2
+    refuse(bad, f"{words}, not {farthest!r} and {bins!r}")
     edges, each = np.linspace(0, farthest, int(bins) + 1), []
     shells = 4 / 3 * np.pi * np.diff(edges**3)
     for atoms in frames:
@@ -58,14 +57,9 @@ def radial_distribution(
         volume = atoms.get_volume() if atoms.cell.rank == 3 else 20.0 * len(atoms)
         each.append(np.histogram(d, edges)[0] * volume / (len(atoms) ** 2 * shells))
     g, error = mean_and_error(each, blocks)
-    half = min(_half_height(atoms) for atoms in frames)
+    highest = [heights(atoms.cell.complete().array)[atoms.pbc] for atoms in frames]
+    half = float(np.concatenate(highest).min(initial=np.inf) / 2)
     return RadialDistribution((edges[1:] + edges[:-1]) / 2, g, error, half, len(frames))
-
-
-def _half_height(atoms):
-    if not atoms.pbc.any():
-        return float("inf")
-    return float(heights(atoms.cell.complete().array)[atoms.pbc].min() / 2)
 
 
 def first_minimum(trajectory: Trajectory) -> float:
@@ -120,8 +114,7 @@ def tetrahedrality(atoms: Atoms) -> np.ndarray:
         counts = np.bincount(i.astype(int), minlength=len(atoms))
         if len(atoms) and counts.min() >= 4:
             break
-        if reach > 50:
-            raise ValueError("an atom has fewer than four neighbours; tetrahedral order needs four")
+        refuse(reach > 50, "an atom has fewer than four neighbours; tetrahedral order needs four")
         reach *= 1.25
     d = np.linalg.norm(D, axis=1)
     order = np.lexsort((d, i))

@@ -17,6 +17,7 @@ from ase.md.nose_hoover_chain import NoseHooverChainNVT
 from ase.md.velocitydistribution import thermalize_momenta
 
 from .. import simulate
+from ..refusal import refuse
 from .blocks import Trajectory, bare, frames_of, interval_of, mean_and_error
 from .structure import Coordination, RadialDistribution, coordination, radial_distribution
 
@@ -33,7 +34,6 @@ class Diffusion(NamedTuple):
     coefficient: float  # Å²/ps, of this cell
     error: float  # Å²/ps, by blocks
     fitted: tuple[float, float]  # (from, to) in fs, where MSD was taken as a line
-    length: float  # Å, cube root of the cell's volume; nan without a cell
     temperature_K: float  # mean, nan for frames without velocities
 
 
@@ -54,13 +54,11 @@ def diffusion(
     """
     frames = frames_of(trajectory, skip)
     interval = interval_of(frames, interval_fs)
-    if not 0 <= fit[0] < fit[1] <= 1:
-        raise ValueError(f"fit must be two fractions of a block such as (0.2, 0.8), not {fit!r}")
+    words = "fit must be two fractions of a block such as (0.2, 0.8)"
+    refuse(not 0 <= fit[0] < fit[1] <= 1, f"{words}, not {fit!r}")
+    words = f"{len(frames)} frames are too few for {blocks} blocks: 5 of each are needed"
     length = len(frames) // blocks
-    if length < 5:
-        raise ValueError(
-            f"{len(frames)} frames are too few for {blocks} blocks: 5 of each are needed"
-        )
+    refuse(length < 5, words)
     r = _unwrapped(frames)
     mass = frames[0].get_masses()
     r = r - (mass[:, None] * r).sum(1, keepdims=True) / mass.sum()
@@ -68,18 +66,16 @@ def diffusion(
     times, first = np.arange(length) * interval, int(np.ceil(fit[0] * (length - 1)))
     line = slice(first, max(int(fit[1] * (length - 1)), first + 1) + 1)
     slopes = [np.polyfit(times[line] * 1e-3, curve[line], 1)[0] / 6 for curve in curves]
-    coefficient, error = mean_and_error(slopes, blocks)
-    volumes = [atoms.get_volume() for atoms in frames if atoms.cell.rank == 3]
+    coefficient, error = map(float, mean_and_error(slopes, blocks))
     n = len(mass)  # the centre of mass has no temperature
-    warm = np.mean([atoms.get_temperature() * n / max(1, n - 1) for atoms in frames])
+    warm = float(np.mean([atoms.get_temperature() * n / max(1, n - 1) for atoms in frames]))
     return Diffusion(
         times,
         *mean_and_error(curves, blocks),
-        coefficient=float(coefficient),
-        error=float(error),
+        coefficient=coefficient,
+        error=error,
         fitted=(float(times[line][0]), float(times[line][-1])),
-        length=float(np.mean(volumes) ** (1 / 3)) if volumes else float("nan"),
-        temperature_K=float(warm) if warm > 0 else float("nan"),
+        temperature_K=warm if warm > 0 else float("nan"),
     )
 
 
@@ -116,7 +112,6 @@ class Liquid(NamedTuple):
     diffusion: Diffusion
     pressure: float  # GPa, mean; nan for a calculator without stress
     pressure_error: float  # GPa, by blocks
-    temperature_K: float
 
 
 def liquid(
@@ -135,10 +130,9 @@ def liquid(
     there, others in ASE's loop. A network of the course preset takes some 20 s of one core for 64
     atoms and 8 ps. Raises ValueError for bad input, RuntimeError where atoms fly apart.
     """
-    if not 0 < temperature_K < np.inf:
-        raise ValueError(f"temperature_K must be a positive number, not {temperature_K!r}")
-    if not 1 <= length_ps < np.inf:
-        raise ValueError(f"length_ps must be at least 1, not {length_ps!r}")
+    words = f"temperature_K must be a positive number, not {temperature_K!r}"
+    refuse(not 0 < temperature_K < np.inf, words)
+    refuse(not 1 <= length_ps < np.inf, f"length_ps must be at least 1, not {length_ps!r}")
     settle, every = round(SETTLING / timestep_fs), max(1, round(INTERVAL / timestep_fs))
     n = round(1000 * length_ps / timestep_fs / every)
     plan = (bare(atoms), calculator, temperature_K, settle, every, n, timestep_fs, seed)
@@ -151,7 +145,7 @@ def liquid(
     pressure, error = mean_and_error(pressures) if pressures else (np.nan, np.nan)
     about = radial_distribution(frames), coordination(frames, neighbours)
     moved = diffusion(frames, every * timestep_fs)
-    return Liquid(*about, moved, float(pressure), float(error), float(temperature_K))
+    return Liquid(*about, moved, float(pressure), float(error))
 
 
 def _by_jax_md(atoms, calculator, T, settle, every, n, timestep, seed):
@@ -180,8 +174,8 @@ def _by_ase(atoms, calculator, T, settle, every, n, timestep, seed):
     run = NoseHooverChainNVT(atoms, step, temperature_K=T, tdamp=CHAIN_DAMPING * units.fs)
     for k in range(1, n + 1):
         run.run(every)
-        if not atoms.get_temperature() < 4 * T:
-            raise RuntimeError(f"the liquid flew apart after {k * every * timestep / 1000:.1f} ps")
+        words = f"the liquid flew apart after {k * every * timestep / 1000:.1f} ps"
+        refuse(not atoms.get_temperature() < 4 * T, words, RuntimeError)
         frame, pressure = bare(atoms), np.nan
         frame.set_momenta(atoms.get_momenta())
         if "stress" in getattr(calculator, "implemented_properties", ()):

@@ -20,6 +20,8 @@ from numpy.typing import ArrayLike
 
 from ..crystal import crystal_of
 from ..graph import heights
+from ..refusal import refuse
+from .blocks import with_calculator
 
 # Of a face-centred cubic lattice, as measured bands are drawn; others as ASE has them.
 PATHS = {"FCC": "GXU,KGL"}
@@ -39,7 +41,6 @@ class Phonons(NamedTuple):
     temperatures: np.ndarray  # [T] K
     heat_capacity: np.ndarray  # [T] k_B per atom, at constant volume; 3 at high temperature
     lowest: float  # THz, anywhere in the zone; negative: imaginary, the crystal is unstable
-    atoms: Atoms  # of the supercell
 
 
 def phonons(
@@ -73,15 +74,14 @@ def phonons(
     T = np.arange(0, 1001, 20.0) if temperatures is None else np.asarray(temperatures, float)
     thermal = job.run_thermal_properties(temperatures=T, exclude_gamma_acoustic=True)
     per_cell = np.asarray(thermal.heat_capacity)  # J/K per mol of primitive cells
-    capacity = per_cell * units.J / units.mol / units.kB / len(primitive)
+    capacity = np.where(T > 0, per_cell * units.J / units.mol / units.kB / len(primitive), 0.0)
     return Phonons(
         *(q, frequencies, parts, ticks, labels, special),
         nu=np.asarray(dos.frequency_points),
         density=np.asarray(dos.dos) / len(primitive),
         temperatures=T,
-        heat_capacity=np.where(T > 0, capacity, 0.0),
+        heat_capacity=capacity,
         lowest=min(float(frequencies.min()), float(grid.min())),
-        atoms=_atoms(job.supercell),
     )
 
 
@@ -99,21 +99,15 @@ def _force_constants(atoms, calculator, supercell, displacement):
     height = heights(atoms.cell.array)
     enough = tuple(int(n) for n in np.ceil(HEIGHT / height - 1e-9))
     repeats = enough if supercell is None else tuple(int(n) for n in np.broadcast_to(supercell, 3))
-    if min(repeats) < 1 or (height * repeats).min() < LEAST:
-        raise ValueError(
-            f"a supercell of {(height * repeats).min():.1f} Å is too small, images of a displaced "
-            f"atom would be felt; supercell={enough} is enough"
-        )
+    least = (height * repeats).min()
+    words = f"a supercell of {least:.1f} Å is too small, images of a displaced atom would be felt"
+    refuse(min(repeats) < 1 or least < LEAST, f"{words}; supercell={enough} is enough")
     known = dict(symbols=atoms.get_chemical_symbols(), masses=atoms.get_masses())
     cell = PhonopyAtoms(cell=atoms.cell.array, positions=atoms.positions, **known)
     job = phonopy.Phonopy(cell, np.diag(repeats), guess_primitive_matrix(cell), log_level=0)
     job.generate_displacements(distance=displacement, is_plusminus=True)
-    forces = []
-    for displaced in job.supercells_with_displacements:
-        moved = _atoms(displaced)
-        moved.calc = calculator
-        forces.append(moved.get_forces())
-    job.forces = np.array(forces)
+    moved = map(_atoms, job.supercells_with_displacements)
+    job.forces = np.array([with_calculator(atoms, calculator).get_forces() for atoms in moved])
     job.produce_force_constants()
     job.symmetrize_force_constants()
     return job
