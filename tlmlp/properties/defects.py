@@ -81,10 +81,6 @@ def _neighbours(atoms, index):
     return j[i == index].astype(int), D[i == index]
 
 
-def _energy(atoms, calculator):
-    return with_calculator(atoms, calculator).get_potential_energy()
-
-
 def _largest(forces):
     return float(np.linalg.norm(forces.reshape(-1, 3), axis=1).max())
 
@@ -97,8 +93,9 @@ def _rattled(atoms):
 
 def _formed(atoms, cut, calculator, starts):
     """Defect of atoms as they were cut, relaxed from each of several starts; the lowest counts."""
-    each = _energy(atoms.copy(), calculator) / len(atoms)
-    unrelaxed = float(_energy(cut.copy(), calculator) - len(cut) * each)
+    each = with_calculator(atoms.copy(), calculator).get_potential_energy() / len(atoms)
+    before = with_calculator(cut.copy(), calculator).get_potential_energy()
+    unrelaxed = float(before - len(cut) * each)
     out = []
     for start in starts:
         end, converged = relaxed(start, calculator, FORCE, STEPS)
@@ -169,21 +166,16 @@ def migration(
     converged = bool(FIRE(neb, logfile=None, maxstep=0.1).run(fmax=force, steps=STEPS))
     left = _largest(neb.get_forces())
     energies = np.array([image.get_potential_energy() for image in band])
+    energies -= energies[0]
     moves = [np.linalg.norm(b.positions - a.positions) for a, b in zip(band[:-1], band[1:])]
     for image in band:
         image.calc = None
-    return Barrier(
-        float(energies.max() - energies[0]),
-        path=np.cumsum([0.0, *moves]),
-        energies=energies - energies[0],
-        images=band,
-        force=left,
-        converged=converged and lowest.converged,
-    )
+    path, converged = np.cumsum([0.0, *moves]), converged and lowest.converged
+    return Barrier(float(energies.max()), path, energies, band, left, converged)
 
 
 def _moved_vacancy(atoms, first, index):
-    """The relaxed vacancy `first` of `atoms`, on a neighbour's site by inversion about the bond."""
+    """The relaxed vacancy `first` on a neighbouring site: inverted about the middle of the bond."""
     near, bonds = _neighbours(atoms, index)
     partner = near[0] - (near[0] > index)  # its index once the vacancy's atom is gone
     middle = atoms.positions[index] + 0.5 * bonds[0]
@@ -222,9 +214,9 @@ def surface(
     slab = diamond100(symbol, (2, 2, layers), vacuum=7.5, **cut)
     width, depth = slab.cell.lengths()[:2]
     crystal = diamond100(symbol, (2, 2, 4), **cut)
-    each = _energy(crystal, calculator) / len(crystal)
+    each = with_calculator(crystal, calculator).get_potential_energy() / len(crystal)
     gamma = lambda energy: float((energy - len(slab) * each) / (2 * width * depth) / J_PER_M2)
-    unrelaxed = gamma(_energy(slab, calculator))
+    unrelaxed = gamma(with_calculator(slab, calculator).get_potential_energy())
     start, z = slab.copy(), slab.positions[:, 2]
     faces = (z.max(), z.min()) if dimers else ()
     dimers_at = [ends for face in faces for ends in _dimerise(start, face, lattice_constant)]

@@ -109,9 +109,9 @@ def _wanted(only, melt):
     never = set(OF_FORCES) if melt else {*OF_FORCES, *LIQUID}
     names = set(PROPERTIES) - never if only is None else set(only)
     unknown, lost = (", ".join(sorted(part)) for part in (names - set(PROPERTIES), names & never))
-    refuse(unknown, f"no property {unknown}; there are {', '.join(PROPERTIES)}")
+    refuse(names - set(PROPERTIES), f"no property {unknown}; there are {', '.join(PROPERTIES)}")
     why = "those of a liquid need melt, slopes of forces a test set"
-    refuse(lost, f"{lost} cannot be measured on a crystal: {why}")
+    refuse(names & never, f"{lost} cannot be measured on a crystal: {why}")
     return [name for name in PROPERTIES if name in names]
 
 
@@ -122,11 +122,10 @@ def _jobs(calculator, element, a, elastic_at):
     strained = cube(elastic_at or a)
     note = "" if elastic_at is None else f"at {elastic_at} Å"
     bands = dict(points=5, mesh=8, temperatures=[300.0])
-    eos = lambda: mechanics.equation_of_state(here, k, 0.03)
     elastic = lambda: mechanics.elastic(strained, k, zero_pressure=False, cubic=True)._asdict()
     return {
         ("lattice_constant",): lambda: [(a, "")],
-        ("bulk_modulus",): lambda: [(eos().bulk_modulus, "")],
+        ("bulk_modulus",): lambda: [(mechanics.equation_of_state(here, k, 0.03).bulk_modulus, "")],
         ELASTIC: lambda: [(value, note) for value in map(elastic().get, ELASTIC)],
         PHONONS: lambda: _phonons(vibrations.phonons(here, k, **bands).special),
         ("beta_tin", "sc", "bcc", "fcc"): lambda: _phases(mechanics.phases(element, k, a)),

@@ -144,15 +144,9 @@ def fit_equation_of_state(
     d2, d3 = p.deriv(2)(x0), p.deriv(3)(x0)
     dx, ddx = -2 * x0 / (3 * volume), 10 * x0 / (9 * volume**2)
     second, third = d2 * dx**2, d3 * dx**3 + 3 * d2 * dx * ddx
-    return EquationOfState(
-        volume=float(volume),
-        energy=float(p(x0)),
-        bulk_modulus=float(volume * second / units.GPa),
-        derivative=float(-1 - volume * third / second),
-        lattice_constant=float((atoms_in_cube * volume) ** (1 / 3)),
-        volumes=v,
-        energies=e,
-    )
+    modulus, derivative = float(volume * second / units.GPa), float(-1 - volume * third / second)
+    edge = float((atoms_in_cube * volume) ** (1 / 3))
+    return EquationOfState(float(volume), float(p(x0)), modulus, derivative, edge, v, e)
 
 
 class Phases(NamedTuple):

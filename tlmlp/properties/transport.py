@@ -69,14 +69,10 @@ def diffusion(
     coefficient, error = map(float, mean_and_error(slopes, blocks))
     n = len(mass)  # the centre of mass has no temperature
     warm = float(np.mean([atoms.get_temperature() * n / max(1, n - 1) for atoms in frames]))
-    return Diffusion(
-        times,
-        *mean_and_error(curves, blocks),
-        coefficient=coefficient,
-        error=error,
-        fitted=(float(times[line][0]), float(times[line][-1])),
-        temperature_K=warm if warm > 0 else float("nan"),
-    )
+    temperature = warm if warm > 0 else float("nan")
+    msd, msd_error = mean_and_error(curves, blocks)
+    fitted = float(times[line][0]), float(times[line][-1])
+    return Diffusion(times, msd, msd_error, coefficient, error, fitted, temperature)
 
 
 def _unwrapped(frames):

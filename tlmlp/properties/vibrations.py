@@ -75,14 +75,9 @@ def phonons(
     thermal = job.run_thermal_properties(temperatures=T, exclude_gamma_acoustic=True)
     per_cell = np.asarray(thermal.heat_capacity)  # J/K per mol of primitive cells
     capacity = np.where(T > 0, per_cell * units.J / units.mol / units.kB / len(primitive), 0.0)
-    return Phonons(
-        *(q, frequencies, parts, ticks, labels, special),
-        nu=np.asarray(dos.frequency_points),
-        density=np.asarray(dos.dos) / len(primitive),
-        temperatures=T,
-        heat_capacity=capacity,
-        lowest=min(float(frequencies.min()), float(grid.min())),
-    )
+    nu, density = np.asarray(dos.frequency_points), np.asarray(dos.dos) / len(primitive)
+    lowest = min(float(frequencies.min()), float(grid.min()))
+    return Phonons(q, frequencies, parts, ticks, labels, special, nu, density, T, capacity, lowest)
 
 
 def _atoms(cell):
