@@ -554,7 +554,6 @@ def test_check_refuses():
     del no_forces.calc.results["forces"]
     with pytest.raises(ValueError, match="frame 1 has no 'forces'"):
         datasets.check([labelled(), no_forces])
-    assert datasets.check([no_forces], forces=False) == [no_forces]
     wrong.calc.results["forces"] = np.zeros((7, 3))
     with pytest.raises(
         ValueError, match=r"forces of frame 0 has shape \(7, 3\), \(8, 3\) is needed"

@@ -176,7 +176,7 @@ def test_a_training_compiles_once(potential, frames, monkeypatch):
 def test_a_second_training_compiles_nothing(potential, frames):
     settings = dict(steps=5, average=0.9)
     last(tlmlp.fit(potential, frames, **settings))
-    step = train.make_step(TINY, 0.9, 5.0)[1]
+    step = train.make_step(TINY, 0.9)[1]
     compiled = step._cache_size()
     last(
         tlmlp.fit(

@@ -147,7 +147,7 @@ def test_no_gradient_is_taken_of_frozen_weights(tiny, germanium):
         lambda module, name, _: mask[module][name], tiny.params
     )
     assert {transfer.group_of(m) for m in frozen} == {"embedding"}
-    state, unravel = make_step(TINY, 0.9, 5.0)[0](trainable)
+    state, unravel = make_step(TINY, 0.9)[0](trainable)
     assert set(unravel(state.adam.mu)) == set(
         trainable
     ) and state.adam.mu.size == hk.data_structures.tree_size(trainable)
@@ -158,7 +158,7 @@ def test_another_part_of_the_same_data_compiles_nothing(tiny, source):
     shapes = tlmlp.graph.shapes_of(frames, tiny.elements, TINY.cutoff)
     from tlmlp.train import make_step
 
-    step = make_step(TINY, 0.995, 5.0)[1]
+    step = make_step(TINY, 0.995)[1]
     for _ in tlmlp.fit(tiny, frames[:4], frames[4:], steps=2, shapes=shapes):
         pass
     compiled = step._cache_size(), forces.predict._cache_size()

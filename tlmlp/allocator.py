@@ -1,16 +1,14 @@
 """What this library sets in the whole process: memory that is kept, and where jax computes.
 
 XLA asks for one large piece of memory at every call (90 MB for a training step on 64 atoms at the
-paper preset) and frees it afterwards. glibc maps such pieces afresh each time, and the system fills
-them with zeros page by page: 20 000 page faults a step, close to half of its time. Here glibc is
-told to serve them from its heap, and to keep the heap. A process then holds what it needed at its
-peak; the peak is the same. Only the main thread's heap is without limit (others: 64 MB). So jax is
-told to compute in the thread that calls it. It reads this, and how much of a graphics card to take,
-when it first computes.
+paper preset) and frees it afterwards. glibc maps such pieces afresh, and the system fills them with
+zeros page by page: 20 000 page faults a step, close to half of its time. Here glibc serves them
+from its heap and keeps the heap: a process holds what it needed at its peak. Only the main thread's
+heap is without limit (others: 64 MB), so jax is told to compute in the thread that calls it. It
+reads this, and how much of a graphics card to take, when it first computes.
 
-Nothing happens at import: `fit`, a potential that computes, the command line and the widgets call
-`prepare`. Whoever has set MALLOC_ variables, GLIBC_TUNABLES, another allocator (LD_PRELOAD),
-JAX_CPU_ENABLE_ASYNC_DISPATCH or XLA_PYTHON_CLIENT_PREALLOCATE is left alone.
+Nothing happens at import: whatever computes calls `prepare`. It respects MALLOC_, GLIBC_TUNABLES,
+LD_PRELOAD, JAX_CPU_ENABLE_ASYNC_DISPATCH and XLA_PYTHON_CLIENT_PREALLOCATE where they are set.
 """
 
 import ctypes

@@ -1,6 +1,6 @@
 """ASE calculators of whatever computes on the slots of a Graph."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from typing import Any
@@ -15,6 +15,7 @@ from ase.stress import full_3x3_to_voigt_6_stress
 from . import allocator, graph as graphs
 from .forces import Prediction, on_device, predict
 from .graph import Graph, Topology
+from .refusal import one_of, refuse
 
 
 class GraphCalculator(Calculator):
@@ -27,6 +28,8 @@ class GraphCalculator(Calculator):
 
     implemented_properties = ["energy", "free_energy", "energies", "forces", "stress"]
     shrinks = True  # whether another number of atoms may have fewer slots
+    predict: Callable[[Graph], Prediction]  # a subclass defines these two
+    reference: Callable[[Atoms], np.ndarray]  # energies [N] in eV to be added, or ValueError
 
     def __init__(self, elements: tuple[str, ...], cutoff: float, dtype: str, skin: float) -> None:
         super().__init__()
@@ -34,14 +37,6 @@ class GraphCalculator(Calculator):
         self.elements, self.cutoff, self.dtype, self.skin = elements, cutoff, dtype, skin
         self.rebuilds = 0
         self._found: tuple[Atoms, Topology, Graph] | None = None  # by the last search
-
-    def predict(self, graph: Graph) -> Prediction:
-        """Energies, forces and virial of a Graph."""
-        raise NotImplementedError
-
-    def reference(self, atoms: Atoms) -> np.ndarray:
-        """Energies [N] in eV to be added; ValueError for atoms that cannot be computed."""
-        raise NotImplementedError
 
     def calculate(
         self,
@@ -53,11 +48,9 @@ class GraphCalculator(Calculator):
         super().calculate(atoms, properties, system_changes)
         atoms = self.atoms
         reference = self.reference(atoms)
-        if not np.isfinite(atoms.positions).all():
-            raise ValueError("positions are not finite (NaN or infinity)")
-        if "stress" in properties and not atoms.pbc.all():
-            words = "stress needs atoms that are periodic in three directions"
-            raise PropertyNotImplementedError(words)
+        refuse(not np.isfinite(atoms.positions).all(), "positions are not finite (NaN or infinity)")
+        words = "stress needs atoms that are periodic in three directions"
+        refuse("stress" in properties and not atoms.pbc.all(), words, PropertyNotImplementedError)
         top, graph = self._slots(atoms)
         vectors = top.vectors(atoms.positions).astype(self.dtype)
         with self.precision():
@@ -91,10 +84,8 @@ class PotentialCalculator(GraphCalculator):
     """ASE calculator of a Potential, a type that cannot be named here: its file imports this."""
 
     def __init__(self, potential: Any, dtype: str = "float32", skin: float = 0.3) -> None:
-        if dtype not in ("float32", "float64"):
-            raise ValueError(f"dtype must be 'float32' or 'float64', not {dtype!r}")
-        if not skin >= 0:
-            raise ValueError(f"skin must be 0 Å or more, not {skin!r}")
+        one_of("dtype", dtype, ("float32", "float64"))
+        refuse(not skin >= 0, f"skin must be 0 Å or more, not {skin!r}")
         super().__init__(potential.elements, potential.config.cutoff, dtype, skin)
         self.potential = potential
         with self.precision():  # on the device once, not at every step

@@ -7,6 +7,7 @@ import numpy as np
 
 from .dimenet import Config, Params
 from .potential import Potential, shapes_of_weights
+from .refusal import refuse
 
 # chemtrain's names of our layers, where they are neither numbered nor residual.
 THEIRS = dict(dense_kj="Dense_kj", dense_ji="Dense_ji", skip="FinalBeforeSkip")
@@ -18,42 +19,32 @@ def from_chemtrain(
 ) -> Potential:
     """A Potential with the haiku weights of chemtrain's `dimenetpp_neighborlist`.
 
-    Its reference energies are zero, as there. Its units, here taken for eV and Å, are those that
-    the weights were trained in.
-
-    Args:
-        params: {module: {name: array}} as haiku returns it, or {"module:name": array}.
-        config: of that network.
-        species: the embedding row of each element, for instance {"Si": 1}.
-
-    Raises:
-        ValueError: weights are missing, left over or of another shape than config says.
+    `params` are {module: {name: array}} as haiku returns it, or {"module:name": array}; `species`
+    has the embedding row of each element: {"Si": 1}. The units that the weights were trained in are
+    taken for eV and Å; reference energies are zero, as there. Raises ValueError where weights are
+    missing, left over or of another shape than `config` says.
     """
     flat = {}
     for module, value in params.items():
-        for name, w in value.items() if isinstance(value, dict) else [(None, value)]:
-            key = module if name is None else f"{module}:{name}"
-            key = key.removeprefix("params:").removeprefix("DimeNetPP/~/")
-            flat[key.replace("/~/linear", "")] = np.asarray(w, np.float32)
+        for name, w in value.items() if isinstance(value, dict) else [("", value)]:
+            key = f"{module}:{name}".removeprefix("params:").removeprefix("DimeNetPP/~/")
+            flat[key.replace("/~/linear", "").removesuffix(":")] = np.asarray(w, np.float32)
     weights: Params = {}
     for module, shapes in shapes_of_weights(config, tuple(species)).items():
         for name, shape in shapes.items():
             key = _name(module, name, config)
-            if key not in flat:
-                what = "these are not chemtrain's DimeNet++ weights for this config"
-                raise ValueError(f"{what}: {key} is missing")
+            what = "these are not chemtrain's DimeNet++ weights for this config"
+            refuse(key not in flat, f"{what}: {key} is missing")
             w = flat.pop(key)
             if key == "Embedding:Embedding_vect":
                 rows = list(species.values())
-                if not all(0 <= row < len(w) for row in rows):
-                    raise ValueError(f"rows in species must be 0 to {len(w) - 1}, not {rows}")
+                bad = not all(0 <= row < len(w) for row in rows)
+                refuse(bad, f"rows in species must be 0 to {len(w) - 1}, not {rows}")
                 w = w[rows]
-            if w.shape != shape:
-                raise ValueError(f"{key} has shape {w.shape}, the config wants {shape}")
+            refuse(w.shape != shape, f"{key} has shape {w.shape}, the config wants {shape}")
             weights.setdefault(module, {})[name] = w
-    if flat:
-        left = ", ".join(sorted(flat)[:3])
-        raise ValueError(f"weights that the config has no place for: {left}")
+    left = ", ".join(sorted(flat)[:3])
+    refuse(left, f"weights that the config has no place for: {left}")
     zeros = (0.0,) * len(species)
     return Potential(config, tuple(species), weights, zeros, info=dict(source="chemtrain"))
 

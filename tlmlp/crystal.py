@@ -45,19 +45,17 @@ def stress(atoms: Atoms, calculator: Calculator) -> np.ndarray:
         raise ValueError(f"{name} knows no stress, which this property needs") from None
 
 
-def at_zero_pressure(
-    atoms: Atoms, calculator: Calculator, accuracy: float = 1e-3, steps: int = 30
-) -> Atoms:
+def at_zero_pressure(atoms: Atoms, calculator: Calculator, accuracy: float = 1e-3) -> Atoms:
     """The crystal, all lengths scaled alike, where its pressure is within `accuracy` GPa of zero.
 
-    Raises RuntimeError where no such volume is found in `steps` secant steps.
+    Raises RuntimeError where no such volume is found in 30 secant steps.
     """
     atoms = crystal_of(atoms)
     scaled = lambda x: strained(atoms, (np.exp(x) - 1) * np.eye(3))
     pressure = lambda x: -stress(scaled(x), calculator)[:3].mean()
     x, p = 0.0, pressure(0.0)
     slope = -250.0  # GPa per logarithm of the length, three times a bulk modulus
-    for _ in range(steps):
+    for _ in range(30):
         if abs(p) < accuracy:
             return scaled(x)
         move = float(np.clip(-p / slope, -0.03, 0.03))

@@ -4,10 +4,9 @@ Letters: N atoms, K neighbour slots per atom, F embed_size, A angle_size, L n_sp
 i, j, k atoms with bonds k->j->i. Slot (j, a) holds the bond between j and its neighbour a, and the
 message that *arrives* at j along it.
 
-A message m_ji runs along the bond from j to i. An interaction block updates it with all messages
-m_kj that arrive at j, weighted by the distance d_kj and by the angle θ between the two bonds. The
-published network lists every triplet k->j->i (48 000 of them for 64 silicon atoms at 5 Å). None is
-needed, because the basis is a product:
+An interaction block updates the message m_ji, from j to i, with all messages m_kj that arrive at j,
+weighted by the distance d_kj and the angle θ between the two bonds. The published network lists
+every triplet k->j->i. The basis is a product, so none is needed:
 
     o_ji = Σ_{k≠i} y_kj ⊙ Σ_ln W_ln R_ln(d_kj) c_l P_l(cosθ)
          = Σ_l Σ_{k≠i} P_l(û_ji·û_jk) g_kj,l     with   g_kj,l = y_kj ⊙ Σ_n W_ln c_l R_ln(d_kj)
@@ -15,19 +14,16 @@ needed, because the basis is a product:
     y_kj  the down-projected message [A]         W_ln = sbf1 @ sbf2, a linear map [A]
     û_jk  unit vector from j to k                c_l  = sqrt((2l+1)/4π)
 
-g belongs to a bond, not to a triplet, and P_l(û·û') is a [K, K] table per atom. So the sum over k
-and l is one matrix product per atom, [K, K·L] x [K·L, A], with zeros on the diagonal k = i. There
-is no angle, hence no arccos and no NaN where three atoms lie on a line. The result sits at j, in
-the slot of i: `graph.reverse` carries it to i, in the slot of j.
+g belongs to a bond, and P_l(û·û') is a [K, K] table per atom. So the sum over k and l is one matrix
+product per atom, [K, K·L] x [K·L, A], with zeros on the diagonal k = i. Without arccos there is no
+NaN where three atoms lie on a line. `graph.reverse` carries the result from j, slot of i, to i.
 
 Source: Gasteiger et al., DimeNet (arXiv 2003.03123) and DimeNet++ (arXiv 2011.14115). Where their
-codes differ (envelope, angle, bias-free RBF_Dense) we follow chemtrain, so that its weights load
-(see tlmlp.from_chemtrain).
+codes differ (envelope, angle, bias-free RBF_Dense) we follow chemtrain (tlmlp.from_chemtrain).
 """
 
-import dataclasses
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 import haiku as hk
@@ -37,6 +33,7 @@ import numpy as np
 from jax.typing import ArrayLike
 
 from . import bessel
+from .refusal import one_of, refuse
 
 PRESETS = ("paper", "course")
 Params = dict[str, dict[str, Any]]  # {module: {weight: array}}, as haiku has it
@@ -44,7 +41,7 @@ Params = dict[str, dict[str, Any]]  # {module: {weight: array}}, as haiku has it
 
 def by_preset(paper: float | None = None, course: float | None = None) -> Any:
     """A field of Config that takes the value of its preset where it is not given."""
-    return dataclasses.field(default=None, metadata=dict(paper=paper, course=course or paper))
+    return field(default=None, metadata=dict(paper=paper, course=course or paper))
 
 
 @dataclass(frozen=True)
@@ -71,10 +68,8 @@ class Config:
     envelope_power: int = by_preset(6)  # p of the polynomial cutoff
 
     def __post_init__(self) -> None:
-        if self.preset not in PRESETS:
-            known = ", ".join(map(repr, PRESETS))
-            raise ValueError(f"preset must be one of {known}, not {self.preset!r}")
-        defaults = {f.name: f.metadata.get(self.preset) for f in dataclasses.fields(self)}
+        one_of("preset", self.preset, PRESETS)
+        defaults = {f.name: f.metadata.get(self.preset) for f in fields(self)}
         size = self.embed_size if isinstance(self.embed_size, int) else defaults["embed_size"]
         half = max(1, size // 2)
         defaults |= dict(angle_size=half, type_size=half, out_size=2 * size)
@@ -83,13 +78,12 @@ class Config:
                 object.__setattr__(self, name, defaults[name])
             value, lowest = getattr(self, name), 0 if name.startswith("n_res") else 1
             number = isinstance(value, (int, float)) and not isinstance(value, bool)
-            if not number or not value >= lowest:
-                raise ValueError(f"{name} must be a number of at least {lowest}, not {value!r}")
-            if name != "cutoff" and value != int(value):
-                raise ValueError(f"{name} must be a whole number, not {value!r}")
-        if self.n_spherical < 2:
-            words = "must be at least 2 (without angles it is not DimeNet)"
-            raise ValueError(f"n_spherical {words}, not {self.n_spherical}")
+            words = f"{name} must be a number of at least {lowest}, not {value!r}"
+            refuse(not number or not value >= lowest, words)
+            broken = name != "cutoff" and value != int(value)
+            refuse(broken, f"{name} must be a whole number, not {value!r}")
+        words = "n_spherical must be at least 2 (without angles it is not DimeNet)"
+        refuse(self.n_spherical < 2, f"{words}, not {self.n_spherical}")
 
 
 def orthogonal_glorot(shape: Sequence[int], dtype: Any) -> jax.Array:
@@ -157,8 +151,7 @@ def _product_backward(residuals, do):
     return do @ jnp.swapaxes(g, 1, 2), None, symmetric_product(p_t, p, do)
 
 
-_product_forward = lambda *args: (symmetric_product(*args), args)
-symmetric_product.defvjp(_product_forward, _product_backward)
+symmetric_product.defvjp(lambda *args: (symmetric_product(*args), args), _product_backward)
 
 
 def swap(slots: jax.Array, reverse: ArrayLike) -> jax.Array:
@@ -167,43 +160,32 @@ def swap(slots: jax.Array, reverse: ArrayLike) -> jax.Array:
     return jax.custom_derivatives.linear_call(move, move, reverse, slots)
 
 
-class Part(hk.Module):
-    """A part of the network, which knows the Config."""
-
-    def __init__(self, config, name):
-        super().__init__(name)
-        self.config = config
-
-
-class Embedding(Part):
+class Embedding(hk.Module):
     """First message of a bond, from the elements at both ends and the distance: [N·K, F]."""
 
-    def __call__(self, rbf, centre, neighbor):
-        c, T = self.config, self.config.type_size
+    def __call__(self, c, rbf, centre, neighbor):
+        T = c.type_size  # c, here and in the other parts: the Config
         uniform = hk.initializers.RandomUniform(-(3**0.5), 3**0.5)
         table = hk.get_parameter("elements", (centre.shape[1], T), jnp.float32, init=uniform)
         w_rbf = weight("rbf", (c.n_radial, c.embed_size))
         w = weight("w", (2 * T + c.embed_size, c.embed_size))
         b = hk.get_parameter("b", (c.embed_size,), jnp.float32, init=jnp.zeros)
-        # concat(h_i, h_j, rbf @ w_rbf) @ w, taken apart: the part of the elements is a small table,
-        # looked up by one-hot rows.
+        # concat(h_i, h_j, rbf @ w_rbf) @ w, taken apart: elements by one-hot rows of a small table
         rows = jnp.concatenate([table @ w[:T], table @ w[T : 2 * T]])
         types = jnp.concatenate([centre, neighbor], -1) @ rows
         return swish(types + rbf @ (w_rbf @ w[2 * T :]) + b)
 
 
-class Interaction(Part):
+class Interaction(hk.Module):
     """Messages [N·K, F], each updated with those that arrive where it starts."""
 
-    def __call__(self, m, rbf, sbf, legendre, reverse):
-        c = self.config
+    def __call__(self, c, m, rbf, sbf, legendre, reverse):
         N, K, _ = legendre[0].shape
         F, A, L, R, Q = c.embed_size, c.angle_size, c.n_spherical, c.n_radial, c.basis_size
 
         w_rbf = weight("rbf1", (R, Q)) @ weight("rbf2", (Q, F))  # [R, F]
         w_sbf = weight("sbf1", (L * R, Q)) @ weight("sbf2", (Q, A))  # [L·R, A]
-        # One block of weights per l in one large product: it multiplies L times more numbers than a
-        # product for each l, and is faster.
+        # One large product with a block per l: L times more numbers than one for each l, but faster
         blocks = jnp.eye(L, dtype=m.dtype)[:, None, :, None]
         w_sbf = (w_sbf.reshape(L, R, 1, A) * blocks).reshape(L * R, L * A)
         x = swish(dense(F, "dense_kj")(m)) * (rbf @ w_rbf)  # [N·K, F]
@@ -221,11 +203,10 @@ class Interaction(Part):
         return x
 
 
-class Output(Part):
+class Output(hk.Module):
     """Messages [N·K, F] -> energy of each atom [N], in eV."""
 
-    def __call__(self, m, rbf, N):
-        c = self.config
+    def __call__(self, c, m, rbf, N):
         # zero in empty slots, and smooth at the cutoff
         m = m * (rbf @ weight("rbf", (c.n_radial, c.embed_size)))
         x = dense(c.out_size, "up", bias=False)(m.reshape(N, -1, c.embed_size).sum(1))
@@ -234,16 +215,13 @@ class Output(Part):
         return dense(1, "final", bias=False)(x)[:, 0]
 
 
-class DimeNetPP(Part):
+class DimeNetPP(hk.Module):
     """Graph -> energy of each atom [N] in eV; zero for padding atoms."""
 
-    def __call__(self, graph, n_elements):
-        c = self.config
-        N, K = graph.neighbors.shape
-        dtype = graph.vectors.dtype
+    def __call__(self, c, graph, n_elements):
+        (N, K), dtype = graph.neighbors.shape, graph.vectors.dtype
 
-        # An empty slot gets a harmless distance before sqrt and division: the cutoff, where every
-        # basis is zero.
+        # Empty slots get a distance that sqrt and division can bear: the cutoff, where bases are 0.
         squared = jnp.sum(graph.vectors**2, -1)
         inside = graph.mask & (squared < c.cutoff**2)
         r = jnp.where(inside[..., None], graph.vectors, jnp.array([c.cutoff, 0, 0], dtype))
@@ -264,18 +242,17 @@ class DimeNetPP(Part):
 
         one_hot = jax.nn.one_hot(graph.species, n_elements, dtype=dtype)
         centre = jnp.broadcast_to(one_hot[:, None], (N, K, n_elements)).reshape(N * K, -1)
-        neighbor = one_hot[graph.neighbors.reshape(-1)]
-        reverse = graph.reverse.reshape(-1)
+        neighbor, reverse = one_hot[graph.neighbors.reshape(-1)], graph.reverse.reshape(-1)
 
-        m = Embedding(c, "embedding")(rbf, centre, neighbor)
-        energies = Output(c, "output_0")(m, rbf, N)
+        m = Embedding("embedding")(c, rbf, centre, neighbor)
+        energies = Output("output_0")(c, m, rbf, N)
         for n in range(1, c.n_blocks + 1):
-            m = Interaction(c, f"interaction_{n}")(m, rbf, sbf, legendre, reverse)
-            energies += Output(c, f"output_{n}")(m, rbf, N)
+            m = Interaction(f"interaction_{n}")(c, m, rbf, sbf, legendre, reverse)
+            energies += Output(f"output_{n}")(c, m, rbf, N)
         return jnp.where(graph.atom_mask, energies, 0)
 
 
 def transform(config: Config, n_elements: int) -> hk.Transformed:
     """The network, pure: init(key, graph) -> params, apply(params, graph) -> energies [N] in eV."""
-    network = lambda graph: DimeNetPP(config, "dimenet")(graph, n_elements)
+    network = lambda graph: DimeNetPP("dimenet")(config, graph, n_elements)
     return hk.without_apply_rng(hk.transform(network))

@@ -34,9 +34,8 @@ class Element:
     """One element, as Stillinger-Weber describes it.
 
     `lattice_constant` and `melting_temperature` are the *model's*, at zero pressure. Experiments
-    give 5.431 Å and 1687 K for Si, 5.658 Å and 1211 K for Ge: Ding and Andersen fitted the solid,
-    which melts far too late. 2900 K is our own estimate, to some 50 K: 1536 atoms, half of them
-    molten, for 60 ps in LAMMPS at constant enthalpy.
+    give 5.431 Å and 1687 K for Si, 5.658 Å and 1211 K for Ge: Ding and Andersen fitted the solid.
+    2900 K is our estimate, to 50 K: 1536 atoms, half molten, 60 ps in LAMMPS at constant enthalpy.
     """
 
     symbol: str

@@ -36,12 +36,10 @@ def energy_forces(
     `core`, of tlmlp.repulsion, is added; None in training, where it is zero anyway.
     """
     network = dimenet.transform(config, len(params["dimenet/embedding"]["elements"]))
-
-    def energies(moved: Graph) -> jax.Array:
-        out = network.apply(params, moved)
-        return out if core is None else out + repulsion.energies(moved, *core)
-
-    return differentiate(energies, graph)
+    if core is None:
+        return differentiate(lambda moved: network.apply(params, moved), graph)
+    both = lambda moved: network.apply(params, moved) + repulsion.energies(moved, *core)
+    return differentiate(both, graph)
 
 
 def differentiate(energies: Callable[[Graph], jax.Array], graph: Graph) -> Prediction:

@@ -10,18 +10,17 @@ from ase import Atoms
 from ase.calculators.calculator import PropertyNotImplementedError
 from ase.calculators.singlepoint import SinglePointCalculator
 
+from .refusal import is_whole, refuse
+
 
 def read(path: str | Path) -> list[Atoms]:
     """A dataset from any file that ASE reads and that carries energy and forces (extended xyz).
 
-    Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: ASE cannot read it, or `check` refuses it.
+    Raises FileNotFoundError, or ValueError where ASE cannot read it or `check` refuses it.
     """
     import ase.io  # half a second, for all the formats it knows
 
-    if not Path(path).is_file():
-        raise FileNotFoundError(f"{path} does not exist")
+    refuse(not Path(path).is_file(), f"{path} does not exist", FileNotFoundError)
     try:
         frames = list(ase.io.iread(path, ":"))
     except Exception as error:  # each format of ASE raises errors of its own
@@ -33,33 +32,30 @@ def read(path: str | Path) -> list[Atoms]:
     return check(frames)
 
 
-def check(frames: Sequence[Atoms], forces: bool = True) -> list[Atoms]:
-    """The frames, if a potential can be trained on them; `forces`: whether those are needed.
+def check(frames: Sequence[Atoms]) -> list[Atoms]:
+    """The frames, if a potential can be trained on them.
 
-    Raises:
-        TypeError: not a list of ase.Atoms.
-        ValueError: no frames, or one without labels, with wrong shapes, with NaN or infinity.
+    Raises TypeError for what is no list of ase.Atoms; ValueError where there are no frames, or one
+    lacks labels, has wrong shapes, NaN or infinity.
     """
-    if not isinstance(frames, (list, tuple)):
-        one = "one " if isinstance(frames, Atoms) else ""
-        raise TypeError(f"a dataset is a list of ase.Atoms, not {one}{type(frames).__name__}")
-    if any(not isinstance(frame, Atoms) for frame in frames):
-        others = sorted({type(f).__name__ for f in frames if not isinstance(f, Atoms)})
-        raise TypeError(f"a dataset is a list of ase.Atoms, not a list with {', '.join(others)}")
-    if not frames:
-        raise ValueError("the dataset is empty, it needs at least one frame")
+    words = "a dataset is a list of ase.Atoms, not"
+    kind = "one Atoms" if isinstance(frames, Atoms) else type(frames).__name__
+    refuse(not isinstance(frames, (list, tuple)), f"{words} {kind}", TypeError)
+    others = ", ".join(sorted({type(f).__name__ for f in frames if not isinstance(f, Atoms)}))
+    refuse(others, f"{words} a list with {others}", TypeError)
+    refuse(not frames, "the dataset is empty, it needs at least one frame")
     for index, frame in enumerate(frames):
-        n, known = len(frame), getattr(frame.calc, "results", {})
-        if n == 0:
-            raise ValueError(f"frame {index} has no atoms")
-        shapes = dict(positions=(n, 3), cell=(3, 3), energy=(), forces=(n, 3), stress=(6,))
-        needed = dict(forces=forces, stress="stress" in known)
-        for name in (name for name in shapes if needed.get(name, True)):
-            value, which = _value(frame, index, name), f"{name} of frame {index}"
-            if np.shape(value) != shapes[name]:
-                raise ValueError(f"{which} has shape {np.shape(value)}, {shapes[name]} is needed")
-            if not np.all(np.isfinite(value)):
-                raise ValueError(f"{which} is not finite (NaN or infinity): remove the frame")
+        n = len(frame)
+        refuse(n == 0, f"frame {index} has no atoms")
+        shapes = dict[str, tuple](positions=(n, 3), cell=(3, 3), energy=(), forces=(n, 3))
+        if "stress" in getattr(frame.calc, "results", {}):
+            shapes["stress"] = (6,)
+        for name, needed in shapes.items():
+            value = _value(frame, index, name)
+            shape, which = np.shape(value), f"{name} of frame {index}"
+            refuse(shape != needed, f"{which} has shape {shape}, {needed} is needed")
+            words = f"{which} is not finite (NaN or infinity): remove the frame"
+            refuse(not np.all(np.isfinite(value)), words)
     return list(frames)
 
 
@@ -97,25 +93,19 @@ def subset(frames: Sequence[Atoms], n: int, seed: int = 0) -> list[Atoms]:
     Nested: `subset(frames, 10, seed)` is the beginning of `subset(frames, 20, seed)`. Raises
     ValueError where n is not a positive integer, or there are fewer frames than that.
     """
-    if isinstance(n, bool) or not isinstance(n, (int, np.integer)) or n < 1:
-        raise ValueError(f"the number of frames must be a positive integer, not {n!r}")
-    if n > len(frames):
-        raise ValueError(f"{n} frames were asked for, but there are only {len(frames)}")
+    refuse(not is_whole(n), f"the number of frames must be a positive integer, not {n!r}")
+    refuse(n > len(frames), f"{n} frames were asked for, but there are only {len(frames)}")
     return [frames[i] for i in _stratified(frames, seed)[:n]]
 
 
 def split(
     frames: Sequence[Atoms], n_valid: int | float, seed: int = 0
 ) -> tuple[list[Atoms], list[Atoms]]:
-    """(train, valid): n_valid frames, or a fraction between 0 and 1, held out as `subset` chooses.
-
-    Raises ValueError where one of the two would be empty.
-    """
+    """(train, valid), neither empty: n_valid frames, or that fraction, held out as by `subset`."""
     n = round(n_valid * len(frames)) if isinstance(n_valid, float) and n_valid < 1 else n_valid
-    if isinstance(n, bool) or not isinstance(n, (int, np.integer)) or not 0 < n < len(frames):
-        which = f"{n_valid!r} of {len(frames)} frames cannot be held out"
-        raise ValueError(f"{which}: some must be left on both sides")
-    order = _stratified(frames, seed)
+    which = f"{n_valid!r} of {len(frames)} frames cannot be held out"
+    refuse(not is_whole(n) or n >= len(frames), f"{which}: some must be left on both sides")
+    order, n = _stratified(frames, seed), int(n)
     return [frames[i] for i in order[n:]], [frames[i] for i in order[:n]]
 
 

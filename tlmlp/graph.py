@@ -7,18 +7,17 @@ Slot (i, a) holds one neighbour k of i, within the cutoff, and the vector from i
 
     neighbors[i, a] = k        vectors[i, a] = r_k + S·cell - r_i
 
-The same bond appears once more, at k, seen from the other end. `reverse` names that slot, so that
-whatever leaves one atom can arrive at the other: it pairs (i, slot of k with shift S) with (k, slot
-of i with shift -S). This is also right where an atom is its own neighbour. `reverse` is a
+The same bond appears at k, seen from the other end. `reverse` names that slot: it pairs (i, slot of
+k with shift S) with (k, slot of i with shift -S), also where an atom is its own neighbour. It is a
 permutation of the N·K slots and its own inverse.
 
 Several structures are one graph with more atoms: no bond crosses between them. Padding (atoms
-without neighbours, slots without an atom) lets graphs of different sizes share a shape, so that a
-network is compiled once or twice, not once per size.
+without neighbours, slots without an atom) lets graphs share a shape: each is compiled for anew.
 """
 
 import itertools
 from collections.abc import Sequence
+from math import prod
 from typing import NamedTuple
 
 import numpy as np
@@ -26,6 +25,8 @@ import vesin
 from ase import Atoms
 from ase.geometry import complete_cell
 from numpy.typing import DTypeLike
+
+from .refusal import refuse
 
 Frames = Sequence[Atoms]  # a dataset
 Shapes = int | Sequence[tuple[int, int]]  # at most so many padded shapes (N, K), or these
@@ -66,16 +67,13 @@ def heights(cell: np.ndarray) -> np.ndarray:
 def pairs(atoms: Atoms, cutoff: float, quantities: str) -> list[np.ndarray]:
     """All pairs of atoms within `cutoff` (Å), through periodic images, each from both ends (vesin).
 
-    `quantities` are the letters of what is returned, in that order: i and j, the two atoms [P];
-    S, the cell shift of j [P, 3]; d, the distance [P], and D, the vector from i to j [P, 3], in Å.
-    Raises ValueError where a periodic direction has no length.
+    `quantities` are letters: i and j, the two atoms [P]; S, the cell shift of j [P, 3]; d and D,
+    distance [P] and vector [P, 3] from i to j in Å. ValueError for a flat periodic direction.
     """
     pbc = np.asarray(atoms.pbc)
-    if np.linalg.matrix_rank(atoms.cell.array[pbc], tol=1e-6) < pbc.sum():
-        raise ValueError(
-            "a periodic direction has no cell vector of its own, so the cell has no volume: "
-            "set the cell, or pbc to False there"
-        )
+    flat = np.linalg.matrix_rank(atoms.cell.array[pbc], tol=1e-6) < pbc.sum()
+    words = "a periodic direction has no cell vector of its own, so the cell has no volume"
+    refuse(flat, f"{words}: set the cell, or pbc to False there")
     # Directions that are not periodic get unit vectors: vesin wants a box, and shifts none of them.
     box = atoms.cell.array if pbc.all() else complete_cell(atoms.cell.array * pbc[:, None])
     points, box = (np.ascontiguousarray(x) for x in (atoms.positions, box))
@@ -93,8 +91,7 @@ def topology(atoms: Atoms, cutoff: float, slots: int = 1, step: int = 1) -> Topo
     i, j, S, d = pairs(atoms, cutoff, "ijSd")
     i, j, S = (x.astype(np.int64) for x in (i, j, S))
     if len(d) and d.min() < 1e-3:
-        k = int(d.argmin())
-        which = f"atoms {i[k]} and {j[k]} are at the same place"
+        which = f"atoms {i[d.argmin()]} and {j[d.argmin()]} are at the same place"
         raise ValueError(f"{which}; every pair must be at least 0.001 Å apart")
     order = np.lexsort((S[:, 2], S[:, 1], S[:, 0], j, i))
     i, j, S = i[order], j[order], S[order]
@@ -104,28 +101,25 @@ def topology(atoms: Atoms, cutoff: float, slots: int = 1, step: int = 1) -> Topo
     flat = i * K + slot
     # Bonds sorted by (i, j, S) and by (j, i, -S) list the same bonds from their two ends.
     other = np.lexsort((-S[:, 2], -S[:, 1], -S[:, 0], i, j))
-    if not (np.array_equal(i[other], j) and np.array_equal(S[other], -S)):
-        why = "a distance coincides with the cutoff to the last bit"
-        raise ValueError(f"the neighbour list is not symmetric; {why}")
+    same = np.array_equal(i[other], j) and np.array_equal(S[other], -S)
+    why = "a distance coincides with the cutoff to the last bit"
+    refuse(not same, f"the neighbour list is not symmetric; {why}")
 
     def in_slots(empty: np.ndarray, values: np.ndarray | bool) -> np.ndarray:
         empty[flat] = values
         return empty.reshape(n, K, *empty.shape[1:])
 
-    return Topology(
-        in_slots(np.repeat(np.arange(n), K), j).astype(np.int32),  # empty: its own atom
-        in_slots(np.zeros((n * K, 3)), S @ atoms.cell.array),
-        in_slots(np.arange(n * K), flat[other]).astype(np.int32),
-        in_slots(np.zeros(n * K, bool), True),
-    )
+    neighbors = in_slots(np.repeat(np.arange(n), K), j).astype(np.int32)  # empty: its own atom
+    reverse = in_slots(np.arange(n * K), flat[other]).astype(np.int32)
+    offsets = in_slots(np.zeros((n * K, 3)), S @ atoms.cell.array)
+    return Topology(neighbors, offsets, reverse, in_slots(np.zeros(n * K, bool), True))
 
 
 def species_of(atoms: Atoms, elements: Sequence[str]) -> np.ndarray:
     """Rows [N] of the atoms' elements in `elements`; ValueError names those that are missing."""
     symbols = atoms.get_chemical_symbols()
-    if unknown := ", ".join(sorted(set(symbols) - set(elements))):
-        known = ", ".join(elements)
-        raise ValueError(f"this potential knows {known}; it has never seen {unknown}")
+    unknown, known = ", ".join(sorted(set(symbols) - set(elements))), ", ".join(elements)
+    refuse(unknown, f"this potential knows {known}; it has never seen {unknown}")
     return np.array([elements.index(s) for s in symbols], np.int32)
 
 
@@ -147,13 +141,10 @@ def from_topology(
 def from_atoms(
     frames: Atoms | Frames, elements: Sequence[str], cutoff: float, dtype: DTypeLike = np.float32
 ) -> Graph:
-    """Graph of one structure or of several within `cutoff` (Å), with as few slots as will do.
-
-    `elements` are symbols in the order of the embedding rows.
-    """
+    """Graph of structures within `cutoff` (Å), in few slots; `elements` by their embedding rows."""
     frames = [frames] if isinstance(frames, Atoms) else list(frames)
-    if not frames or not all(map(len, frames)):
-        raise ValueError("a graph needs at least one structure, and each needs at least one atom")
+    words = "a graph needs at least one structure, and each needs at least one atom"
+    refuse(not frames or not all(map(len, frames)), words)
     return join([from_topology(a, topology(a, cutoff), elements, dtype) for a in frames])
 
 
@@ -166,20 +157,15 @@ def join(graphs: Sequence[Graph], atoms: int = 0, slots: int = 0, structures: in
     n, K = sum(len(g.species) for g in graphs), max(g.neighbors.shape[1] for g in graphs)
     B = sum(len(g.volume) for g in graphs)
     N, slots, structures = atoms or n, slots or K, structures or B
-    if n > N or K > slots or B > structures:
-        what = f"{B} structures with {n} atoms and {K} neighbours"
-        raise ValueError(f"{what} do not fit a shape of {structures}, {N} and {slots}")
+    what = f"{B} structures with {n} atoms and {K} neighbours do not fit a shape of"
+    refuse(n > N or K > slots or B > structures, f"{what} {structures}, {N} and {slots}")
     dtype = graphs[0].vectors.dtype
-    out = Graph(
-        np.zeros(N, np.int32),
-        np.zeros((N, slots, 3), dtype),
-        np.repeat(np.arange(N, dtype=np.int32)[:, None], slots, 1),
-        np.arange(N * slots, dtype=np.int32).reshape(N, slots),
-        np.zeros((N, slots), bool),
-        np.full(N, structures - 1, np.int32),
-        np.zeros(N, bool),
-        np.zeros(structures, dtype),
-    )
+    species, structure = np.zeros(N, np.int32), np.full(N, structures - 1, np.int32)
+    vectors, mask = np.zeros((N, slots, 3), dtype), np.zeros((N, slots), bool)
+    neighbors = np.repeat(np.arange(N, dtype=np.int32)[:, None], slots, 1)
+    reverse = np.arange(N * slots, dtype=np.int32).reshape(N, slots)
+    atom_mask, volume = np.zeros(N, bool), np.zeros(structures, dtype)
+    out = Graph(species, vectors, neighbors, reverse, mask, structure, atom_mask, volume)
     first, first_structure = 0, 0
     for g in graphs:
         n, K = g.neighbors.shape
@@ -207,9 +193,8 @@ def shapes_of(
 def few_shapes(graphs: Sequence[Graph], most: Shapes) -> list[tuple[int, int]]:
     """A padded shape (N, K) for each graph, at most `most` different ones, with little padding.
 
-    A program is compiled for each shape, and padding is computed like the rest. So shapes are
-    merged two at a time, always the two that add the fewest slots. `most` may also be the shapes
-    themselves, as those of a larger dataset. Raises ValueError for a graph that fits none of them.
+    Shapes are merged two at a time, always the two that add the fewest slots. `most` may also be
+    the shapes themselves, of a larger dataset; ValueError for a graph that fits none of them.
     """
     own: list[tuple[int, int]] = [g.neighbors.shape for g in graphs]
     if not isinstance(most, int):
@@ -220,15 +205,11 @@ def few_shapes(graphs: Sequence[Graph], most: Shapes) -> list[tuple[int, int]]:
         return [min(shapes)[1] for shapes in fitting]
     members = {shape: own.count(shape) for shape in set(own)}
     becomes = {shape: shape for shape in members}
-    larger = lambda a, b: (max(a[0], b[0]), max(a[1], b[1]))
-
-    def added(a: tuple[int, int], b: tuple[int, int]) -> int:
-        N, K = larger(a, b)
-        return sum(members[s] * (N * K - s[0] * s[1]) for s in (a, b))
-
+    larger = lambda two: tuple(map(max, *two))
+    added = lambda two: sum(members[s] * (prod(larger(two)) - prod(s)) for s in two)
     while len(members) > most:
-        a, b = min(itertools.combinations(sorted(members), 2), key=lambda two: added(*two))
-        both = larger(a, b)
+        a, b = min(itertools.combinations(sorted(members), 2), key=added)
+        both = larger((a, b))
         count = members.pop(a) + members.pop(b)
         members[both] = members.get(both, 0) + count
         becomes = {s: both if to in (a, b) else to for s, to in becomes.items()}

@@ -2,27 +2,25 @@
 
     E = Σ_i (ε_net,i + ε_ref,Z(i))      F_i = -∂E/∂r_i      σ = (1/V) ∂E/∂strain
 
-The network's energy, forces and virial are those of tlmlp.forces. Reference energies are added in
+The network's energy, forces and virial come from tlmlp.forces. Reference energies are added in
 float64: total energies are too large for the digits of a float32.
 
 Units: eV, Å, eV/Å, eV/Å^3 (stress in ASE's sign, positive is tension; order xx yy zz yz xz xy).
 """
 
-import dataclasses
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import lru_cache
 from importlib import resources
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import ase
+import haiku as hk
 import jax
 import numpy as np
-import safetensors
 import safetensors.numpy
-from ase import Atoms
+from ase import Atoms, units
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.data import atomic_numbers
 
@@ -32,6 +30,7 @@ from .dimenet import Config, Params
 from .files import write_whole
 from .forces import Core, on_device, predict
 from .graph import Frames, Shapes
+from .refusal import refuse
 
 WEIGHTS = resources.files("tlmlp") / "weights"
 FORMAT = 1
@@ -49,16 +48,12 @@ class Errors(NamedTuple):
     groups: dict[str, "Errors"]  # the same for each value of atoms.info["group"]
 
     def __str__(self) -> str:
-        line = "{:12}{:>7}{:>13}{:>11}{:>12}{:>13}".format
-        lines = [
-            line("", "frames", "energy RMSE", "force MAE", "force RMSE", "stress RMSE"),
-            line("", "", "meV/atom", "meV/Å", "meV/Å", "GPa"),
-        ]
+        out = " " * 13 + "frames  energy RMSE  force MAE  force RMSE  stress RMSE\n"
+        out += " " * 24 + "meV/atom      meV/Å       meV/Å          GPa"
+        line = "\n{:12}{:7}{:13.2f}{:11.1f}{:12.1f}{:13.3f}".format
         for name, e in [("all", self), *sorted(self.groups.items())]:
-            stress = f"{e.stress_rmse:.3f}"
-            errors = (f"{x:.1f}" for x in (e.force_mae, e.force_rmse))
-            lines.append(line(name, e.frames, f"{e.energy_rmse:.2f}", *errors, stress))
-        return "\n".join(lines)
+            out += line(name, e.frames, e.energy_rmse, e.force_mae, e.force_rmse, e.stress_rmse)
+        return out
 
 
 @dataclass(frozen=True)
@@ -81,12 +76,12 @@ class Potential:
         allocator.prepare()
         config = Config(config) if isinstance(config, str) else config
         elements = tuple(elements)
-        weights = _compiled_initialiser(config, elements)(jax.random.key(seed))
+        weights = _initialiser(config, elements)(jax.random.key(seed))
         return cls(config, elements, jax.tree.map(np.asarray, weights), (0.0,) * len(elements))
 
     def replace(self, **changes: Any) -> "Potential":
         """A copy with some fields changed."""
-        return dataclasses.replace(self, **changes)
+        return replace(self, **changes)
 
     @property
     def n_weights(self) -> int:
@@ -95,13 +90,9 @@ class Potential:
 
     def save(self, path: str | Path) -> Path:
         """Write weights and all that describes them to a safetensors file, whole or not at all."""
-        head: dict[str, Any] = dict(format=FORMAT) | vars(self)
-        head["config"] = dataclasses.asdict(self.config)
-        tensors = {
-            f"{module}:{name}": np.asarray(w)
-            for module, weights in head.pop("params").items()
-            for name, w in weights.items()
-        }
+        head: dict[str, Any] = dict(format=FORMAT) | vars(self) | dict(config=asdict(self.config))
+        weights = hk.data_structures.traverse(head.pop("params"))
+        tensors = {f"{module}:{name}": np.asarray(w) for module, name, w in weights}
         metadata = {"tlmlp": json.dumps(head, ensure_ascii=False)}
         write_whole(path, safetensors.numpy.save(tensors, metadata=metadata))
         return Path(path)
@@ -118,9 +109,8 @@ class Potential:
             module, weight = key.rsplit(":", 1)
             params.setdefault(module, {})[weight] = w
         config, elements = Config(**head["config"]), head["elements"]
-        if jax.tree.map(np.shape, params) != shapes_of_weights(config, elements):
-            words = "do not fit the network that its header describes"
-            raise ValueError(f"the weights in {name} {words}")
+        words = f"the weights in {name} do not fit the network that its header describes"
+        refuse(jax.tree.map(np.shape, params) != shapes_of_weights(config, elements), words)
         rest = (head[name] for name in ("reference", "trained", "core", "info"))
         return cls(config, elements, params, *rest)
 
@@ -128,10 +118,9 @@ class Potential:
         """ValueError for an element without weights, or one that this was never trained on."""
         graphs.species_of(atoms, self.elements)
         seen, symbols = self.trained or self.elements, set(atoms.get_chemical_symbols())
-        if unseen := ", ".join(sorted(symbols - set(seen))):
-            words = f"was trained on {', '.join(seen)} and has never seen {unseen}"
-            how = "tlmlp.transfer.start carries it to another element"
-            raise ValueError(f"this potential {words}; {how}")
+        unseen = ", ".join(sorted(symbols - set(seen)))
+        words = f"this potential was trained on {', '.join(seen)} and has never seen {unseen}"
+        refuse(unseen, f"{words}; tlmlp.transfer.start carries it to another element")
 
     def repulsion(self) -> Core:
         """(charges [n_elements], core in Å) as energy_forces takes them."""
@@ -143,18 +132,14 @@ class Potential:
         return np.array(self.reference)[graphs.species_of(atoms, self.elements)]
 
     def calculator(self, dtype: str = "float32", skin: float = 0.3) -> PotentialCalculator:
-        """An ASE calculator: energy, free_energy, energies, forces, stress.
+        """An ASE calculator; neighbours are searched again when an atom has moved half of `skin`.
 
-        `dtype` "float64" is two to three times as expensive; it is for phonons and elastic
-        constants. Neighbours are searched again when an atom has moved half of `skin` (Å).
+        "float64" is two to three times as expensive: for phonons, elastic constants. `skin` in Å.
         """
         return PotentialCalculator(self, dtype, skin)
 
     def predict(self, frames: Frames, shapes: Shapes = 3) -> list[Atoms]:
-        """The same structures, carrying this potential's energy, energies, forces and stress.
-
-        `shapes`: how many padded shapes to compile for at most, or these (tlmlp.graph.shapes_of).
-        """
+        """The same structures with this potential's labels, stress included; `shapes` as in fit."""
         allocator.prepare()
         for atoms in frames:
             self.check_elements(atoms)
@@ -170,28 +155,21 @@ class Potential:
     def evaluate(self, frames: Frames, shapes: Shapes = 3) -> Errors:
         """Errors against the labels that `frames` carry, in all and for each info["group"]."""
         pairs = list(zip(frames, self.predict(frames, shapes)))
-        groups = [atoms.info.get("group") for atoms in frames]
-        names = sorted({g for g in groups if g is not None})
-        in_group = lambda name: [pair for pair, g in zip(pairs, groups) if g == name]
+        in_group = lambda name: [pair for pair in pairs if pair[0].info.get("group") == name]
+        names = sorted({atoms.info.get("group") for atoms in frames} - {None})
         by_group = {name: _errors(in_group(name)) for name in names}
         return _errors(pairs)._replace(groups=by_group if len(names) > 1 else {})
 
 
-def _initialiser(config: Config, elements: tuple[str, ...]) -> Callable[[jax.Array], Any]:
-    """key -> random weights of a network, by a graph of two atoms that gives it its shapes."""
-    unknown = [e for e in elements if e not in atomic_numbers or e == "X"]
-    if not elements or unknown or len(set(elements)) < len(elements):
-        words = "must be different chemical symbols such as ('Si', 'Ge')"
-        raise ValueError(f"elements {words}, not {elements!r}")
-    pair = Atoms(elements[0] + "2", [(0, 0, 0), (0, 0, 2)])
-    graph = graphs.from_atoms(pair, elements, config.cutoff)
-    return lambda key: dimenet.transform(config, len(elements)).init(key, graph)
-
-
 @lru_cache(maxsize=8)
-def _compiled_initialiser(config: Config, elements: tuple[str, ...]) -> Callable:
-    """The same, compiled once for all seeds: it takes some ten seconds."""
-    return jax.jit(_initialiser(config, elements))
+def _initialiser(config: Config, elements: tuple[str, ...]) -> Callable[[jax.Array], Any]:
+    """key -> random weights of a network, compiled once for all seeds: it takes ten seconds."""
+    unknown = [e for e in elements if e not in atomic_numbers or e == "X"]
+    words = f"elements must be different chemical symbols such as ('Si', 'Ge'), not {elements!r}"
+    refuse(not elements or unknown or len(set(elements)) < len(elements), words)
+    pair = Atoms(elements[0] + "2", [(0, 0, 0), (0, 0, 2)])  # gives the network its shapes
+    graph = graphs.from_atoms(pair, elements, config.cutoff)
+    return jax.jit(lambda key: dimenet.transform(config, len(elements)).init(key, graph))
 
 
 def shapes_of_weights(config: Config, elements: tuple[str, ...]) -> dict[str, dict[str, tuple]]:
@@ -207,15 +185,10 @@ def shipped() -> list[str]:
 
 
 def header(potential: "Potential | str | Path") -> dict[str, Any]:
-    """The fields of a Potential by name, without `params`: only the head of its file is read.
-
-    `trained` names all elements where no training has named any.
-    """
-    if isinstance(potential, Potential):
-        head = {name: value for name, value in vars(potential).items() if name != "params"}
-    else:
-        head, _ = _read(potential, weights=False)
-    return head | {"trained": head["trained"] or head["elements"]}
+    """The fields of a Potential but `params`, from its file's head; `trained` is never empty."""
+    head = vars(potential) if isinstance(potential, Potential) else _read(potential, False)[0]
+    trained = dict(trained=head["trained"] or head["elements"])
+    return {name: value for name, value in (head | trained).items() if name != "params"}
 
 
 def _read(name: str | Path, weights: bool = True) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
@@ -226,20 +199,18 @@ def _read(name: str | Path, weights: bool = True) -> tuple[dict[str, Any], dict[
     if not path.is_file():
         known = ", ".join(shipped())
         raise FileNotFoundError(f"no potential {str(name)!r}: give a file or one of {known}")
-    wrong = lambda words: ValueError(f"{path} {words}")
     try:
         with safetensors.safe_open(path, "numpy") as file:
             head = json.loads((file.metadata() or {})["tlmlp"])
             tensors = {key: file.get_tensor(key) for key in (file.keys() if weights else ())}
     except KeyError:
         words = "is a safetensors file but not a tlmlp potential; Potential.save writes one"
-        raise wrong(words) from None
+        raise ValueError(f"{path} {words}") from None
     except (safetensors.SafetensorError, OSError, ValueError) as error:
         words = f"is empty, truncated or not a safetensors file ({error}); copy it again"
-        raise wrong(words) from None
-    if head["format"] != FORMAT:
-        words = f"has format {head['format']}, this tlmlp reads {FORMAT}"
-        raise wrong(f"{words}; update the older of the two")
+        raise ValueError(f"{path} {words}") from None
+    words = f"{path} has format {head['format']}, this tlmlp reads {FORMAT}"
+    refuse(head["format"] != FORMAT, f"{words}; update the older of the two")
     return head | {k: tuple(head[k]) for k in ("elements", "reference", "trained")}, tensors
 
 
@@ -255,4 +226,4 @@ def _errors(pairs: Sequence[tuple[Atoms, Atoms]]) -> Errors:
     ds = [stress(p) - stress(t) for (t, p), both in zip(pairs, known) if both]
     rms = lambda x: float(np.sqrt(np.mean(np.square(x)))) if len(x) else float("nan")
     mae = lambda x: float(np.abs(x).mean())
-    return Errors(rms(de), mae(de), rms(df), mae(df), rms(ds) / ase.units.GPa, len(pairs), {})
+    return Errors(rms(de), mae(de), rms(df), mae(df), rms(ds) / units.GPa, len(pairs), {})

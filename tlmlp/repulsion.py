@@ -1,10 +1,9 @@
 """Repulsion of nuclei, which keeps atoms apart where there are no training data.
 
-A network predicts anything at distances that its training data never showed. In a hot liquid two
-atoms may then fall into one another. Below a distance `core` (Å), the screened Coulomb repulsion of
-two nuclei is therefore added to the network's energy, and switched off smoothly as d -> core.
-`core` is four fifths of the shortest covalent bond, or the shortest distance of the training data
-where that is less. So it changes no training, and hardly depends on how many data there are.
+In a hot liquid a network may let two atoms fall into one another. Below a distance `core` (Å), the
+screened Coulomb repulsion of two nuclei is therefore added to its energy, and switched off smoothly
+as d -> core. `core` is four fifths of the shortest covalent bond, or the shortest distance of the
+training data where that is less. So it changes no training.
 
     V(d) = u(d/core) Z_1 Z_2 e²/(4πε0 d) φ(d/a)
     φ(x) = Σ_k c_k exp(-b_k x),   a = 0.46850 Å / (Z_1^0.23 + Z_2^0.23)

@@ -12,9 +12,10 @@ from ase import Atoms
 
 from . import elements
 from .calculator import GraphCalculator
-from .elements import Element, element as element_row
+from .elements import Element
 from .forces import Prediction, differentiate
 from .graph import Graph
+from .refusal import refuse
 
 
 def energies(graph: Graph, element: Element) -> jax.Array:
@@ -45,24 +46,21 @@ predict = jax.jit(energy_forces, static_argnums=0)
 
 
 class StillingerWeber(GraphCalculator):
-    """ASE calculator, in float64 whatever jax is set to; ValueError for an unknown element."""
+    """ASE calculator of "Si" or "Ge", in float64 whatever jax is set to; ValueError for others."""
 
     shrinks = False
 
-    def __init__(self, symbol: str) -> None:
-        self.row = element_row(symbol)
-        super().__init__((symbol,), self.row.cutoff, "float64", skin=0.0)
+    def __init__(self, element: str) -> None:
+        self.row = elements.element(element)
+        super().__init__((element,), self.row.cutoff, "float64", skin=0.0)
 
     def predict(self, graph: Graph) -> Prediction:
         return predict(self.row, graph)
 
     def reference(self, atoms: Atoms) -> np.ndarray:
-        if others := sorted(set(atoms.symbols) - {self.row.symbol}):
-            names = ", ".join(others)
-            raise ValueError(f"this calculator knows {self.row.symbol} alone, not {names}")
+        others = ", ".join(sorted(set(atoms.symbols) - {self.row.symbol}))
+        refuse(others, f"this calculator knows {self.row.symbol} alone, not {others}")
         return np.zeros(len(atoms))
 
 
-def stillinger_weber_calculator(element: str) -> StillingerWeber:
-    """ASE calculator of the Stillinger-Weber potential of an element, "Si" or "Ge"."""
-    return StillingerWeber(element)
+stillinger_weber_calculator = StillingerWeber  # as datasets offers it, beside its other references

@@ -2,13 +2,11 @@
 
     L = w_F ⟨|F - F*|²⟩ + w_E ⟨((E - E*)/n)²⟩ + w_S ⟨|σV/n - σ*V/n|²⟩
 
-with means over components and structures, n atoms, labels F*, E*, σ*. Forces alone (w_E = 0) is
-what the paper does: the energy is then known up to a constant per atom, which is fitted to the
-training energies afterwards (`shift_reference`).
+with means over components and structures, n atoms, labels F*, E*, σ*. Forces alone (w_E = 0), as in
+the paper, leave one energy per atom open, which `shift_reference` fits afterwards.
 
 Adam (Kingma & Ba, arXiv 1412.6980) with a clipped gradient, a short warm-up and a cosine decay of
-the learning rate η. The result is a running average of the weights (Polyak & Juditsky 1992), which
-is better than the last weights.
+the learning rate η. The result is a running average of the weights (Polyak & Juditsky 1992).
 
 One structure has one energy but hundreds of force components, so the gradient of the energy term is
 much noisier. Its weight w_E (and w_S) therefore grows as η falls, from `weights` to
@@ -35,6 +33,7 @@ from .dimenet import Config, Params
 from .forces import energy_forces
 from .graph import Frames, Graph, Shapes
 from .potential import Errors, Potential
+from .refusal import is_whole, refuse
 
 Mask = dict[str, dict[str, bool]]  # {module: {weight: whether it is trained}}
 
@@ -58,6 +57,7 @@ class Weights(NamedTuple):
 
 
 START, END = Weights(), Weights(energy=50.0)
+CLIP = 5.0  # longest gradient allowed, in units of its running mean
 
 
 class Settings(NamedTuple):
@@ -70,27 +70,24 @@ class Settings(NamedTuple):
     weights: Weights
     final_weights: Weights
     average: float
-    clip: float
     validate_every: int | None
 
     def check(self, train: Frames) -> None:
         """ValueError for what no training can use."""
-        for name in ("steps", "batch_size"):
-            value = getattr(self, name)
-            if not isinstance(value, (int, np.integer)) or value < 1:
-                raise ValueError(f"{name} must be a whole number of at least 1, not {value!r}")
-        for name in ("learning_rate", "clip"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"{name} must be greater than 0, not {getattr(self, name)!r}")
-        if not 0 <= self.average < 1:
-            raise ValueError(f"average must be at least 0 and less than 1, not {self.average!r}")
+        for name, value in dict(steps=self.steps, batch_size=self.batch_size).items():
+            words = f"{name} must be a whole number of at least 1, not {value!r}"
+            refuse(not is_whole(value), words)
+        words = f"learning_rate must be greater than 0, not {self.learning_rate!r}"
+        refuse(not self.learning_rate > 0, words)
+        words = f"average must be at least 0 and less than 1, not {self.average!r}"
+        refuse(not 0 <= self.average < 1, words)
         start, end = self.weights, self.final_weights
-        if min(start + end) < 0 or not min(max(start[:2]), max(end[:2])) > 0:
-            words = "must not be negative, and either forces or energies must have one"
-            raise ValueError(f"weights of the loss {words}")
-        known = any("stress" in atoms.calc.results for atoms in train)
-        if (start.stress or end.stress) and not known:
-            raise ValueError("a stress weight was given but no training frame carries a stress")
+        words = "must not be negative, and either forces or energies must have one"
+        bad = min(start + end) < 0 or not min(max(start[:2]), max(end[:2])) > 0
+        refuse(bad, f"weights of the loss {words}")
+        unknown = all("stress" not in atoms.calc.results for atoms in train)
+        words = "a stress weight was given but no training frame carries a stress"
+        refuse((start.stress or end.stress) and unknown, words)
 
 
 class Progress(NamedTuple):
@@ -141,12 +138,11 @@ class State(NamedTuple):
 
 
 @lru_cache(maxsize=16)
-def make_step(config: Config, average: float, clip: float) -> tuple[Callable, Callable]:
-    """start(trainable) -> (state, unravel), and the compiled step: see below for its arguments.
+def make_step(config: Config, average: float) -> tuple[Callable, Callable]:
+    """start(trainable) -> (state, unravel), which makes a dict of a vector; and the compiled step.
 
     Cached, so that a second training with the same settings and shapes compiles nothing. Frozen
-    weights are an argument of their own: no gradient is ever computed for them. unravel makes a
-    dict of the state's vectors.
+    weights are an argument of their own: no gradient is ever computed for them.
     """
     adam = optax.scale_by_adam()
 
@@ -163,7 +159,7 @@ def make_step(config: Config, average: float, clip: float) -> tuple[Callable, Ca
         # A gradient much longer than usual is shortened. The usual length depends on the data, the
         # loss and the stage of the training, so it is measured.
         norm = jnp.linalg.norm(gradient)
-        allowed = jnp.where(state.step == 0, norm, jnp.minimum(norm, clip * state.norm))
+        allowed = jnp.where(state.step == 0, norm, jnp.minimum(norm, CLIP * state.norm))
         gradient *= allowed / jnp.maximum(norm, 1e-30)
         usual = jnp.where(state.step == 0, norm, 0.99 * state.norm + 0.01 * allowed)
 
@@ -203,7 +199,6 @@ def fit(
     weights: Weights = START,
     final_weights: Weights = END,
     average: float = 0.995,
-    clip: float = 5.0,
     report_every: int | None = None,
     validate_every: int | None = None,
     checkpoint: str | Path | None = None,
@@ -223,24 +218,19 @@ def fit(
         weights: of the terms of the loss at the peak of the learning rate.
         final_weights: the same at the end.
         average: decay of the weight average per step, 0.99 for hundreds of steps, 0.999 for 10 000.
-        clip: longest gradient allowed, in units of its running mean.
         report_every: steps between two Progress [default: 50 reports in all].
         validate_every: steps between two validations [default: 20 in all].
         checkpoint: file to save to at validations and to resume from, with the same numbers.
         shapes: how many padded shapes to compile for at most, or these (graph.shapes_of).
 
-    Yields:
-        Progress, each with the `.potential` so far.
-
-    Raises:
-        ValueError: bad data or settings, before anything is compiled.
-        FloatingPointError: the loss is not a number any more.
+    Yields Progress, each with the `.potential` so far. Raises ValueError for bad data or settings,
+    before anything is compiled; FloatingPointError where the loss stops being a number.
     """
     allocator.prepare()
     train = datasets.check(list(train))
     valid = [] if valid is None else datasets.check(list(valid))
     ends = Weights(*weights), Weights(*final_weights)
-    s = Settings(steps, seed, learning_rate, batch_size, *ends, average, clip, validate_every)
+    s = Settings(steps, seed, learning_rate, batch_size, *ends, average, validate_every)
     s.check(train)
     potential = _for(potential, train, valid)
     yield from _steps(potential, train, valid, trainable, checkpoint, shapes, report_every, s)
@@ -250,16 +240,14 @@ def _steps(potential, train, valid, trainable, checkpoint, shapes, report_every,
     """The steps of fit, from the first or from where a checkpoint stopped."""
     trains = lambda module, name, _: trainable is None or trainable[module][name]
     start_params, frozen = hk.data_structures.partition(trains, potential.params)
-    if not start_params:
-        raise ValueError("every weight is frozen; leave at least one group trainable")
-    start, step_function = make_step(potential.config, float(s.average), float(s.clip))
+    refuse(not start_params, "every weight is frozen; leave at least one group trainable")
+    start, step_function = make_step(potential.config, float(s.average))
     state, unravel = start(start_params)
     report_every = report_every or max(1, s.steps // 50)
     s = s._replace(validate_every=s.validate_every or max(1, s.steps // 20))
     sizes = dict(frames=len(train), n_weights=potential.n_weights)
     settings = s._asdict() | sizes | dict(frozen=hk.data_structures.tree_size(frozen))
-    resumed = checkpoint and checkpoints.load(checkpoint, settings, state, potential)
-    if resumed:
+    if resumed := checkpoint and checkpoints.load(checkpoint, settings, state, potential):
         state, potential, best = resumed
     else:
         potential = shift_reference(potential, train, shapes)
@@ -271,8 +259,7 @@ def _steps(potential, train, valid, trainable, checkpoint, shapes, report_every,
         return now if s.final_weights.energy else shift_reference(now, train, shapes)
 
     if state.step == s.steps:  # a checkpoint of a finished training: what it reached is not lost
-        nan = float("nan")
-        yield Progress(s.steps, s.steps, 0.0, 0.0, nan, nan, nan, None, averaged(), *best[:2])
+        yield Progress(s.steps, s.steps, 0.0, 0.0, *[np.nan] * 3, None, averaged(), *best[:2])
         return
     examples = _examples(potential, train, s.batch_size, shapes)
     n, clock, metrics = len(examples), time.perf_counter(), []

@@ -1,19 +1,13 @@
 """Transfer: a potential of one element is the start of another's, and parts of it may be frozen.
 
-    start        every weight copied; the new element's embedding row starts as the old element's
-    groups       the parts of the network, as one freezes them
-    freeze       the mask of what fit may change
-    rescale      the same potential in other units of length and energy, exactly
-
-Two crystals of one structure are alike once lengths are measured in lattice constants a and
-energies in a unit ε:
+Every weight is copied; the new element's embedding row starts as the old element's. Two crystals of
+one structure are alike once lengths are measured in lattice constants a and energies in a unit ε:
 
     E_Ge(r) ≈ e E_Si(r / s)        s = a_Ge / a_Si,  e = ε_Ge / ε_Si
 
-This is the law of corresponding states. `start(..., reduced_units=True)` puts it into the weights:
-the cutoff grows by s, so that the network sees r/s; the weights behind the radial Bessel functions
-make up for their unit, Å^(-3/2); the last layers are multiplied by e. The result is a potential
-like any other.
+`start(..., reduced_units=True)` puts this law of corresponding states into the weights: the cutoff
+grows by s, so that the network sees r/s; the weights behind the radial Bessel functions make up for
+their unit, Å^(-3/2); the last layers are multiplied by e.
 """
 
 from collections.abc import Collection
@@ -25,9 +19,10 @@ from ase import Atoms
 from ase.build import bulk
 from ase.data import atomic_numbers, covalent_radii
 
-from . import crystal, frames as datasets, graph as graphs
+from . import crystal, frames as datasets
 from .graph import Frames, Shapes
 from .potential import Potential
+from .refusal import refuse
 from .train import Mask, shift_reference
 
 
@@ -61,26 +56,24 @@ def freeze(potential: Potential, names: str | Collection[str]) -> Mask:
     Raises ValueError for a group that the network does not have, and where none is left to train.
     """
     names, known = {names} if isinstance(names, str) else set(names), groups(potential)
-    if unknown := ", ".join(sorted(map(repr, names - set(known)))):
-        raise ValueError(f"no group {unknown}; there are {', '.join(known)}")
-    if len(names) == len(known):
-        raise ValueError("every group is frozen; leave at least one to train")
+    unknown = ", ".join(sorted(map(repr, names - set(known))))
+    refuse(unknown, f"no group {unknown}; there are {', '.join(known)}")
+    refuse(len(names) == len(known), "every group is frozen; leave at least one to train")
     trains = lambda module: group_of(module) not in names
     return {m: dict.fromkeys(weights, trains(m)) for m, weights in potential.params.items()}
 
 
 def moved(before: Potential, after: Potential) -> dict[str, float]:
     """|w - w0| / |w0| of each group's weights; ValueError for potentials of two networks."""
-    if jax.tree.map(np.shape, before.params) != jax.tree.map(np.shape, after.params):
-        why = "these two have different shapes"
-        raise ValueError(f"weights can only be compared within one network; {why}")
+    shapes = [jax.tree.map(np.shape, potential.params) for potential in (before, after)]
+    words = "weights can only be compared within one network; these two have different shapes"
+    refuse(shapes[0] != shapes[1], words)
     change, length = (dict.fromkeys(groups(before), 0.0) for _ in range(2))
     for module, weights in before.params.items():
-        group = group_of(module)
         for name, w in weights.items():
             w, w_after = (np.asarray(x, float) for x in (w, after.params[module][name]))
-            change[group] += np.square(w_after - w).sum()
-            length[group] += np.square(w).sum()
+            change[group_of(module)] += np.square(w_after - w).sum()
+            length[group_of(module)] += np.square(w).sum()
     return {name: float((change[name] / length[name]) ** 0.5) for name in change}
 
 
@@ -105,13 +98,12 @@ def start(
         lattice_ratio: of the lattice constants, new over old [default: lattice_ratio_of].
         shapes: as fit has it.
 
-    Raises:
-        ValueError: no row or no training, frames of other elements or without labels, a bad ratio.
+    Raises ValueError for no row, no training, frames of other elements, no labels or a bad ratio.
     """
     train = _checked(source, element, train)
-    if lattice_ratio is not None and not (reduced_units and 0 < lattice_ratio < np.inf):
-        must = "lattice_ratio must be a positive number and go with reduced_units=True"
-        raise ValueError(f"{must}, not {lattice_ratio!r}")
+    bad = lattice_ratio is not None and not (reduced_units and 0 < lattice_ratio < np.inf)
+    words = "lattice_ratio must be a positive number and go with reduced_units=True"
+    refuse(bad, f"{words}, not {lattice_ratio!r}")
     potential, trained = source, {element, *source.trained}
     if element not in source.trained:
         table = np.array(source.params["dimenet/embedding"]["elements"])
@@ -133,39 +125,34 @@ def start(
 
 def _checked(source: Potential, element: str, train: Frames) -> list[Atoms]:
     """The frames, where `source` can start a potential for `element` on them."""
-    if element not in source.elements:
-        rows = f"embedding rows for {', '.join(source.elements)}, none for {element}"
-        how = f"train it with elements that include {element}"
-        raise ValueError(f"the source has {rows}; {how}")
-    if not source.trained:
-        how = "train it or load a shipped potential first"
-        raise ValueError(f"the source has never been trained; {how}")
+    rows = f"embedding rows for {', '.join(source.elements)}, none for {element}"
+    words = f"the source has {rows}; train it with elements that include {element}"
+    refuse(element not in source.elements, words)
+    words = "the source has never been trained; train it or load a shipped potential first"
+    refuse(not source.trained, words)
     train = datasets.check(list(train))
-    for atoms in train:
-        graphs.species_of(atoms, source.elements)
     symbols = {s for atoms in train for s in atoms.get_chemical_symbols()}
-    if element not in symbols or symbols - {element, *source.trained}:
-        others = "and elements that the source was trained on, no others"
-        raise ValueError(f"the training frames must hold {element} ({others})")
+    others = "and elements that the source was trained on, no others"
+    bad = element not in symbols or symbols - {element, *source.trained}
+    refuse(bad, f"the training frames must hold {element} ({others})")
     return train
 
 
 def _energy_ratio(potential: Potential, train: list[Atoms], shapes: Shapes) -> float:
     """The factor that best makes the potential's forces those of `train` (least squares)."""
     predicted = potential.replace(trained=()).predict(train, shapes)
-    now = np.concatenate([p.get_forces(apply_constraint=False).ravel() for p in predicted])
-    wanted = np.concatenate([atoms.get_forces(apply_constraint=False).ravel() for atoms in train])
+    forces = lambda atoms: atoms.get_forces(apply_constraint=False).ravel()
+    now, wanted = (np.concatenate([*map(forces, frames)]) for frames in (predicted, train))
     factor = float(now @ wanted / (now @ now))
-    if not factor > 0:
-        which = "forces of the source and of the training frames"
-        raise ValueError(f"{which} point apart; copy the weights instead")
+    words = "forces of the source and of the training frames point apart; copy the weights instead"
+    refuse(not factor > 0, words)
     return factor
 
 
 def rescale(potential: Potential, length: float, energy: float) -> Potential:
     """The same potential in other units: E'(r) = energy E(r / length), exactly, beyond `core`."""
-    if not (0 < length < np.inf and 0 < energy < np.inf):
-        raise ValueError(f"units must be positive numbers, not {length!r} and {energy!r}")
+    good = 0 < length < np.inf and 0 < energy < np.inf
+    refuse(not good, f"units must be positive numbers, not {length!r} and {energy!r}")
     c = potential.config
     params = {module: dict(weights) for module, weights in potential.params.items()}
     for module, weights in params.items():
@@ -183,14 +170,12 @@ def rescale(potential: Potential, length: float, energy: float) -> Potential:
 def lattice_ratio_of(source: Potential, train: Frames) -> float:
     """Lattice constant of the new element over that of the source's, both in the diamond structure.
 
-    New: by the median volume per atom of `train`, which a few strained cells, vacancies and slabs
-    do not change. Where many frames are liquids or under pressure, give `start` the ratio. Old:
-    where the source's own pressure is zero. Raises ValueError where no frame is periodic.
+    New: by the median volume per atom of `train`; where many frames are liquids or under pressure,
+    give `start` the ratio. Old: at zero pressure. Raises ValueError where no frame is periodic.
     """
     volumes = [atoms.get_volume() / len(atoms) for atoms in train if atoms.pbc.all()]
-    if not volumes:
-        why = "the training frames have no volume (not periodic)"
-        raise ValueError(f"{why}; give the lattice_ratio yourself")
+    words = "the training frames have no volume (not periodic); give the lattice_ratio yourself"
+    refuse(not volumes, words)
     symbol = source.trained[0]
     guess = 8 / 3**0.5 * covalent_radii[atomic_numbers[symbol]]  # Å, within 10 %
     old = crystal.lattice_constant(bulk(symbol, "diamond", a=guess), source.calculator())
