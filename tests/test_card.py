@@ -1,7 +1,5 @@
 """Property cards: what is measured, against what, and when a verdict is spoken."""
 
-import csv
-import io
 import json
 
 import numpy as np
@@ -97,29 +95,8 @@ def test_silicons_card_has_no_transfer(rows):
     assert found.reference["lattice_constant"] == 5.431 and found.verdicts() == {}
     assert found.line("lattice_constant", "scratch", 10).mean == pytest.approx(5.41)
     assert "transfer" not in str(found) and "card of Si" in str(found)
-    assert "the potential that transfer starts from" in found.csv()
     assert "Transfer" not in show.plot(found).get_suptitle()
     assert len(card("Ge", SW, rows).line("lattice_constant", "scratch", 10).values) == 5
-
-
-def test_the_table_is_csv(rows, tmp_path):
-    text = card("Ge", SW, rows).csv(tmp_path / "card.csv")
-    table = list(csv.DictReader(io.StringIO(text)))
-    assert (tmp_path / "card.csv").read_text(encoding="utf-8") == text and len(table) == 3 * len(
-        PROPERTIES
-    )
-    (line,) = [
-        x
-        for x in table
-        if (x["property"], x["method"], x["structures"]) == ("lattice constant", "transfer", "10")
-    ]
-    assert (
-        float(line["reference"]) == 5.65
-        and line["verdict"] == "helped"
-        and line["unit"] == "Å"
-        and line["seeds"] == "5"
-    )
-    assert {x["method"] for x in table} == {"scratch", "transfer", "silicon unchanged"}
 
 
 def test_a_card_is_drawn_with_a_calculator_beside(rows):

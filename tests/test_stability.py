@@ -62,7 +62,7 @@ def test_references_are_crystals_and_liquids():
 def test_the_reference_itself_survives(temperature):
     """Seeds that the limits were not chosen with."""
     t = stability.trial(stability.truth(SW), stability.reference(SW, temperature), 3, seed=11)
-    assert t.survived and t.time_ps == 3 and "survived 3 ps" in t.words, t.words
+    assert not t.failure and t.time_ps == 3 and "survived 3 ps" in t.words, t.words
     assert len(t.apart) == len(t.nearest) == 3 and max(t.apart) < stability.APART
 
 
@@ -71,7 +71,7 @@ def test_the_reference_itself_survives(temperature):
 def test_the_reference_survives_for_long(seed):
     for temperature in stability.references(SW):
         t = stability.trial(stability.truth(SW), stability.reference(SW, temperature), 20, seed)
-        assert t.survived, (temperature, t.words)
+        assert not t.failure, (temperature, t.words)
 
 
 def test_a_quiet_failure_is_seen(monkeypatch):
@@ -105,9 +105,8 @@ def test_survival_is_that_of_kaplan_and_meier():
     ]
     s = stability.survival(trials)
     assert (s.trials, s.median_ps, s.fraction) == (21, 23, pytest.approx(12 / 21))
-    assert s.low < s.fraction < s.high
     never = stability.survival([dict(time_ps=8.0, failure="")] * 3)
-    assert (never.fraction, never.median_ps) == (1, np.inf) and never.low < 0.8
+    assert (never.fraction, never.median_ps) == (1, np.inf)
     with pytest.raises(ValueError, match="no trials"):
         stability.survival([])
 

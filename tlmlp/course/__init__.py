@@ -14,11 +14,9 @@ _NAMES = {
     "results": "rows",
     "runs": "Run",
     "cards": "card verdict",
-    "race": "",
-    "stability": "",
 }
 _HOME = {name: module for module, names in _NAMES.items() for name in names.split()}
-__all__ = sorted([*_NAMES, *_HOME])
+__all__ = sorted([*_NAMES, "race", "stability", *_HOME])
 
 
 def __getattr__(name):

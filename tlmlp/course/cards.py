@@ -1,7 +1,5 @@
 """Property cards: what trained potentials predict beside the reference, and what transfer changed.
 
-    card("Ge", "dft")      the table of the precomputed potentials of a source, with verdicts
-
 A verdict compares scratch with transfer on one property at one number of structures. Two trainings
 with one seed share their structures. So their absolute errors are subtracted seed by seed,
 d = |scratch| - |transfer|. With s the standard deviation of d over S seeds, and t Student's, 95 %:
@@ -14,16 +12,14 @@ Of forty such verdicts two are wrong by chance, where nothing differs. A seed co
 value from both. With fewer than three of them there is no verdict.
 """
 
-import csv
-import io
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 from .. import datasets
 from ..properties.measured import LIQUID, PROPERTIES
+from ..refusal import one_of, refuse
 from . import results
 from .results import METHODS
 from .sources import SOURCES
@@ -38,14 +34,8 @@ MLEARN = {
 VASP = "VASP, PBE (mlearn's cells)"
 CP2K = "CP2K, PBE (tlmlp.datasets.dft_reference)"
 DIRECT = "Stillinger-Weber, evaluated directly"
-NULLS = {  # what nothing was trained for on this card
-    "Ge": {"transfer": "silicon unchanged", "reduced": "silicon, in reduced units"},
-    "Si": {"transfer": "the potential that transfer starts from"},
-}
-COLUMNS = (
-    "element source property unit reference origin method structures mean spread seeds failed "
-    "mean_absolute_error verdict difference margin"
-).split()
+# What nothing was trained for on the card of an element: silicon's potential.
+NULLS = {"Ge": "silicon unchanged", "Si": "the potential that transfer starts from"}
 
 
 def reference(element: str, source: str, rows: Iterable[dict] = ()) -> tuple[dict, dict]:
@@ -63,25 +53,20 @@ def reference(element: str, source: str, rows: Iterable[dict] = ()) -> tuple[dic
             if (row["source"], row["method"], row["element"]) == (source, "reference", element):
                 values |= {name: v for name, v in row["properties"].items() if v is not None}
         return values, dict.fromkeys(values, DIRECT) | origin
-    cp2k = _from_cp2k(element)
+    known = datasets.dft_reference(element)
+    names = dict(eos="lattice_constant bulk_modulus", elastic="c11 c12 c44")
+    names |= dict(vacancy="vacancy vacancy_unrelaxed")
+    cp2k = {name: known[part][name] for part, own in names.items() for name in own.split()}
+    cp2k |= dict(c44_clamped=known["elastic"]["c44_clamped_ions"])
+    point = {p: sorted(f) for p, f in known["phonons"]["frequencies"].items()}
+    cp2k |= dict(phonon_x_low=point["X"][0], phonon_x_high=point["X"][-1])
+    cp2k |= dict(phonon_l_low=point["L"][0], phonon_l_high=point["L"][-1])
+    cp2k |= dict(phonon_gamma=point["Γ"][-1])
     vasp = MLEARN[element] | dict(lattice_constant=SOURCES["mlearn"].lattice[element])
     if source == "dft":
         vasp = {name: value for name, value in vasp.items() if name in LIQUID}
     origin |= dict.fromkeys(cp2k, CP2K) | dict.fromkeys(vasp, VASP)
     return values | cp2k | vasp, origin
-
-
-def _from_cp2k(element):
-    known = datasets.dft_reference(element)
-    eos, elastic, vacancy = known["eos"], known["elastic"], known["vacancy"]
-    values = {name: eos[name] for name in ("lattice_constant", "bulk_modulus")}
-    values |= {name: elastic[name] for name in ("c11", "c12", "c44")}
-    values |= dict(c44_clamped=elastic["c44_clamped_ions"])
-    point = {p: sorted(f) for p, f in known["phonons"]["frequencies"].items()}
-    values |= dict(phonon_gamma=point["Γ"][-1])
-    values |= dict(phonon_x_low=point["X"][0], phonon_x_high=point["X"][-1])
-    values |= dict(phonon_l_low=point["L"][0], phonon_l_high=point["L"][-1])
-    return values | {name: vacancy[name] for name in ("vacancy", "vacancy_unrelaxed")}
 
 
 class Line(NamedTuple):
@@ -128,31 +113,13 @@ class Card(NamedTuple):
                 out.setdefault(x.n, {}).setdefault(x.verdict, []).append(x.property)
         return out
 
-    def csv(self, path: str | Path | None = None) -> str:
-        """The table as CSV: written to `path`, where one is given; returns its text."""
-        out = io.StringIO()
-        writer = csv.writer(out, lineterminator="\n")
-        writer.writerow(COLUMNS)
-        number = lambda x: "" if x is None or not np.isfinite(x) else f"{x:.6g}"
-        for x in self.lines:
-            known, origin = self.reference.get(x.property), self.origin.get(x.property, "")
-            head = [self.element, self.source, *PROPERTIES[x.property], number(known), origin]
-            trained = [x.method, x.n or "all"]
-            what = [NULLS[self.element][x.method], ""] if x.n is None else trained
-            counts = [number(x.mean), number(x.spread), len(x.values), x.failed, number(x.error)]
-            judged = [x.verdict, number(x.difference), number(x.margin)]
-            writer.writerow([*head, *what, *counts, *judged])
-        if path is not None:
-            Path(path).write_text(out.getvalue(), encoding="utf-8")
-        return out.getvalue()
-
     def __repr__(self):
         if not self.lines:
             return "no precomputed properties yet: python -m research.sweep properties"
         counts = {n: {word: len(v) for word, v in x.items()} for n, x in self.verdicts().items()}
         words = f"; verdicts on transfer: {counts}" if counts else ""
-        head = f"card of {self.element}, {SOURCES[self.source].words}{words}"
-        return f"{head}. tlmlp.show.plot draws it, .csv() is its table."
+        words = f"{SOURCES[self.source].words}{words}. tlmlp.show.plot draws it."
+        return f"card of {self.element}, {words}"
 
 
 def card(element: str = "Ge", source: str = "dft", rows: list[dict] | None = None) -> Card:
@@ -162,19 +129,16 @@ def card(element: str = "Ge", source: str = "dft", rows: list[dict] | None = Non
     scratch alone, and the start itself. rows: of the table "properties" [default: those that ship].
     Raises ValueError for an unknown element, and for rows that hold nothing of it.
     """
-    if element not in NULLS:
-        raise ValueError(f"element must be one of {', '.join(NULLS)}, not {element!r}")
+    one_of("element", element, NULLS)
     if rows is None:
         rows = [row for row in results.rows("properties") if row["source"] == source]
     groups: dict = {}
     for row in rows:
-        mine = (row["source"], row["element"]) == (source, element)
-        if mine and row["method"] != "reference":
+        if (row["source"], row["element"]) == (source, element) and row["method"] != "reference":
             key = row["method"], row["n"] if row["steps"] else None
             groups.setdefault(key, {})[row["seed"]] = row["properties"]
-    if rows and not groups:
-        known = sorted({f"{row['element']} on {row['source']}" for row in rows})
-        raise ValueError(f"no rows of {element} on {source!r}; there are {', '.join(known)}")
+    known = ", ".join(sorted({f"{row['element']} on {row['source']}" for row in rows}))
+    refuse(rows and not groups, f"no rows of {element} on {source!r}; there are {known}")
     # untrained first, then 10, 50, all
     order = lambda key: (key[1] is not None, key[1] or np.inf, METHODS.index(key[0]))
     values, origin = reference(element, source, rows)
@@ -205,7 +169,6 @@ def verdict(scratch: Sequence[float], transfer: Sequence[float], known: float) -
     from scipy.stats import t
 
     d = np.abs(np.asarray(scratch, float) - known) - np.abs(np.asarray(transfer, float) - known)
-    margin = float(t.ppf(0.975, len(d) - 1) * d.std(ddof=1) / len(d) ** 0.5)
-    mean = float(d.mean())
+    mean, margin = float(d.mean()), float(t.ppf(0.975, len(d) - 1) * d.std(ddof=1) / len(d) ** 0.5)
     word = "helped" if mean > margin else "hurt" if mean < -margin else "no difference"
     return word, mean, margin

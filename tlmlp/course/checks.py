@@ -23,10 +23,8 @@ class Verdict(NamedTuple):
 
     def _repr_html_(self):
         colour, sign = ("#009E73", "✓ Right.") if self.right else ("#D55E00", "✗ Not yet.")
-        return (
-            f'<div style="border-left:4px solid {colour}; padding:4px 10px">'
-            f'<b style="color:{colour}">{sign}</b> {html.escape(self.words)}</div>'
-        )
+        words = f'<b style="color:{colour}">{sign}</b> {html.escape(self.words)}'
+        return f'<div style="border-left:4px solid {colour}; padding:4px 10px">{words}</div>'
 
 
 def judge(answer, tolerance: Callable[[float], float], right, wrong, otherwise: str) -> Verdict:
@@ -70,9 +68,9 @@ def check_force(answer, atoms: Atoms, atom: int, axis: int) -> Verdict:
     The answer may differ by 2 meV/Å or 1 %, whichever is more.
     """
     forces = [float(f) for f in atoms.get_forces()[atom]]
-    force = forces[axis]
-    margin = max(2e-3, 0.01 * abs(force))
+    force, margin = forces[axis], max(2e-3, 0.01 * abs(forces[axis]))
     agree = f"your {{answer:.4f}} eV/Å and the calculator's {force:.4f} eV/Å agree"
+    right = force, f"{agree}: a force is a slope of the energy."
     along = "that is the force along {}; the one along {} is asked for."
     wrong = [(-force, "right size, wrong sign: atoms are pushed downhill, F = -dE/dx.")]
     for value, words in (
@@ -82,14 +80,9 @@ def check_force(answer, atoms: Atoms, atom: int, axis: int) -> Verdict:
     ):
         wrong += [(value, words), (-value, words)]
     zero = "zero: did the atom move between the two energies? Move atoms.positions, then ask again."
-    return judge(
-        answer,
-        lambda x: margin,
-        (force, f"{agree}: a force is a slope of the energy."),
-        [*wrong, (0.0, zero, 1e-6)],
-        "{answer:.4f} eV/Å is not it. Take the energies of two copies, "
-        "the atom moved by +h and by -h, with h near 0.01 Å.",
-    )
+    otherwise = "{answer:.4f} eV/Å is not it. Take the energies of two copies, "
+    otherwise += "the atom moved by +h and by -h, with h near 0.01 Å."
+    return judge(answer, lambda x: margin, right, [*wrong, (0.0, zero, 1e-6)], otherwise)
 
 
 def check_constant(answer) -> Verdict:
@@ -143,8 +136,7 @@ def check_timestep(answer, timestep: float, error: float, allowed: float) -> Ver
 
     error: what it is at `timestep`, in the unit of `allowed`. It grows as the timestep squared.
     """
-    ratio = allowed / error
-    right = timestep * ratio**0.5
+    ratio, right = allowed / error, timestep * (allowed / error) ** 0.5
     words = f"{right:.1f} fs: the error grows as the timestep squared, so the timestep as its"
     linear = "that would be right if the error grew as the timestep; it grows as its square."
     inverse = "the other way round: the error is the square of the timestep, so the timestep"

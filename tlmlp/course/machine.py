@@ -1,8 +1,5 @@
 """Is this computer ready for the notebooks, and how much may it be asked to do?
 
-doctor()        a table: what is there, what is missing, what to do
-mode()          "gpu", "cpu" or "binder"
-
 The doctor is for broken installations too: this file imports no other of ours, and packages that
 may be missing where they are used.
 """
@@ -122,10 +119,9 @@ def _device():
 def cores() -> float:
     """Cores this process may use, also where a container gives it a part of them."""
     own = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    quota, _, period = _read("/sys/fs/cgroup/cpu.max").partition(" ")  # "max": no quota
-    given = _number(quota), _number(period)
-    limits = [float(own or 1), all(given) and given[0] / given[1]]
-    return min(x for x in [*limits, _number(os.environ.get("CPU_LIMIT"))] if x)
+    quota = _numbers(_read("/sys/fs/cgroup/cpu.max"))  # and its period, where there is a quota
+    given = [quota[0] / quota[1]] if len(quota) == 2 else []
+    return min([float(own or 1), *given, *_numbers(os.environ.get("CPU_LIMIT", ""))])
 
 
 def memory_limit() -> float:
@@ -133,8 +129,8 @@ def memory_limit() -> float:
     import psutil
 
     files = "/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"
-    limits = [psutil.virtual_memory().total, *(_number(_read(file)) for file in files)]
-    return min(x for x in [*limits, _number(os.environ.get("MEM_LIMIT"))] if x) / 1e9
+    texts = [*map(_read, files), os.environ.get("MEM_LIMIT", "")]
+    return min([psutil.virtual_memory().total, *_numbers(" ".join(texts))]) / 1e9
 
 
 def _read(file):
@@ -144,11 +140,9 @@ def _read(file):
         return ""
 
 
-def _number(text):
-    try:
-        return float(text)
-    except (TypeError, ValueError):
-        return None
+def _numbers(text):
+    """Those above 0; where a container has no limit, the kernel writes "max"."""
+    return [float(x) for x in text.split() if x.replace(".", "", 1).isdigit() and float(x)]
 
 
 def _memory():

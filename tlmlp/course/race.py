@@ -52,34 +52,27 @@ def pairs(seeds: int = 1, start: str = "transfer", frozen=(), **settings) -> lis
 def laps(pairs: list[tuple[Run, Run]]) -> Iterator[Lap]:
     """Run pairs of trainings; yields Lap, several a second once the programs are compiled."""
     done, total = 0, sum(run.steps for pair in pairs for run in pair)
-    for number, pair in enumerate(pairs, 1):
-        of = f", seed {number} of {len(pairs)}" if len(pairs) > 1 else ""
-        for lap in _laps_of(pair):
-            yield lap._replace(stage=lap.stage + of, done=done + lap.done, total=total)
-        done += lap.done
-
-
-def _laps_of(pair):
-    done, sides = 0, ()
+    of, sides = "", list[Side]()
 
     def lap(stage):
         rows = tuple(side.row() for side in sides)
         potentials = {name: side.now for name, side in zip(("transfer", "scratch"), sides)}
-        return Lap(stage, done, done, rows, potentials)
+        return Lap(stage + of, done, total, rows, potentials)
 
-    yield lap("reading the data")
-    tested, on_silicon = frames(pair[0].source)
-    yield lap("preparing both starts")
-    sides = [Side(run, tested) for run in pair]
-    while any(side.step < side.run.steps for side in sides):
-        for side in sides:
-            known = side.program in compiled
-            yield lap("training" if known else COMPILING)
-            done += side.advance()
-            compiled.add(side.program)
-    yield lap("testing on silicon")
-    sides[0].test_on_silicon(on_silicon)
-    yield lap("tested")
+    for number, pair in enumerate(pairs, 1):
+        of, sides = f", seed {number} of {len(pairs)}" if len(pairs) > 1 else "", []
+        yield lap("reading the data")
+        tested, on_silicon = frames(pair[0].source)
+        yield lap("preparing both starts")
+        sides = [Side(run, tested) for run in pair]
+        while any(side.step < side.run.steps for side in sides):
+            for side in sides:
+                yield lap("training" if side.program in compiled else COMPILING)
+                done += side.advance()
+                compiled.add(side.program)
+        yield lap("testing on silicon")
+        sides[0].test_on_silicon(on_silicon)
+        yield lap("tested")
 
 
 def frames(source: str) -> tuple[list, list]:

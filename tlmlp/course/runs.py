@@ -18,6 +18,7 @@ from ase import Atoms
 
 from .. import datasets, graph as graphs, transfer
 from ..potential import Potential
+from ..refusal import one_of, refuse
 from ..sweep import BEGIN, END
 from ..train import Progress, fit
 from . import sources
@@ -29,12 +30,6 @@ POINTS, VALIDATIONS = 16, 64  # of a training: points of its curve, validations
 # "short" brings a reduced start to 4.5 Å, from a silicon trained with 4.25 Å; "long" brings
 # random weights to 4.76 Å.
 CUTOFFS = {"short": "reduced", "long": "scratch"}
-ALLOWED = {
-    "source": tuple(SOURCES),
-    "method": (*METHODS, "reference"),
-    "phase": (None, "crystal", "liquid"),
-    "element": ("Ge", "Si"),
-}
 
 
 @dataclass(frozen=True)
@@ -57,32 +52,22 @@ class Run:
     def __post_init__(self):
         frozen = (self.frozen,) if isinstance(self.frozen, str) else tuple(self.frozen)
         object.__setattr__(self, "frozen", frozen)
-        for name, allowed in ALLOWED.items():
-            if (value := getattr(self, name)) not in allowed:
-                words = ", ".join(map(str, allowed))
-                raise ValueError(f"{name} must be one of {words}, not {value!r}")
-        starts = self.element == "Ge" or self.method in ("scratch", "reference")
+        one_of("source", self.source, SOURCES)
+        one_of("method", self.method, (*METHODS, "reference"))
+        one_of("phase", self.phase, (None, "crystal", "liquid"))
+        one_of("element", self.element, ("Ge", "Si"))
+        refuse(min(self.n, self.seed, self.steps) < 0, "n, seed and steps must be 0 or more")
+        refuse(not 0 < self.learning_rate < np.inf, "learning_rate must be above 0")
+        refuse(not 0 <= self.validation < 1, "validation must be from 0 to below 1")
+        trained = self.method == "reduced" or (self.method == "transfer" and self.steps)
+        words = "silicon is where transfer starts: train it from scratch, "
+        words += "or take it as it is with method 'transfer' and no steps"
+        refuse(self.element == "Si" and trained, words)
+        most = f"hot must be at most the n = {self.n} structures, not {self.hot!r}"
+        refuse(not 0 <= self.hot <= (self.n or self.hot), most)
         pairs = " and ".join(f"{cutoff} with {method}" for cutoff, method in CUTOFFS.items())
-        for fine, words in (
-            (min(self.n, self.seed, self.steps) >= 0, "n, seed and steps must be 0 or more"),
-            (0 < self.learning_rate < np.inf, "learning_rate must be above 0"),
-            (0 <= self.validation < 1, "validation must be from 0 to below 1"),
-            (
-                starts or (self.method == "transfer" and not self.steps),
-                "silicon is where transfer starts: train it from scratch, "
-                "or take it as it is with method 'transfer' and no steps",
-            ),
-            (
-                0 <= self.hot <= (self.n or self.hot),
-                f"hot must be at most the n = {self.n} structures, not {self.hot!r}",
-            ),
-            (
-                self.cutoff is None or CUTOFFS.get(self.cutoff) == self.method,
-                f"cutoff must be None, or {pairs}, not {self.cutoff!r} with {self.method}",
-            ),
-        ):
-            if not fine:
-                raise ValueError(words)
+        words = f"cutoff must be None, or {pairs}, not {self.cutoff!r} with {self.method}"
+        refuse(self.cutoff is not None and CUTOFFS.get(self.cutoff) != self.method, words)
 
     @classmethod
     def of(cls, row: Mapping) -> "Run":
@@ -123,22 +108,19 @@ def begin(run: Run, most: int = 3) -> tuple[Potential, list, list | None, list]:
 
 def pick(run: Run) -> tuple[list[Atoms], list[Atoms] | None]:
     """(training structures, validation structures or None) of a run."""
-    everything, _ = sources.data(run.source, run.element)
-    frames = everything
+    everything = frames = sources.data(run.source, run.element)[0]
     if run.phase:
         calm = [atoms for atoms in everything if atoms.info["group"] != "High energy"]
         frames = [atoms for atoms in calm if atoms.info["phase"] == run.phase]
     if run.n:
-        rest = run.n - run.hot
-        frames = datasets.subset(frames, rest, run.seed) if rest else []
+        frames = datasets.subset(frames, run.n - run.hot, run.seed) if run.n > run.hot else []
     if run.hot:
         frames = frames + datasets.subset(sources.hottest(everything), run.hot, run.seed)
     if not run.validation:
         return frames, None
     # Of frames with forces: a strained crystal has none, and its first validation is its best.
-    moving = [
-        atoms for atoms in frames if np.abs(atoms.get_forces(apply_constraint=False)).max() > 1e-3
-    ]
+    forces = lambda atoms: atoms.get_forces(apply_constraint=False)
+    moving = [atoms for atoms in frames if np.abs(forces(atoms)).max() > 1e-3]
     valid = datasets.subset(moving, max(1, round(run.validation * len(frames))), run.seed)
     return [atoms for atoms in frames if not any(atoms is v for v in valid)], valid
 
@@ -146,8 +128,7 @@ def pick(run: Run) -> tuple[list[Atoms], list[Atoms] | None]:
 @lru_cache
 def padded_shapes(source, element, elements, cutoff, most):
     """Padded shapes that hold all structures of a source, so that all its runs share programs."""
-    train, test = sources.data(source, element)
-    return graphs.shapes_of(train + test, elements, cutoff, most)
+    return graphs.shapes_of(sum(sources.data(source, element), []), elements, cutoff, most)
 
 
 def train(run: Run, potential, fitted, valid, shapes, every=None) -> Iterator[Progress]:
@@ -155,9 +136,8 @@ def train(run: Run, potential, fitted, valid, shapes, every=None) -> Iterator[Pr
     every = every or max(1, run.steps // (VALIDATIONS if valid else POINTS))
     mask = transfer.freeze(potential, run.frozen) if run.frozen else None
     options: dict[str, Any] = dict(seed=run.seed, shapes=shapes, learning_rate=run.learning_rate)
-    options |= dict(weights=BEGIN, final_weights=END, average=0.99)
-    options |= dict(report_every=every, validate_every=every)
-    yield from fit(potential, fitted, valid, run.steps, mask, **options)
+    options |= dict(weights=BEGIN, final_weights=END, average=0.99, report_every=every)
+    yield from fit(potential, fitted, valid, run.steps, mask, validate_every=every, **options)
 
 
 def as_silicon(potential: Potential, source: Potential) -> Potential:

@@ -1,9 +1,4 @@
-"""Sources of data: what labelled the structures, and what the course has to know of each.
-
-SOURCES["dft"].words         what to call it
-COURSE                       the two that the course compares
-data("dft", "Ge")            its structures
-"""
+"""Sources of data: what labelled the structures, and what the course has to know of each."""
 
 from functools import lru_cache
 from importlib import resources
@@ -14,6 +9,7 @@ from ase import Atoms
 
 from .. import datasets
 from ..elements import ELEMENTS, element as element_of
+from ..refusal import one_of
 
 SHIPPED = resources.files("tlmlp") / "data"
 
@@ -41,27 +37,17 @@ SOURCES = {
         "DFT", "dft", "si-dft-course", NATURE, CP2K, 5.455998614468278, 5.4632787755751036
     ),
     "mlearn": Source(
-        "DFT (mlearn)",
-        "mlearn",
-        "si-mlearn-course",
-        NATURE,
-        VASP,
-        silicon_lattice=5.468660287275043,
+        *("DFT (mlearn)", "mlearn", "si-mlearn-course", NATURE, VASP, 5.468660287275043),
         temperatures=(300, 605, 1089, 1816, 2422),
         strained_at={"Ge": 5.7542},
     ),
     "stillinger-weber": Source(
-        "Stillinger-Weber",
-        "sw",
-        "si-sw-course",
-        SW_MELTING,
-        SW_LATTICE,
-        silicon_lattice=5.428784661074029,
-        silicon_lattice_short=5.4249505105830265,
+        *("Stillinger-Weber", "sw", "si-sw-course", SW_MELTING, SW_LATTICE),
+        *(5.428784661074029, 5.4249505105830265),
         temperatures=(520, 1740, 2460, 3480, 4500),
     ),
 }
-COURSE = ("dft", "stillinger-weber")
+COURSE = ("dft", "stillinger-weber")  # the two that the course compares
 TRAJECTORIES = tuple(name for name, source in SOURCES.items() if source.temperatures)
 
 
@@ -69,8 +55,7 @@ def data(source: str, element: str = "Ge") -> tuple[list[Atoms], list[Atoms]]:
     """(train, test) of a source, each time anew: a caller may change them and nobody else sees it.
 
     Stillinger-Weber: 240 and 48 frames at the same reduced temperatures for every element, the
-    test frames from trajectories of their own, as research/stillinger_weber.py made them. Raises
-    ValueError for an unknown source.
+    test frames from trajectories of their own, as research/stillinger_weber.py made them.
     """
     train, test = _read_once(source, element)
     return datasets.copies(train), datasets.copies(test)
@@ -79,11 +64,10 @@ def data(source: str, element: str = "Ge") -> tuple[list[Atoms], list[Atoms]]:
 @lru_cache
 def _read_once(source, element):
     """What `data` copies. Atoms are mutable: `test[0].calc = mine` would replace a label."""
-    if source in ("dft", "mlearn"):
+    one_of("source", source, SOURCES)
+    if source != "stillinger-weber":
         load = getattr(datasets, source)
         return load(element, "train"), load(element, "test")
-    if source != "stillinger-weber":
-        raise ValueError(f"source must be one of {', '.join(SOURCES)}, not {source!r}")
     parts, symbol = {"train": [], "test": []}, element_of(element).symbol
     for atoms in datasets.read(SHIPPED / f"stillinger-weber-{symbol}.extxyz.gz"):
         parts[atoms.info.pop("split")].append(atoms)

@@ -24,17 +24,13 @@ So APART = 0.05 Å is well above what the reference itself shows. It is as wrong
 that is off by hundreds of kelvin, and a quarter of what melting does. In 20 ps the reference
 brings two atoms up to 8 % closer than in its frames, so NEAREST = 0.85.
 
-    trial        one potential at one temperature: when did it fail, and how?
-    heat         a crystal whose temperature rises: when is it closer to the liquid?
-    survival     fraction that survives and median time to failure, where some never failed
-
 Source: the idea is that of Fu et al., Forces are not Enough, arXiv 2210.07237, whose distance is
 ∫ |g(r) - g_ref(r)| dr.
 """
 
 from collections import deque
 from collections.abc import Sequence
-from functools import lru_cache, partial
+from functools import lru_cache
 from typing import NamedTuple
 
 import ase
@@ -44,6 +40,7 @@ from ase.calculators.calculator import Calculator
 
 from .. import datasets, simulate
 from ..graph import pairs
+from ..refusal import refuse
 from .sources import TRAJECTORIES, data
 
 SW = "stillinger-weber"  # the source whose reference can be simulated
@@ -74,7 +71,6 @@ def apart(n: np.ndarray, reference: np.ndarray) -> float:
 class Reference(NamedTuple):
     """How germanium of a source looks at a temperature."""
 
-    source: str  # of TRAJECTORIES
     temperature: float  # K
     phase: str  # "crystal" or "liquid"
     n: np.ndarray  # [BINS], see neighbours
@@ -83,19 +79,15 @@ class Reference(NamedTuple):
 
 
 def references(source: str) -> dict[float, Reference]:
-    """{temperature in K: Reference} of all dynamics of one of TRAJECTORIES, or it is a ValueError.
-
-    They are copies: a caller may change them and nobody else sees it.
-    """
+    """{temperature in K: Reference} of one of TRAJECTORIES, or a ValueError; anew each time."""
     known = _measured_once(source)
     return {T: r._replace(n=r.n.copy(), start=r.start.copy()) for T, r in known.items()}
 
 
 @lru_cache
 def _measured_once(source):
-    if source not in TRAJECTORIES:
-        names = ", ".join(map(repr, TRAJECTORIES))
-        raise ValueError(f"source must be one of {names}, which hold trajectories, not {source!r}")
+    names = f"{', '.join(map(repr, TRAJECTORIES))}, which hold trajectories"
+    refuse(source not in TRAJECTORIES, f"source must be one of {names}, not {source!r}")
     kinds, out = {}, {}
     for atoms in (atoms for part in data(source) for atoms in part):
         if T := atoms.info["temperature"]:
@@ -106,24 +98,22 @@ def _measured_once(source):
         start = ase.Atoms(last.symbols, last.positions, cell=last.cell, pbc=True)
         if phase == "crystal":
             start = bulk("Ge", "diamond", a=float(last.cell.lengths()[0]) / 2, cubic=True).repeat(2)
-        out[T] = Reference(source, T, phase, np.mean(n, axis=0), min(nearest), start)
+        out[T] = Reference(T, phase, np.mean(n, axis=0), min(nearest), start)
     return out
 
 
 def reference(source: str, temperature: float) -> Reference:
     """The Reference of a source at one of its temperatures; ValueError names those there are."""
-    known = references(source)
-    if float(temperature) not in known:
-        there = ", ".join(f"{T:.0f}" for T in known)
-        raise ValueError(f"{source} has no frames at {temperature!r} K, only at {there} K")
-    return known[float(temperature)]
+    known, asked = references(source), float(temperature)
+    there = ", ".join(f"{T:.0f}" for T in known)
+    refuse(asked not in known, f"{source} has no frames at {temperature!r} K, only at {there} K")
+    return known[asked]
 
 
 def truth(source: str) -> Calculator:
     """The calculator that made a source, for a reference trajectory; ValueError for DFT."""
-    if source != SW:
-        only = f"only the source {SW!r} can be run as molecular dynamics"
-        raise ValueError(f"{only}; DFT cannot, here")
+    words = f"only the source {SW!r} can be run as molecular dynamics; DFT cannot, here"
+    refuse(source != SW, words)
     return datasets.stillinger_weber_calculator("Ge")
 
 
@@ -138,25 +128,21 @@ class Trial(NamedTuple):
     nearest: tuple[float, ...]  # Å, the shortest distance within it
     words: str  # one sentence
 
-    @property
-    def survived(self) -> bool:
-        return not self.failure
-
 
 def trial(potential, reference: Reference, length_ps: float = LENGTH, seed: int = 0) -> Trial:
     """Langevin dynamics at the temperature of a Reference and constant volume, from its start.
 
     potential: what tlmlp.simulate takes; length_ps: at least 1, or it is a ValueError.
     """
-    if not (np.isscalar(length_ps) and 1 <= length_ps < np.inf):
-        why = "the time over which structures are compared"
-        raise ValueError(f"length_ps must be at least 1, {why}, not {length_ps!r}")
+    why = f"the time over which structures are compared, not {length_ps!r}"
+    fine = np.isscalar(length_ps) and 1 <= length_ps < np.inf
+    refuse(not fine, f"length_ps must be at least 1, {why}")
     temperature, phase, start = reference.temperature, reference.phase, reference.start
     steps, window = round(1000 * length_ps / TIMESTEP), round(WINDOW / TIMESTEP / EVERY)
     recent: deque = deque(maxlen=window)
     curve, shortest, failure, words = [], [], "", f"The {phase} survived {length_ps:g} ps."
-    run = partial(simulate.nvt, steps=steps, every=EVERY, timestep_fs=TIMESTEP, seed=seed)
-    for s in run(potential, start, temperature):
+    settings: dict = dict(steps=steps, every=EVERY, timestep_fs=TIMESTEP, seed=seed)
+    for s in simulate.nvt(potential, start, temperature, **settings):
         if s.health != "ok":
             failure, words = "brakes", s.health
             break
@@ -193,22 +179,20 @@ class Look(NamedTuple):
 def heat(potential, source=SW, rate=200.0, temperature_K=300.0, every=EVERY, seed=0):
     """A germanium crystal whose thermostat rises by `rate` K/ps, until it breaks; yields Look.
 
-    It has broken when simulate stops it, when two atoms are closer than NEAREST times the shortest
-    distance of any frame, or when its n(r), over half a picosecond, is nearer to a liquid of the
-    reference than to any of its crystals: `liquid` = d_crystal / (d_crystal + d_liquid) > 1/2.
-    Above the melting temperature that is no fault. Small crystals without a surface can be
-    superheated, but not for ever.
+    It has broken when simulate stops it, when two atoms are too close for any frame, or when its
+    n(r), over half a picosecond, is nearer to a liquid of the reference than to any of its
+    crystals: `liquid` = d_crystal / (d_crystal + d_liquid) > 1/2. Above the melting temperature
+    that is no fault. Small crystals without a surface can be superheated, but not for ever.
 
-    every: steps between two looks, a number or a function that gives one. Raises ValueError for a
-    rate that is not above 0, and as `references` does.
+    every: steps between two looks, a number or a function that gives one.
     """
-    if not (np.isscalar(rate) and 0 < rate < np.inf):
-        raise ValueError(f"rate must be a number of K/ps above 0, not {rate!r}")
+    fine = np.isscalar(rate) and 0 < rate < np.inf
+    refuse(not fine, f"rate must be a number of K/ps above 0, not {rate!r}")
     known = references(source).values()
     start = [r for r in known if r.phase == "crystal"][-1].start
     ramp = lambda time_fs: temperature_K + rate * time_fs / 1000
-    run = partial(simulate.nvt, every=every, timestep_fs=TIMESTEP, seed=seed)
-    return _heated(run(potential, start, ramp), known)
+    run = simulate.nvt(potential, start, ramp, every=every, timestep_fs=TIMESTEP, seed=seed)
+    return _heated(run, known)
 
 
 def _heated(run, known):
@@ -237,8 +221,6 @@ class Survival(NamedTuple):
 
     trials: int
     fraction: float  # that survived
-    low: float  # of its 68 % interval (Wilson)
-    high: float
     median_ps: float  # time to failure; inf where less than half of them failed
 
 
@@ -251,12 +233,9 @@ def survival(trials: Sequence[Trial | dict]) -> Survival:
     from scipy import stats
 
     rows = [t if isinstance(t, dict) else t._asdict() for t in trials]
-    if not rows:
-        raise ValueError("there are no trials to count")
+    refuse(not rows, "there are no trials to count")
     times, survived = [t["time_ps"] for t in rows], [not t["failure"] for t in rows]
-    count = sum(survived)
-    interval = stats.binomtest(count, len(rows)).proportion_ci(0.683, "wilson")
     curve = stats.ecdf(stats.CensoredData.right_censored(times, survived)).sf
     below = curve.quantiles[curve.probabilities <= 0.5]
     median = float(below[0]) if len(below) else float("inf")
-    return Survival(len(rows), count / len(rows), interval.low, interval.high, median)
+    return Survival(len(rows), sum(survived) / len(rows), median)

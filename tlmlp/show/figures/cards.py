@@ -28,7 +28,7 @@ def card_dots(results, sizes=None, methods=TRAINED):
     sizes = sizes or sorted({line.n for line in whole} - {None}, key=lambda n: n or np.inf)
     size = 2.2 + 3.1 * len(sizes), 1.5 + 0.29 * len(known)
     figure, (axes,) = panels(*size, 1, len(sizes), sharey=True)
-    null = METHODS["silicon"]._replace(word=NULLS[card.element]["transfer"])
+    null = METHODS["silicon"]._replace(word=NULLS[card.element])
     for ax, n in zip(axes, sizes):
         ax.grid(False, axis="y")
         ax.axvline(0, color=BLACK, lw=1)
