@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 from ase.build import bulk
-from ase.calculators.lj import LennardJones
-from ase.calculators.singlepoint import SinglePointCalculator
+from silicon import TINY, frames
 
 import tlmlp
 from tlmlp import datasets, properties, show
@@ -12,22 +11,6 @@ from tlmlp.course.results import own_best
 from tlmlp.course.runs import Run
 from tlmlp.show.figures import learning, results
 from tlmlp.show.figures.style import BLUE, GREEN, METHODS, OWN, method_of
-
-TINY = tlmlp.Config("course", embed_size=8, n_blocks=1, n_spherical=2, out_size=8, cutoff=3.0)
-
-
-def frames(n):
-    """Silicon, two atoms each, with the labels of a Lennard-Jones potential."""
-    out = []
-    for seed in range(n):
-        atoms = bulk("Si", "diamond", a=5.43)
-        atoms.rattle(0.1, seed=seed)
-        atoms.calc = LennardJones(sigma=2.1, epsilon=0.5, rc=3.5)
-        labels = dict(energy=atoms.get_potential_energy(), forces=atoms.get_forces())
-        atoms.calc = SinglePointCalculator(atoms, **labels)
-        atoms.info["phase"] = "crystal" if seed % 2 else "liquid"
-        out.append(atoms)
-    return out
 
 
 @pytest.fixture(scope="module")

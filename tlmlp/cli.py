@@ -94,12 +94,13 @@ def sweep(
     printed and a figure drawn. A fifth of TARGET is held out for the errors.
     """
     from . import sweep as sweeps
-    from .show.figures.results import pair_curves
 
     out = out or Path(f"{source.stem}-{target.stem}.jsonl")
     figure = out.with_name(out.name.removesuffix(".jsonl") + ".png")
     with _work():
         tasks = sweeps.pair(source, target, [*map(int, sizes.split(","))], seeds, steps, preset)
+        from .show.figures.results import pair_curves  # all of show: not before the files are right
+
         done = sum(row is not None for row in sweeps.found(tasks, out))
         with tqdm(total=len(tasks), initial=done, unit="training", dynamic_ncols=True) as bar:
             for row in sweeps.learn(tasks, (source, target), out, workers, scheduler):

@@ -27,7 +27,7 @@ from .frames import check, copies, read, split, subset
 from .refusal import refuse
 from .stillinger_weber import stillinger_weber_calculator
 
-__all__ = ["dft", "dft_reference", "mlearn", "stillinger_weber"]
+__all__ = ["dft", "dft_reference", "mlearn", "stillinger_weber", "stillinger_weber_shipped"]
 __all__ += ["check", "copies", "read", "split", "stillinger_weber_calculator", "subset"]
 
 # -- mlearn: DFT (PBE) --------------------------------------------------------------------------
@@ -158,6 +158,22 @@ EQUILIBRATION = 1500  # steps: 3 ps; another 3 ps to melt, where needed
 # Places for neighbours of an atom. A liquid atom has about 10, at most 16 or so. With the same
 # number for crystals and liquids all trajectories run with one compiled program.
 SLOTS = 20
+
+
+def stillinger_weber_shipped(element: str) -> tuple[list[Atoms], list[Atoms]]:
+    """(train, test) of "Si" or "Ge" that ship: 240 and 48 frames of `stillinger_weber`.
+
+    Both have the same reduced temperatures, test frames trajectories of their own. ValueError for
+    an unknown element. They are made by research/stillinger_weber.py.
+    """
+    parts: dict[str, list[Atoms]] = {"train": [], "test": []}
+    for atoms in read(
+        DFT.parent / f"stillinger-weber-{elements.element(element).symbol}.extxyz.gz"
+    ):
+        parts[atoms.info.pop("split")].append(atoms)
+        # numbers of Python's own, as they were before they were written
+        atoms.info |= {k: v.item() for k, v in atoms.info.items() if isinstance(v, np.generic)}
+    return parts["train"], parts["test"]
 
 
 def stillinger_weber(

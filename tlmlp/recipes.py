@@ -54,8 +54,7 @@ def frames(recipe: dict) -> tuple[list[Atoms], list[Atoms] | None, list[Atoms]]:
 def _stillinger_weber(element: str, recipe: dict) -> tuple[list[Atoms], list[Atoms]]:
     """(train, test): the frames that ship where the recipe asks for these, else sampled anew."""
     n, seed, temperatures = recipe["frames"], recipe["seed"], recipe["temperatures"]
-    shipped = datasets.read(Path(__file__).parent / f"data/stillinger-weber-{element}.extxyz.gz")
-    train, test = ([a for a in shipped if a.info["split"] == s] for s in ("train", "test"))
+    train, test = datasets.stillinger_weber_shipped(element)
     if (len(train), {a.info["temperature"] for a in train}, 0) == (n, set(temperatures), seed):
         return train, test
     sample = lambda n, seed: datasets.stillinger_weber(element, n, tuple(temperatures), seed)

@@ -247,16 +247,17 @@ def _steps(potential, train, valid, trainable, checkpoint, shapes, report_every,
     s = s._replace(validate_every=s.validate_every or max(1, s.steps // 20))
     sizes = dict(frames=len(train), n_weights=potential.n_weights)
     settings = s._asdict() | sizes | dict(frozen=hk.data_structures.tree_size(frozen))
+    some, _ = _fixing(potential, train)  # once, not at every report
     if resumed := checkpoint and checkpoints.load(checkpoint, settings, state, potential):
         state, potential, best = resumed
     else:
-        potential = shift_reference(potential, train, shapes)
+        potential = shift_reference(potential, some, shapes)
         best = Best(potential, 0, np.inf)
 
     def averaged():
         params = hk.data_structures.merge(jax.tree.map(np.asarray, unravel(state.average)), frozen)
         now = potential.replace(params=hk.data_structures.to_mutable_dict(params))
-        return now if s.final_weights.energy else shift_reference(now, train, shapes)
+        return now if s.final_weights.energy else shift_reference(now, some, shapes)
 
     if state.step == s.steps:  # a checkpoint of a finished training: what it reached is not lost
         yield Progress(s.steps, s.steps, 0.0, 0.0, *[np.nan] * 3, None, averaged(), *best[:2])
@@ -308,16 +309,9 @@ def _means(metrics, done, learning_rate):
 def shift_reference(potential: Potential, frames: Frames, shapes: Shapes = 3) -> Potential:
     """A Potential whose reference energies best fit (least squares) the energies of `frames`.
 
-    Elements that are not in `frames` are unchanged. 64 frames, spread over the dataset, are enough
-    for one number an element, where they hold what all of them hold; else all are used.
+    Elements that are not in `frames` are unchanged.
     """
-    symbols = [a.get_chemical_symbols() for a in frames]
-    counts = np.array([[s.count(e) for e in potential.elements] for s in symbols], float)
-    chosen = np.linspace(0, len(frames) - 1, min(64, len(frames))).astype(int)
-    rank = np.linalg.matrix_rank
-    if rank(counts[chosen]) < rank(counts):  # a rare element, or a rare composition
-        chosen = np.arange(len(frames))
-    frames, counts = [frames[i] for i in chosen], counts[chosen]
+    frames, counts = _fixing(potential, frames)
     predicted = potential.replace(trained=()).predict(frames, shapes)
     energies = lambda frames: np.array([a.get_potential_energy() for a in frames])
     residual = energies(frames) - energies(predicted)
@@ -325,6 +319,19 @@ def shift_reference(potential: Potential, frames: Frames, shapes: Shapes = 3) ->
     shift = np.linalg.lstsq(counts / size[:, None], residual / size, rcond=None)[0]
     reference = tuple(float(r + s) for r, s in zip(potential.reference, shift))
     return potential.replace(reference=reference)
+
+
+def _fixing(potential, frames):
+    """(frames that fix the reference energies, their atoms of each element [F, E]).
+
+    64 frames; all, where those do not span what all hold: a rare element or composition.
+    """
+    symbols = [a.get_chemical_symbols() for a in frames]
+    counts = np.array([[s.count(e) for e in potential.elements] for s in symbols], float)
+    chosen = np.linspace(0, len(frames) - 1, min(64, len(frames))).astype(int)
+    if np.linalg.matrix_rank(counts[chosen]) < np.linalg.matrix_rank(counts):
+        return frames, counts
+    return [frames[i] for i in chosen], counts[chosen]
 
 
 def _examples(potential, frames, batch_size, shapes):

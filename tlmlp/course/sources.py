@@ -1,17 +1,14 @@
 """Sources of data: what labelled the structures, and what the course has to know of each."""
 
 from functools import lru_cache
-from importlib import resources
 from typing import NamedTuple
 
 import numpy as np
 from ase import Atoms
 
 from .. import datasets
-from ..elements import ELEMENTS, element as element_of
+from ..elements import ELEMENTS
 from ..refusal import one_of
-
-SHIPPED = resources.files("tlmlp") / "data"
 
 
 class Source(NamedTuple):
@@ -54,8 +51,7 @@ TRAJECTORIES = tuple(name for name, source in SOURCES.items() if source.temperat
 def data(source: str, element: str = "Ge") -> tuple[list[Atoms], list[Atoms]]:
     """(train, test) of a source, each time anew: a caller may change them and nobody else sees it.
 
-    Stillinger-Weber: 240 and 48 frames at the same reduced temperatures for every element, the
-    test frames from trajectories of their own, as research/stillinger_weber.py made them.
+    Of Stillinger-Weber those that ship.
     """
     train, test = _read_once(source, element)
     return datasets.copies(train), datasets.copies(test)
@@ -65,15 +61,9 @@ def data(source: str, element: str = "Ge") -> tuple[list[Atoms], list[Atoms]]:
 def _read_once(source, element):
     """What `data` copies. Atoms are mutable: `test[0].calc = mine` would replace a label."""
     one_of("source", source, SOURCES)
-    if source != "stillinger-weber":
-        load = getattr(datasets, source)
-        return load(element, "train"), load(element, "test")
-    parts, symbol = {"train": [], "test": []}, element_of(element).symbol
-    for atoms in datasets.read(SHIPPED / f"stillinger-weber-{symbol}.extxyz.gz"):
-        parts[atoms.info.pop("split")].append(atoms)
-        # numbers of Python's own, as they were before they were written
-        atoms.info |= {k: v.item() for k, v in atoms.info.items() if isinstance(v, np.generic)}
-    return parts["train"], parts["test"]
+    if source == "stillinger-weber":
+        return datasets.stillinger_weber_shipped(element)
+    return tuple(getattr(datasets, source)(element, split) for split in ("train", "test"))
 
 
 def hottest(frames: list[Atoms]) -> list[Atoms]:

@@ -1,0 +1,23 @@
+"""Silicon for tests: a few small structures with labels, and a network of their size."""
+
+from ase.build import bulk
+from ase.calculators.lj import LennardJones
+from ase.calculators.singlepoint import SinglePointCalculator
+
+import tlmlp
+
+TINY = tlmlp.Config("course", embed_size=8, n_blocks=1, n_spherical=2, out_size=8, cutoff=3.0)
+
+
+def frames(n):
+    """Silicon, two atoms each, with the labels of a Lennard-Jones potential."""
+    out = []
+    for seed in range(n):
+        atoms = bulk("Si", "diamond", a=5.43)
+        atoms.rattle(0.1, seed=seed)
+        atoms.calc = LennardJones(sigma=2.1, epsilon=0.5, rc=3.5)
+        labels = dict(energy=atoms.get_potential_energy(), forces=atoms.get_forces())
+        atoms.calc = SinglePointCalculator(atoms, **labels)
+        atoms.info["phase"] = "crystal" if seed % 2 else "liquid"
+        out.append(atoms)
+    return out
