@@ -206,7 +206,7 @@ def test_programs_are_given_up_where_memory_runs_short(explorer, monkeypatch):
     monkeypatch.setattr(race, "forget_programs", lambda: forgotten.append(1) or forget())
     explorer.start().wait(240)
     assert forgotten == []
-    monkeypatch.setattr("tlmlp.show.widgets.explorer.memory_limit", lambda: 0.1)  # GB
+    monkeypatch.setattr("tlmlp.show.widgets.explorer.machine.memory_limit", lambda: 0.1)  # GB
     explorer.start().wait(240)
     assert forgotten == [1]
 

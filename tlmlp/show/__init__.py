@@ -1,26 +1,20 @@
 """What a person sees: figures, and widgets that work in the background of a notebook."""
 
 from .figures.cards import repair
-from .figures.dynamics import conservation, melting
+from .figures.dynamics import coexistence, conservation, melting
 from .figures.learning import learning_curve, likeness, parity
 from .figures.network import picture_bases, picture_network, picture_slots
 from .figures.properties import plot
-from .figures.results import (
-    coexistence,
-    freezing,
-    learning_curves,
-    stability_map,
-    temperatures,
-    training_curves,
-)
+from .figures.results import freezing, learning_curves, stability_map, temperatures, training_curves
 from .widgets.bench import PropertyBench
 from .widgets.duel import Duel
 from .widgets.explorer import TransferExplorer
 from .widgets.live import Live
 from .widgets.md import LiveMD
 from .widgets.training import Training
-from .widgets.watch import Watch, watch
+from .widgets.watch import Watch
 
+watch = Watch
 __all__ = ["Duel", "Live", "LiveMD", "PropertyBench", "Training", "TransferExplorer", "Watch"]
 __all__ += ["coexistence", "conservation", "freezing", "learning_curve", "learning_curves"]
 __all__ += ["likeness", "melting", "parity", "picture_bases", "picture_network", "picture_slots"]

@@ -54,8 +54,7 @@ def card_dots(results, sizes=None, methods=TRAINED):
     quantity = lambda p: f"{PROPERTIES[p][0]}  {digits(card.reference[p])} {PROPERTIES[p][1]}"
     axes[0].set_yticks(range(len(known)), [quantity(p).rstrip() for p in known], fontsize=9)
     words = f"{card.element}, {SOURCES[card.source].words}, precomputed."
-    helped = "  Transfer helped +, hurt –, made no difference =."
-    words += helped * any(line.verdict for line in whole)
+    words += "  Transfer helped +, hurt –, made no difference =." * any(x.verdict for x in whole)
     failed = any(line.failed for line in whole if line.property in known)
     words += "  Hollow: some seeds have no value." * failed
     figure.suptitle(words, fontsize=10.5)

@@ -2,9 +2,11 @@
 
 import numpy as np
 
+from ...course.sources import SOURCES
 from ...properties.structure import radial_distribution
-from .picture import DISTANCE, SMALL, G, panels
-from .style import BLUE, GREEN, GREY, MARKERS, ORANGE, PALETTE, RED
+from .learning import groups
+from .picture import DISTANCE, SMALL, G, legend_below, note, nothing, panels
+from .style import BLUE, GREEN, GREY, MARKERS, METHODS, ORANGE, PALETTE, PURPLE, RED, SKY
 
 
 def conservation(runs):
@@ -22,8 +24,7 @@ def conservation(runs):
         energy.plot(time, meV - meV[0], lw=1.2, label=f"{dt:g} fs", **look)
         error.plot(dt, spreads[-1], MARKERS[k % 8], ms=7, **look)
     ends = np.array([steps[0] / 1.2, steps[-1] * 1.2])
-    look = dict(color=GREY, lw=1.2, ls="--", label="∝ dt²")
-    error.plot(ends, spreads[0] * (ends / steps[0]) ** 2, **look)
+    error.plot(ends, spreads[0] * (ends / steps[0]) ** 2, "--", color=GREY, lw=1.2, label="∝ dt²")
     energy.set(xlabel="time (ps)", ylabel="E − E(0) (meV/atom)")
     energy.legend(title="time step", ncol=len(steps), **SMALL)
     error.set(xscale="log", yscale="log", xlabel="time step (fs)", ylabel="spread of E (meV/atom)")
@@ -56,3 +57,41 @@ def melting(snapshots, stages=(), width_ps=0.4):
     for ax in (energy, g):
         ax.legend(**SMALL)
     return figure
+
+
+def coexistence(rows):
+    """Melting temperatures by two-phase coexistence, a panel an element, of "melting".
+
+    The bar lies between the hottest crystal and the coldest liquid that grew; dashed: reference.
+    """
+    if not rows:
+        return nothing()
+    elements = groups(rows, element=("Si", "Ge"))
+    most = max(len(own) for _, own in elements)
+    figure, (axes,) = panels(4.6 * len(elements) + 0.6, 0.42 * most + 1.5, 1, len(elements))
+    for (element, own), ax in zip(elements, axes):
+        own.sort(key=lambda r: (r["steps"] > 0, r["n"], list(METHODS).index(r["method"])))
+        names = []
+        for y, row in enumerate(own):
+            method = row["method"] if row["steps"] or row["method"] != "transfer" else "silicon"
+            names.append(METHODS[method].word + f", {row['n'] or 'all'}" * bool(row["steps"]))
+            low, high = row["interval"]
+            for T, *_ in row["runs"]:
+                fill, kind = (PURPLE, "crystal") if T <= low else ("white", "liquid")
+                ax.plot(T, y, "o", color=PURPLE, mfc=fill, ms=6, zorder=3, label=f"the {kind} grew")
+            words = row["note"] if row["note"].startswith("melts") else "broke down"
+            if row["melting_K"]:
+                words = "{:.0f} ± {:.0f} K".format(*row["melting_K"])
+                look = dict(color=SKY, alpha=0.45, zorder=2, label="melting is in here")
+                ax.barh(y, high - low, 0.5, low, **look)
+            if row["melting_K"] and row["method"] == "reference":
+                look = dict(color=GREY, lw=1, ls="--", zorder=1, label="middle of the reference's")
+                ax.axvline(row["melting_K"][0], **look)
+            note(ax, words, (1.0, y), (4, 0), ("axes fraction", "data"), va="center", fontsize=9)
+        ax.set_yticks(range(len(own)), names, fontsize=9)
+        low, high = own[0]["between"]
+        ax.set(xlim=(0.97 * low, high + 0.03 * low), ylim=(most - 0.4, -0.6))
+        ax.set_xlabel("temperature (K)")
+        words = f"{SOURCES[own[0]['source']].words} {element}, {own[0]['atoms']} atoms, precomputed"
+        ax.set_title(words, fontsize=10)
+    return legend_below(figure)

@@ -155,8 +155,7 @@ def picture_network(potential):
 
     def box(x, y, name, colour):
         look = dict(boxstyle="round,pad=0.02,rounding_size=0.12", fc=colour + "33", ec=colour)
-        corner = (x - width / 2, y - height / 2)
-        ax.add_patch(FancyBboxPatch(corner, width, height, lw=1.6, **look))
+        ax.add_patch(FancyBboxPatch((x - width / 2, y - height / 2), width, height, lw=1.6, **look))
         ax.text(x, y + 0.17, name, fontsize=10.5, **CENTRE)
         ax.text(x, y - 0.22, f"{number(sizes[name])} weights", fontsize=8.5, color=TEXT, **CENTRE)
 

@@ -12,8 +12,8 @@ from ...course.results import SIZES, mean_and_spread, own_best
 from ...course.sources import SOURCES
 from ...course.stability import survival
 from .learning import AXIS, groups, where
-from .picture import legend_below, log_axis, note, nothing, panels
-from .style import BLACK, BLUE, GREY, INK, METHODS, PURPLE, SKY, TEXT, Method
+from .picture import legend_below, log_axis, nothing, panels
+from .style import BLACK, BLUE, GREY, INK, METHODS, SKY, TEXT, Method
 
 HOLDS = LinearSegmentedColormap.from_list("holds", ("#F0A868", "#FBEBD5", "#D6EAF5"))  # none to all
 
@@ -204,41 +204,3 @@ def stability_map(rows):
             if trained[y] != trained[y - 1]:
                 ax.axhline(y - 0.5, color=INK, lw=0.8)
     return figure
-
-
-def coexistence(rows):
-    """Melting temperatures by two-phase coexistence, a panel an element, of "melting".
-
-    The bar lies between the hottest crystal and the coldest liquid that grew; dashed: reference.
-    """
-    if not rows:
-        return nothing()
-    elements = groups(rows, element=("Si", "Ge"))
-    most = max(len(own) for _, own in elements)
-    figure, (axes,) = panels(4.6 * len(elements) + 0.6, 0.42 * most + 1.5, 1, len(elements))
-    for (element, own), ax in zip(elements, axes):
-        own.sort(key=lambda r: (r["steps"] > 0, r["n"], list(METHODS).index(r["method"])))
-        names = []
-        for y, row in enumerate(own):
-            method = row["method"] if row["steps"] or row["method"] != "transfer" else "silicon"
-            names.append(METHODS[method].word + f", {row['n'] or 'all'}" * bool(row["steps"]))
-            low, high = row["interval"]
-            for T, *_ in row["runs"]:
-                fill, kind = (PURPLE, "crystal") if T <= low else ("white", "liquid")
-                ax.plot(T, y, "o", color=PURPLE, mfc=fill, ms=6, zorder=3, label=f"the {kind} grew")
-            words = row["note"] if row["note"].startswith("melts") else "broke down"
-            if row["melting_K"]:
-                words = "{:.0f} ± {:.0f} K".format(*row["melting_K"])
-                look = dict(color=SKY, alpha=0.45, zorder=2, label="melting is in here")
-                ax.barh(y, high - low, 0.5, low, **look)
-            if row["melting_K"] and row["method"] == "reference":
-                look = dict(color=GREY, lw=1, ls="--", zorder=1, label="middle of the reference's")
-                ax.axvline(row["melting_K"][0], **look)
-            note(ax, words, (1.0, y), (4, 0), ("axes fraction", "data"), va="center", fontsize=9)
-        ax.set_yticks(range(len(own)), names, fontsize=9)
-        low, high = own[0]["between"]
-        ax.set(xlim=(0.97 * low, high + 0.03 * low), ylim=(most - 0.4, -0.6))
-        ax.set_xlabel("temperature (K)")
-        words = f"{SOURCES[own[0]['source']].words} {element}, {own[0]['atoms']} atoms, precomputed"
-        ax.set_title(words, fontsize=10)
-    return legend_below(figure)

@@ -4,17 +4,15 @@ import ipywidgets as widgets
 from ase.build import bulk
 
 from ... import datasets, properties as P, transfer
-from ...course import runs
-from ...course.cards import reference
+from ...course import cards, runs
 from ...course.sources import COURSE, SOURCES, melt
 from ...elements import ELEMENTS
 from ...potential import Potential
 from ...properties.measured import NEIGHBOURS, PROPERTIES
 from ...refusal import one_of
-from ..figures import properties as figures
-from ..figures.picture import nothing
+from ..figures import picture, properties as figures
 from ..figures.style import METHODS
-from .controls import duration, image, line, menu, slider, small
+from .controls import duration, image, line, menu, slider, small, text
 from .job import Job
 
 SIZES = (10, 50)  # shipped potentials were trained on these
@@ -32,8 +30,7 @@ def cube(calculator):
 def _liquid(calculator, source):
     atoms, temperature, _ = melt(source)
     reach = NEIGHBOURS * ELEMENTS["Ge"].lattice_constant
-    options = dict(length_ps=2, timestep_fs=4, neighbours=reach)
-    return P.liquid(atoms, calculator, temperature, **options)
+    return P.liquid(atoms, calculator, temperature, length_ps=2, timestep_fs=4, neighbours=reach)
 
 
 # What a learner chooses, and how a calculator computes it, for the data of a source.
@@ -67,27 +64,25 @@ class PropertyBench(Job):
 
     def __init__(self, source="stillinger-weber", kind="elastic constants", mine=None):
         one_of("source", source, COURSE)
-        one_of("kind", kind, tuple(KINDS))
-        empty = nothing("nothing computed yet", (SIZE[0] / 100, SIZE[1] / 100)).png(110)
+        one_of("kind", kind, KINDS)
+        empty = picture.nothing("nothing computed yet", (SIZE[0] / 100, SIZE[1] / 100)).png(110)
         fit = dict(max_width="100%", object_fit="contain", object_position="left top")
-        super().__init__("Compute", image(empty, SIZE, **fit))
+        super().__init__("Compute", image(SIZE, empty, **fit))
         self.mine, self.results, self.missing = dict(mine or {}), {}, {}
         self.groups = transfer.groups(Potential.load(SOURCES[source].silicon))
         numbers = dict(options=[(str(n), n) for n in SIZES], style={"button_width": "44px"})
         self.controls = dict(
-            kind=menu(list(KINDS), kind, 230, "property"),
+            kind=menu(KINDS, kind, 230, "property"),
             source=menu([(SOURCES[s].words, s) for s in COURSE], source, 190, "data"),
             n=widgets.ToggleButtons(**numbers),
             depth=slider(0, len(self.groups) - 1, width=220, readout=True),
         )
-        self.frozen = widgets.HTML()
-        c, label, wrap = self.controls, widgets.Label, dict(flex_flow="row wrap")
-        self.children = [
-            line(c["kind"], c["source"], label("germanium structures"), c["n"], **wrap),
-            line(label("freeze the first … groups"), c["depth"], self.frozen, **wrap),
-            line(self.start_button, self.stop_button, self.bar, self.time),
-            *(self.picture, self.status),
-        ]
+        (kind, source, n, depth), self.frozen = self.controls.values(), text()
+        label, wrap = widgets.Label, dict(flex_flow="row wrap")
+        first = line(kind, source, label("germanium structures"), n, **wrap)
+        second = line(label("freeze the first … groups"), depth, self.frozen, **wrap)
+        third = line(self.start_button, self.stop_button, self.bar, self.time)
+        self.children = [first, second, third, self.picture, self.status]
         self.layout.width, self.layout.max_width = f"{SIZE[0] + 10}px", "100%"
         self.start_button.layout.width, self.status.layout.min_height = "108px", "46px"
         for control in self.controls.values():
@@ -154,7 +149,7 @@ def said(asked):
         depth = asked["depth"]
         frozen = f"the first {depth} groups frozen" if depth else "nothing frozen"
         return f"{asked['n']} structures, {frozen}."
-    values, words = reference("Ge", asked["source"])
+    values, words = cards.reference("Ge", asked["source"])
     known = [name for name in KNOWN.get(asked["kind"], "").split() if name in values]
     if not known:
         return "No DFT value of this is at hand."

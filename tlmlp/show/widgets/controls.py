@@ -14,15 +14,16 @@ def fixed(width, **more):
     return widgets.Layout(width=f"{width}px", flex="0 0 auto", **more)
 
 
-def button(text, icon, tip="", width=92, **more):
-    return widgets.Button(description=text, icon=icon, tooltip=tip, layout=fixed(width), **more)
+def button(words, icon, press, tip="", **more):
+    """A button that calls `press()`."""
+    new = widgets.Button(description=words, icon=icon, tooltip=tip, layout=fixed(92), **more)
+    new.on_click(lambda _: press())
+    return new
 
 
-def menu(options, value, width, text=""):
-    style = {"description_width": "initial"}
-    return widgets.Dropdown(
-        description=text, options=options, value=value, style=style, layout=fixed(width)
-    )
+def menu(options, value, width, words=""):
+    look = dict(style={"description_width": "initial"}, layout=fixed(width))
+    return widgets.Dropdown(description=words, options=list(options), value=value, **look)
 
 
 def slider(value, end, step=1, width=300, **more):
@@ -31,11 +32,15 @@ def slider(value, end, step=1, width=300, **more):
     return widgets.IntSlider(value, 0, end, step, layout=fixed(width), **more)
 
 
+def text(words="", **layout):
+    return widgets.HTML(words, layout=layout)
+
+
 def line(*children, **layout):
-    return widgets.HBox(children, layout=widgets.Layout(**{"align_items": "center"} | layout))
+    return widgets.HBox(children, layout={"align_items": "center"} | layout)
 
 
-def image(png, size, **layout):
+def image(size, png=b"", **layout):
     """A picture (PNG) of so many pixels, whatever the resolution of the file."""
     width, height = size
     layout = fixed(width, **dict(height=f"{height}px", object_fit="fill") | layout)

@@ -5,13 +5,12 @@ import ipywidgets as widgets
 from ...course import stability
 from ...course.sources import SOURCES
 from ...potential import header, shipped
-from ...refusal import one_of
+from ...refusal import one_of, refuse
 from ..figures.style import GREY, METHODS
 from . import plots
-from .controls import NUMBERS, image, line, menu, muted, tag
+from .controls import NUMBERS, image, line, menu, muted, tag, text
 from .md import SW, thinned
 from .player import Player
-from .viewer import KINDS
 
 RATES = (100, 200, 400, 800)  # K/ps
 EVERY = 5  # steps at a time, always the same: a seed gives the same duel on a slow computer
@@ -23,7 +22,7 @@ class Side:
 
     def __init__(self, name, colour):
         self.name, self.colour = name, colour
-        self.title, self.clock = widgets.HTML(), widgets.HTML()
+        self.title, self.clock = text(), text()
         self.forget()
 
     def forget(self):
@@ -85,7 +84,6 @@ class Duel(Player):
         pause_after=600,
     ):
         one_of("rate in K/ps", rate, RATES)
-        one_of("viewer", viewer, KINDS)
         known = stability.references(source).values()
         self._crystal = [r for r in known if r.phase == "crystal"][-1].start
         short = SOURCES[source].short
@@ -99,9 +97,8 @@ class Duel(Player):
             if not isinstance(name, str):
                 name = f"your potential, {side}"
                 self._potentials[name] = own
-            if name not in self._potentials:
-                words = f"there is no potential {name!r} for this duel; use one of "
-                raise ValueError(words + ", ".join(map(repr, self._potentials)))
+            words = f"there is no potential {name!r} for this duel; use one of "
+            refuse(name not in self._potentials, words + ", ".join(map(repr, self._potentials)))
             chosen.append(name)
         super().__init__(viewer, pause_after)
         self.source, self.reference = source, Side("reference", GREY)
@@ -111,21 +108,17 @@ class Duel(Player):
         self.redraw()
 
     def _build(self, chosen, rate, seed):
-        self.choices = [menu(list(self._potentials), name, 300) for name in chosen]
+        self.choices = [menu(self._potentials, name, 300) for name in chosen]
         self.rate_menu = menu([(f"{r} K/ps", r) for r in RATES], rate, 170, "heat by")
-        self.seed_box = widgets.BoundedIntText(seed, 0, 10**6, description="seed")
-        self.seed_box.style, self.seed_box.layout.width = {"description_width": "initial"}, "120px"
-        self.image = image(b"", self.plot_size)
+        look = dict(style={"description_width": "initial"}, layout={"width": "120px"})
+        self.seed_box = widgets.BoundedIntText(seed, 0, 10**6, description="seed", **look)
+        self.image = image(self.plot_size)
         half = lambda *children: line(*children, width=f"{self.size[0] + 6}px", overflow="hidden")
         titles = [half(side.title, choice) for side, choice in zip(self.sides, self.choices)]
+        clocks = line(*(half(side.clock) for side in self.sides))
         controls = self.play_button, self.stop_button, self.rate_menu, self.seed_box
-        self.children = [
-            line(*titles),
-            self.stage,
-            line(*(half(side.clock) for side in self.sides)),
-            line(*controls, self.viewer_menu),
-            *(self.image, self.status),
-        ]
+        below = clocks, line(*controls, self.viewer_menu), self.image, self.status
+        self.children = [line(*titles), self.stage, *below]
         for control in (*self.choices, self.rate_menu, self.seed_box):
             control.observe(lambda change: self.stop(), "value")
 
@@ -146,10 +139,9 @@ class Duel(Player):
         everyone = [*[self.reference] * (SW in self._potentials), *self.sides]
         if self.sides[0].run is None:
             names = [SW, *(choice.value for choice in self.choices)]
+            same = dict(source=self.source, rate=self.rate_menu.value, seed=self.seed_box.value)
             for side, name in zip(everyone, names[-len(everyone) :]):
-                heat = dict(every=EVERY, seed=self.seed_box.value)
-                setting = self._potentials[name], self.source, self.rate_menu.value
-                side.run = stability.heat(*setting, **heat)
+                side.run = stability.heat(self._potentials[name], every=EVERY, **same)
         while not self.over:
             for side in everyone:
                 if side.look is None and side is not self.reference:
@@ -171,8 +163,7 @@ class Duel(Player):
 
     def plot(self):
         everyone = [(s.name, s.colour, s.curve, s.broken) for s in (self.reference, *self.sides)]
-        melting = SOURCES[self.source].melting["Ge"]
-        self.image.value = plots.duel(everyone, melting, self.plot_size)
+        self.image.value = plots.duel(everyone, SOURCES[self.source].melting["Ge"], self.plot_size)
 
     @property
     def playing(self):
@@ -194,11 +185,9 @@ class Duel(Player):
         left, right = self.frames()
         later, melting = (right.time_fs - left.time_fs) / 1000, SOURCES[self.source].melting["Ge"]
         above = sum(s.target_K > melting for s in (left, right))
-        fault = (
-            ": both broke below, which a crystal should not.",
-            ": one broke below, which a crystal should not.",
-            "; a small crystal without a surface can be superheated.",
-        )[above]
+        fault = f": {'one' if above else 'both'} broke below, which a crystal should not."
+        if above == 2:
+            fault = "; a small crystal without a surface can be superheated."
         out = f"Left broke at {left.target_K:.0f} K, right at {right.target_K:.0f} K, "
         out += f"{abs(later):.1f} ps {'later' if later > 0 else 'earlier'}. "
         this = "This" if self.source == "stillinger-weber" else "In nature"

@@ -9,17 +9,16 @@ import pooch
 import psutil
 
 from ... import transfer
-from ...course import race, results
-from ...course.machine import memory_limit
+from ...course import machine, race, results
 from ...course.runs import Run
 from ...course.sources import COURSE, SOURCES
 from ...files import write_whole
 from ...potential import Potential
-from ...refusal import one_of
+from ...refusal import one_of, refuse
 from ..figures import learning
-from .controls import button, duration, fixed, left, muted, plain, slider, small, tag
+from .controls import button, duration, fixed, left, line, muted, plain, slider, small, tag, text
 from .explorer_table import count, summary, table, thousands
-from .job import Job
+from .job import UNTRAINED, Job
 
 CHOICES = dict(  # what each control offers: [(words, value)]
     source=[(SOURCES[source].words, source) for source in COURSE],
@@ -34,6 +33,8 @@ FULL = 0.6  # fraction of the memory beyond which compiled programs are given up
 GREETING = "Choose, then press Train. The first time, the network is compiled: 10 to 30 s."
 FORGOTTEN = "All runs are forgotten. Choose, then press Train."
 FREE = "One group at least must stay free, or there is nothing to train."
+STALE = "a control has moved since this run: press Train"
+EMPTY = "press Train: both curves grow here"
 TOOLTIPS = {
     "embedding": "one row of numbers for each element, the frequencies of the radial functions, "
     "and the first message of a bond",
@@ -57,17 +58,16 @@ class TransferExplorer(Job):
 
     def __init__(self, source="dft", precomputed=None):
         one_of("source", source, COURSE)
-        super().__init__("Train", widgets.Image(format="png", layout=widgets.Layout(width="100%")))
+        super().__init__("Train", widgets.Image(format="png", layout={"width": "100%"}))
         if precomputed is None:
             precomputed = results.rows("learning-curve") + results.rows("frozen")
         self.default, self.precomputed = DEFAULT | dict(source=source), list(precomputed)
         self.runs, self.potentials, self._pace, self._greeting = [], {}, [], GREETING
         self._network = Potential.load(SOURCES[source].silicon)
         self.groups, self.sizes = transfer.groups(self._network), transfer.sizes(self._network)
-        self.table = widgets.HTML().add_class("tlmlp-runs")
-        css = widgets.HTML(CSS, layout=widgets.Layout(height="0", margin="0", overflow="hidden"))
-        whole = widgets.Layout(width="100%", align_items="stretch")
-        top = widgets.HBox([self._controls(), self._freeze_map()], layout=whole)
+        self.table = text().add_class("tlmlp-runs")
+        css = text(CSS, height="0", margin="0", overflow="hidden")
+        top = line(self._controls(), self._freeze_map(), width="100%", align_items="stretch")
         self.children = [css, top, self.table, self._files()]
         self.layout.width, self.layout.max_width = "100%", "1100px"
         self.set(**self.default)
@@ -76,27 +76,24 @@ class TransferExplorer(Job):
 
     def _controls(self):
         for name, width in dict(source="134px", n="41px", start="134px").items():
-            style, layout = {"button_width": width}, widgets.Layout(width="auto")
-            buttons = widgets.ToggleButtons(options=CHOICES[name], style=style, layout=layout)
+            look = dict(style={"button_width": width}, layout={"width": "auto"})
+            buttons = widgets.ToggleButtons(options=CHOICES[name], **look)
             self.controls[name] = buttons.add_class("tlmlp-choice")
         menus = []
         for name in ("learning_rate", "steps", "seeds"):
             box = self.controls[name] = widgets.Dropdown(options=CHOICES[name], layout=fixed(88))
-            menus.append(widgets.VBox([widgets.HTML(name.replace("_", " ")), box]))
+            menus.append(widgets.VBox([text(name.replace("_", " ")), box]))
         self.depth = slider(0, len(self.groups) - 1, width=286, readout=True)
         self.depth.observe(self._frozen_moved, "value")
-        reset = self.reset_button = button("Reset", "undo", "forget all runs, move controls back")
-        reset.on_click(lambda _: self.reset())
+        reset = button("Reset", "undo", self.reset, "forget all runs, move controls back")
         self.bar.layout = fixed(282, height="18px")
-        margin = widgets.Layout(margin="4px 2px -4px")
-        head = lambda words: widgets.HTML(tag("b", words, font_size="12px"), layout=margin)
+        head = lambda words: text(tag("b", words, font_size="12px"), margin="4px 2px -4px")
         parts = [
             *(head("Data"), self.controls["source"]),
             *(head("Germanium structures to train on"), self.controls["n"]),
             *(head("Start from silicon's weights"), self.controls["start"]),
-            *(head("Freeze the first … groups"), self.depth, widgets.HBox(menus)),
-            widgets.HBox([self.start_button, self.stop_button, reset]),
-            *(self.bar, self.time, self.status),
+            *(head("Freeze the first … groups"), self.depth, line(*menus)),
+            *(line(self.start_button, self.stop_button, reset), self.bar, self.time, self.status),
         ]
         return widgets.VBox(parts, layout=fixed(296, overflow="hidden"))
 
@@ -107,26 +104,23 @@ class TransferExplorer(Job):
             block = widgets.ToggleButton(False, tooltip=TOOLTIPS[name.partition("_")[0]])
             self.blocks[name] = block.add_class("tlmlp-block")
             block.observe(self._frozen_moved, "value")
-        arrow = lambda sign: widgets.HTML(sign).add_class("tlmlp-arrow")
-        rows, layout = [], widgets.Layout(width="100%", align_items="center")
+        arrow = lambda sign: text(sign).add_class("tlmlp-arrow")
+        rows = []
         for sign, end in (("→", ""), ("+", "= E")):
             names = [name for name in self.groups if name.startswith("output") == bool(end)]
             parts = [part for name in names for part in (self.blocks[name], arrow(sign))]
             parts[-1] = arrow(end).add_class("tlmlp-sum")
-            rows.append(widgets.HBox(parts, layout=layout))
-        self.map_words = widgets.HTML(layout=widgets.Layout(margin="4px 2px -2px"))
+            rows.append(line(*parts, width="100%"))
+        self.map_words = text(margin="4px 2px -2px")
         look = dict(flex="1 1 0", min_width="0", margin="0 0 0 10px", overflow="hidden")
-        return widgets.VBox([self.map_words, *rows, self.picture], layout=widgets.Layout(**look))
+        return widgets.VBox([self.map_words, *rows, self.picture], layout=look)
 
     def _files(self):
-        file = dict(layout=fixed(220), continuous_update=False)
-        self.file = widgets.Text("germanium_runs.json", **file)
-        self.save_button = button("Save", "save", "runs to this file")
-        self.load_button = button("Load", "folder-open", "runs from it")
-        self.save_button.on_click(lambda _: self._pressed(self.save))
-        self.load_button.on_click(lambda _: self._pressed(self.load))
-        label = widgets.Label("Runs:")
-        return widgets.HBox([label, self.file, self.save_button, self.load_button])
+        self.file = widgets.Text("germanium_runs.json", layout=fixed(220), continuous_update=False)
+        save, load = (lambda: self._pressed(self.save)), (lambda: self._pressed(self.load))
+        self.load_button = button("Load", "folder-open", load, "runs from it")
+        save_button = button("Save", "save", save, "runs to this file")
+        return line(widgets.Label("Runs:"), self.file, save_button, self.load_button)
 
     @property
     def settings(self):
@@ -136,15 +130,12 @@ class TransferExplorer(Job):
 
     def set(self, **settings):
         """Move controls; names as in `settings`. ValueError for a value that a control lacks."""
-        for name, value in settings.items():
-            if name == "frozen":
-                transfer.freeze(self._network, value)  # says what is wrong with it
-            elif name in CHOICES:
-                one_of(name, value, [value for _, value in CHOICES[name]])
-            else:
-                there = ", ".join(CHOICES)
-                raise ValueError(f"there is no control {name!r}; there are frozen, {there}")
         frozen = settings.pop("frozen", self.settings["frozen"])
+        transfer.freeze(self._network, frozen)  # says what is wrong with it
+        there = f"there are frozen, {', '.join(CHOICES)}"
+        for name, value in settings.items():
+            refuse(name not in CHOICES, f"there is no control {name!r}; {there}")
+            one_of(name, value, [value for _, value in CHOICES[name]])
         self.quiet = True  # one picture, when all have moved
         for name, value in settings.items():
             self.controls[name].value = value
@@ -186,16 +177,15 @@ class TransferExplorer(Job):
     def save(self, path=None):
         """Write all runs to a JSON file; returns a sentence about it."""
         path, runs = Path(path or self.file.value), [run for run in self.runs if run["rows"]]
-        if not runs:
-            raise ValueError("there is no run to save yet; press Train first")
+        refuse(not runs, "there is no run to save yet; press Train first")
         write_whole(path, json.dumps(dict(tlmlp_runs=1, runs=runs)).encode())
         return f"{count(len(runs))} saved to {path}."
 
     def load(self, path=None):
         """Read runs that `save` wrote, before those of today; returns a sentence about it."""
         path = Path(path or self.file.value)
-        if not path.is_file():
-            raise FileNotFoundError(f"there is no file {path}; press Save first, or name another")
+        words = f"there is no file {path}; press Save first, or name another"
+        refuse(not path.is_file(), words, FileNotFoundError)
         try:
             runs = json.loads(path.read_text(encoding="utf-8"))["runs"]
             for run in runs:
@@ -237,8 +227,7 @@ class TransferExplorer(Job):
             print(f"The training still runs; these are its weights after {steps} steps.")
         if not self.potentials:
             self.wait()
-            words = "nothing is trained yet: press Train, and wait for the first point of the curve"
-            raise RuntimeError(words)
+        refuse(not self.potentials, UNTRAINED, RuntimeError)
         return dict(self.potentials)
 
     def start(self, *_):
@@ -250,7 +239,7 @@ class TransferExplorer(Job):
         with self.lock:
             self.asked, self.potentials, self._pace = dict(self._order), {}, []
             self.runs.append(dict(settings=self.asked, rows=[], seconds=0.0))
-        if psutil.Process().memory_info().rss > FULL * 1e9 * memory_limit():
+        if psutil.Process().memory_info().rss > FULL * 1e9 * machine.memory_limit():
             race.forget_programs()
         return race.laps(race.pairs(**self.asked))
 
@@ -276,16 +265,10 @@ class TransferExplorer(Job):
         earlier = [r["rows"] for r in (runs[:-1] if own else runs) if r["rows"]]
         self._label_blocks([] if stale else rows)
         self.table.value = table(runs, settings)
-        key = [stale, [len(row["curve"]) for row in rows], len(earlier), settings]
-        draw = lambda: learning.race(
-            rows,
-            earlier,
-            fitting(self.precomputed, settings),
-            steps=settings["steps"],
-            stale="a control has moved since this run: press Train" if stale and rows else "",
-            empty="press Train: both curves grow here",
-        )
-        self.show(json.dumps(key), draw)
+        key = json.dumps([stale, [len(row["curve"]) for row in rows], len(earlier), settings])
+        known, moved = fitting(self.precomputed, settings), STALE * bool(stale and rows)
+        steps = settings["steps"]
+        self.show(key, lambda: learning.race(rows, earlier, known, moved, EMPTY, steps))
         self.say(self._words(run, lap) if own else self._greeting)
 
     def _words(self, run, lap):

@@ -2,8 +2,10 @@
 
 import ipywidgets as widgets
 
-from .controls import button
+from .controls import button, text
 from .live import Live
+
+UNTRAINED = "nothing is trained yet: press Train, and wait for the first point of the curve"
 
 
 class Job(Live):
@@ -16,13 +18,10 @@ class Job(Live):
     def __init__(self, label, picture):
         super().__init__()
         self.controls, self.asked, self.quiet = {}, None, False
-        self.start_button = button(label, "play", button_style="primary")
-        self.stop_button = button("Stop", "stop", disabled=True)
+        self.start_button = button(label, "play", self.start, button_style="primary")
+        self.stop_button = button("Stop", "stop", self.stop, disabled=True)
         self.bar = widgets.IntProgress(0, 0, 1, layout=widgets.Layout(width="200px"))
-        self.time = widgets.HTML(layout=widgets.Layout(min_height="20px"))
-        self.picture, self._drawn = picture, ""
-        self.start_button.on_click(self.start)
-        self.stop_button.on_click(self.stop)
+        self.time, self.picture, self._drawn = text(min_height="20px"), picture, ""
 
     @property
     def settings(self):

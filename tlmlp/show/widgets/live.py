@@ -14,7 +14,7 @@ import weakref
 import ipywidgets as widgets
 
 from ...allocator import prepare
-from .controls import plain, sentence
+from .controls import plain, sentence, text
 
 _open: weakref.WeakSet = weakref.WeakSet()
 
@@ -60,7 +60,7 @@ class Live(widgets.VBox):
     def __init__(self, children=(), **kwargs):
         self.lock, self._pen = threading.RLock(), threading.Lock()
         self._due, self._held = False, 0.0
-        self.status = widgets.HTML(layout=widgets.Layout(min_height="28px"))
+        self.status = text(min_height="28px")
         super().__init__([*children, self.status], **kwargs)
         self.layout.overflow = "hidden"
         _open.add(self)

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import ase
 import ase.io
-import ipywidgets as widgets
 import jax
 import numpy as np
 from ase import units
@@ -20,12 +19,12 @@ from ...course.sources import SOURCES, melt
 from ...elements import ELEMENTS, element as element_row
 from ...potential import Potential, header, shipped
 from ...properties.structure import radial_distribution
-from ...refusal import one_of
+from ...refusal import one_of, refuse
 from ..figures.style import GREEN, RED
 from . import plots
-from .controls import NUMBERS, button, image, line, menu, muted, plain, slider, tag
+from .controls import NUMBERS, button, image, line, menu, muted, plain, slider, tag, text
 from .player import Player
-from .viewer import KINDS, SCALE
+from .viewer import SCALE
 
 SYSTEMS = ("crystal", "melt", "vacancy", "slab")
 COLOURS = {"element": "", "speed": "Å/ps", "force error": "eV/Å against SW"}
@@ -87,56 +86,45 @@ class LiveMD(Player):
         seed=0,
     ):
         one_of("system", system, SYSTEMS)
-        one_of("viewer", viewer, KINDS)
-        if not (np.isscalar(temperature_K) and 0 <= temperature_K <= HOTTEST):
-            words = f"temperature_K must be between 0 and {HOTTEST} K"
-            raise ValueError(f"{words}, not {temperature_K!r}")
+        words = f"temperature_K must be between 0 and {HOTTEST} K, not {temperature_K!r}"
+        refuse(not (np.isscalar(temperature_K) and 0 <= temperature_K <= HOTTEST), words)
         element = element_row(element).symbol if atoms is None else atoms.symbols[0]
         self._potentials = {name: name for name in shipped()} | dict(potentials or {})
         if isinstance(potential, Potential):
             self._potentials["your potential"], potential = potential, "your potential"
         names = self._names(element)
         potential = potential or next((n for n in names if n.endswith("course")), names[0])
-        if potential not in names:
-            words = f"there is no potential {potential!r} for {element}; use one of "
-            raise ValueError(words + ", ".join(map(repr, names)))
+        words = f"there is no potential {potential!r} for {element}; use one of "
+        refuse(potential not in names, words + ", ".join(map(repr, names)))
         super().__init__(viewer, pause_after)
         self.seed, self.choice, self._own_atoms = seed, potential, atoms
-        self._every, self._single = 5, False
-        self._build(names, element, system, float(temperature_K))
+        self._every, self._single, self.target = 5, False, float(temperature_K)
+        self._build(names, element, system)
         self.back()
         self.redraw()
 
-    def _build(self, names, element, system, temperature):
-        self.step_button = button("Step", "step-forward", "one step of 2 fs")
-        self.save_button = button("Save", "save", "write what was seen to an extended xyz file")
+    def _build(self, names, element, system):
+        step = button("Step", "step-forward", self.step, "one step of 2 fs")
+        tip = "write what was seen to an extended xyz file"
+        buttons = self.play_button, step, self.stop_button, button("Save", "save", self._save, tip)
+        self.step_button = step
         self.potential_menu = menu(names, self.choice, 235, "potential")
-        self.element_menu = menu(list(ELEMENTS), element, 120, "element")
+        self.element_menu = menu(ELEMENTS, element, 120, "element")
         self.system_menu = menu(SYSTEMS, system, 150, "system")
-        self.colour_menu = menu(list(COLOURS), "element", 160, "colour")
+        self.colour_menu = menu(COLOURS, "element", 160, "colour")
         self.element_menu.disabled = self.system_menu.disabled = self._own_atoms is not None
-        self.target = temperature
-        self.thermostat = slider(round(temperature), HOTTEST, 50, description="thermostat")
-        self.kelvin, self.lamp, self.legend, self.numbers = (widgets.HTML() for _ in range(4))
-        self.kelvin.layout.min_width, self.legend.layout.margin = "70px", "0 0 0 24px"
-        self.image = image(b"", self.plot_size, margin="0 0 0 8px")
+        self.thermostat = slider(round(self.target), HOTTEST, 50, description="thermostat")
+        self.kelvin, self.legend = text(min_width="70px"), text(margin="0 0 0 24px")
+        self.lamp, self.numbers = text(), text()
+        self.image = image(self.plot_size, margin="0 0 0 8px")
         self.beside = [self.image]
         menus = self.potential_menu, self.element_menu, self.system_menu, self.colour_menu
-        buttons = self.play_button, self.step_button, self.stop_button, self.save_button
-        self.children = [
-            line(*menus, self.viewer_menu),
-            self.stage,
-            line(*buttons, self.thermostat, self.kelvin),
-            line(self.lamp, self.legend),
-            *(self.numbers, self.status),
-        ]
-        self.step_button.on_click(lambda _: self.step())
-        self.save_button.on_click(lambda _: self._save_clicked())
-        self.thermostat.observe(self._heat, "value")
-        self.potential_menu.observe(self._choose, "value")
-        self.element_menu.observe(self._anew, "value")
-        self.system_menu.observe(self._anew, "value")
-        self.colour_menu.observe(self.redraw, "value")
+        heat = line(*buttons, self.thermostat, self.kelvin)
+        health = line(self.lamp, self.legend), self.numbers, self.status
+        self.children = [line(*menus, self.viewer_menu), self.stage, heat, *health]
+        actions = self._choose, self._anew, self._anew, self.redraw, self.heat
+        for control, action in zip((*menus, self.thermostat), actions):
+            control.observe(action, "value")
 
     def play(self):
         self._single = False
@@ -153,8 +141,7 @@ class LiveMD(Player):
         """Write the frames seen since the start to a file that ASE can write; returns its path."""
         with self.lock:
             frames = list(self._frames)
-        if not frames:
-            raise ValueError("there is nothing to save yet: press Play first")
+        refuse(not frames, "there is nothing to save yet: press Play first")
         ase.io.write(path, [s.atoms for s in frames])
         return Path(path)
 
@@ -165,10 +152,6 @@ class LiveMD(Player):
     def _names(self, element):
         """Potentials that were trained on an element, Stillinger-Weber last."""
         return [n for n, p in self._potentials.items() if element in header(p)["trained"]] + [SW]
-
-    def _heat(self, change):
-        self.target = float(change["new"])
-        self.redraw()
 
     def _choose(self, change):
         with self.lock:
@@ -184,14 +167,13 @@ class LiveMD(Player):
             keep = self.choice if self.choice in names else names[0]
             self.stop()
             if names != list(self.potential_menu.options):
-                self.potential_menu.options = names
-                self.potential_menu.value = keep
+                self.potential_menu.options, self.potential_menu.value = names, keep
         if playing:
             self.play()
 
-    def _save_clicked(self):
-        name = f"{self.choice} {self.system_menu.value} {self.target:.0f}K"
-        name = re.sub(r"\W+", "-", name).strip("-")
+    def _save(self):
+        words = f"{self.choice} {self.system_menu.value} {self.target:.0f}K"
+        name = re.sub(r"\W+", "-", words).strip("-")
         paths = (Path(f"{name}-{number}.extxyz") for number in itertools.count())
         try:
             path = self.save(next(path for path in paths if not path.exists()))
@@ -203,11 +185,11 @@ class LiveMD(Player):
     def back(self):
         element, system, source = self.element_menu.value, self.system_menu.value, ""
         if self.choice != SW:
-            trained_on = header(self._potentials[self.choice])["info"].get("data")
-            source = str(trained_on).split(":")[0]
-        lattice = SOURCES.get(source, SOURCES["stillinger-weber"]).lattice[element]
+            source = header(self._potentials[self.choice])["info"].get("data")
+        known = SOURCES.get(str(source).split(":")[0], SOURCES["stillinger-weber"])
         own = self._own_atoms
-        self.rest = [structure(element, system, lattice) if own is None else own.copy()]
+        edge = known.lattice[element]
+        self.rest = [structure(element, system, edge) if own is None else own.copy()]
         self.beginning = f"Compiling for {len(self.rest[0])} atoms"
         self._reference = datasets.stillinger_weber_calculator(element)
         self._frames, self._curves = deque(maxlen=FRAMES), []
@@ -255,12 +237,10 @@ class LiveMD(Player):
             return s
         step, time_fs = self._offset
         s = s._replace(step=s.step + step, time_fs=s.time_fs + time_fs)
-        energy = s.potential_energy / len(s.positions)
+        point = s.time_fs / 1000, s.temperature_K, s.target_K, s.potential_energy / len(s.positions)
         with self.lock:
-            self.snapshot, self._speed = s, speed
+            self.snapshot, self._speed, self._curves = s, speed, thinned([*self._curves, point])
             self._frames.append(s)
-            point = s.time_fs / 1000, s.temperature_K, s.target_K, energy
-            self._curves = thinned([*self._curves, point])
         return s
 
     def frames(self):
@@ -295,8 +275,10 @@ class LiveMD(Player):
         self.legend.value = "" if self.colouring == "element" else scale
         colour, word = (GREEN, "ok") if self.health == "ok" else (RED, "stopped")
         look = block | dict(width="13px", height="13px", border_radius="50%", background=colour)
-        lamp = tag("span", "", vertical_align="-2px", **look)
-        self.lamp.value = f"{lamp} health: <b>{word}</b> {muted(f'&nbsp; on {_device()}')}"
+        lamp, device = tag("span", "", vertical_align="-2px", **look), jax.devices()[0]
+        gpu, cpu = device.device_kind, f"CPU, {machine.cores():g} cores"
+        where = muted(f"&nbsp; on {gpu if device.platform == 'gpu' else cpu}")
+        self.lamp.value = f"{lamp} health: <b>{word}</b> {where}"
 
     def plot(self):
         with self.lock:
@@ -317,8 +299,3 @@ class LiveMD(Player):
         last = "The last good frame is shown; Stop takes the atoms back, Play tries again."
         words = "One step of 2 fs." if run.how == "done" else super().words(run)
         return words if self.health == "ok" else f"{self.health} {last}"
-
-
-def _device():
-    device = jax.devices()[0]
-    return device.device_kind if device.platform == "gpu" else f"CPU, {machine.cores():g} cores"

@@ -4,6 +4,7 @@ import time
 
 import ipywidgets as widgets
 
+from ...refusal import one_of
 from .controls import button, duration, menu
 from .live import Live, Run
 from .viewer import KINDS
@@ -37,17 +38,17 @@ class Player(Live):
     colouring = "element"  # another one is another picture of the same frame
 
     def __init__(self, viewer="nglview", pause_after=300):
+        one_of("viewer", viewer, KINDS)
         super().__init__()
         self.pause_after, self.rest, self.views = pause_after, [], []
-        self.play_button = button("Play", "play", "go on, or begin")
-        self.stop_button = button("Stop", "stop", "end, and go back to the start")
-        self.viewer_menu = menu(list(KINDS), viewer, 140, "viewer")
+        toggle = lambda: self.pause() if self.running else self.play()
+        self.play_button = button("Play", "play", toggle, "go on, or begin")
+        self.stop_button = button("Stop", "stop", self.stop, "end, and go back to the start")
+        self.viewer_menu = menu(KINDS, viewer, 140, "viewer")
         # The viewers and what is beside them, in one row: in a column nglview loses its camera.
         self.stage, self.beside = widgets.HBox(), []
         self._asked_back, self._staged, self._sent = False, None, []
         self._seen, self._moved, self._plotted, self._plot_after = (), 0.0, (), 0.0
-        self.play_button.on_click(lambda _: self.pause() if self.running else self.play())
-        self.stop_button.on_click(lambda _: self.stop())
         self.viewer_menu.observe(self.redraw, "value")
 
     def plot(self, *_):
@@ -72,6 +73,11 @@ class Player(Live):
                 else:
                     self.back()
                     self.run = Run(how)
+        self.redraw()
+
+    def heat(self, change):
+        """The slider of a thermostat was moved."""
+        self.target = float(change["new"])
         self.redraw()
 
     def ended(self, run):

@@ -2,11 +2,12 @@
 
 import time
 
+from ...refusal import refuse
 from ..figures.learning import learning_curve
 from .controls import duration, image, left, line
-from .job import Job
+from .job import UNTRAINED, Job
 
-SIZE = (720, 300)  # pixels of the picture
+SIZE = (720, 300)  # pixels of the picture, which is that of `learning_curve`
 
 
 class Training(Job):
@@ -21,7 +22,7 @@ class Training(Job):
     """
 
     def __init__(self, make_fit):
-        super().__init__("Train", image(b"", SIZE))
+        super().__init__("Train", image(SIZE))
         self.make_fit, self.history, self.last = make_fit, [], None
         controls = line(self.start_button, self.stop_button, self.bar, self.time)
         self.children = [controls, self.picture, self.status]
@@ -41,9 +42,7 @@ class Training(Job):
         return last.best if last.best_step else last.potential
 
     def _reached(self):
-        if self.last is None:
-            words = "nothing is trained yet: press Train, and wait for the first point of the curve"
-            raise RuntimeError(words)
+        refuse(self.last is None, UNTRAINED, RuntimeError)
         return self.last
 
     def result(self, at_least=100):
@@ -81,24 +80,20 @@ class Training(Job):
     def paint(self, run):
         with self.lock:
             running, p, history = not run.how, self.last, list(self.history)
-        draw = lambda: learning_curve(history, size=(SIZE[0] / 100, SIZE[1] / 100))
-        self.show(p and p.step, draw)
+        self.show(p and p.step, lambda: learning_curve(history))
         if p is None:
-            wait = f"compiling the network, {duration(run.seconds)}" if running else ""
-            self.progress(run, 0, 1, wait)
+            self.progress(run, 0, 1, f"compiling the network, {duration(run.seconds)}" * running)
+            words = "The network is being compiled for this data: 10 to 30 s, once."
             ended = f"{run.how.capitalize()} before the first step."
-            words = ended if self.begun else "Nothing is trained yet."
-            if running:
-                words = "The network is being compiled for this data: 10 to 30 s, once."
-        else:
-            self.start_button.description = "Train" if running else "Train anew"
-            words = f"step {p.step} of {p.steps}"
-            if running:
-                ends = ((h.seconds, h.step) for h in (history[0], history[-1]))
-                words += f", {left(*ends, p.steps)}"
-            self.progress(run, p.step, p.steps, words)
-            words = self._words(run, p)
-        self.say(words)
+            self.say(words if running else ended if self.begun else "Nothing is trained yet.")
+            return
+        self.start_button.description = "Train" if running else "Train anew"
+        words = f"step {p.step} of {p.steps}"
+        if running:
+            ends = ((h.seconds, h.step) for h in (history[0], history[-1]))
+            words += f", {left(*ends, p.steps)}"
+        self.progress(run, p.step, p.steps, words)
+        self.say(self._words(run, p))
 
     def _words(self, run, p):
         stopped = "Stopping after this step." if not run.over.is_set() else "Stopped."

@@ -50,12 +50,34 @@ class Viewer:
 
 class NGLViewer(Viewer):
     def __init__(self, atoms, size):
+        import nglview
+
         self._wrap, self._symbols = wrapping(atoms), sorted(set(atoms.get_chemical_symbols()))
-        self.widget = _nglview_of(atoms, self._wrap, size, self._symbols)
         self._dealt = None  # selections of the representations, where there are any for colours
+        turned, periodic = atoms.copy(), atoms.cell.rank == 3
+        turned.set_constraint()
+        if periodic:
+            turned.set_cell(atoms.cell.standard_form()[0])
+        turned.positions = self._wrap(atoms.positions)
+        # The Python side of nglview 4.0.1 asks for a front end that it does not ship.
+        asked = dict.fromkeys(("_view_module_version", "_model_module_version"), front_end())
+        view = nglview.NGLWidget(nglview.ASEStructure(turned), default=False, **asked)
+        for symbol in self._symbols:
+            colour = dict(color=ELEMENT_COLOURS[symbol]) if symbol in ELEMENT_COLOURS else {}
+            view.add_representation("spacefill", selection=f"_{symbol}", **BALLS, **colour)
+        view.camera = "perspective"
+        view.control.spin([0, 1, 0], 0.30)
+        view.control.spin([1, 0, 0], 0.20)
+        view.center()
+        view.control.zoom(0.1)
+        if periodic:
+            view._add_shape(_edges(turned.cell.array), name="cell")
         drawn = lambda message: message.get("type") == "drawn"
-        self.widget.observe(lambda change: self.answer(0) if change["new"] else None, "loaded")
-        self.widget.on_msg(lambda _, m, __: self.answer(m["data"]) if drawn(m) else None)
+        view.observe(lambda change: self.answer(0) if change["new"] else None, "loaded")
+        view.on_msg(lambda _, m, __: self.answer(m["data"]) if drawn(m) else None)
+        view.layout.width, view.layout.height = (f"{pixels}px" for pixels in size)
+        view._set_size(view.layout.width, view.layout.height)
+        self.widget = view
 
     def draw(self, positions, colours=None):
         if colours is not None or self._dealt is not None:
@@ -151,32 +173,6 @@ def wrapping(atoms):
         return np.where(pbc, (scaled - lowest) % 1, scaled) @ turned.array
 
     return wrap
-
-
-def _nglview_of(atoms, wrap, size, symbols):
-    import nglview
-
-    drawn, full = atoms.copy(), atoms.cell.rank == 3
-    drawn.set_constraint()
-    if full:
-        drawn.set_cell(atoms.cell.standard_form()[0])
-    drawn.positions = wrap(atoms.positions)
-    # The Python side of nglview 4.0.1 asks for a front end that it does not ship.
-    asked = dict.fromkeys(("_view_module_version", "_model_module_version"), front_end())
-    view = nglview.NGLWidget(nglview.ASEStructure(drawn), default=False, **asked)
-    for symbol in symbols:
-        colour = dict(color=ELEMENT_COLOURS[symbol]) if symbol in ELEMENT_COLOURS else {}
-        view.add_representation("spacefill", selection=f"_{symbol}", **BALLS, **colour)
-    view.camera = "perspective"
-    view.control.spin([0, 1, 0], 0.30)
-    view.control.spin([1, 0, 0], 0.20)
-    view.center()
-    view.control.zoom(0.1)
-    if full:
-        view._add_shape(_edges(drawn.cell.array), name="cell")
-    view.layout.width, view.layout.height = (f"{pixels}px" for pixels in size)
-    view._set_size(view.layout.width, view.layout.height)
-    return view
 
 
 def _edges(cell):

@@ -6,8 +6,9 @@ import ipywidgets as widgets
 import numpy as np
 from ase import units
 
+from ...refusal import is_whole, refuse
 from ...simulate import health
-from .controls import NUMBERS, slider, tag
+from .controls import NUMBERS, slider, tag, text
 from .player import Player
 
 HOTTEST = 3000  # K, end of the slider
@@ -20,9 +21,8 @@ class Watch(Player):
 
     dynamics: ASE dynamics, such as ase.md.langevin.Langevin, whose atoms have a calculator; with a
     `set_temperature` there is a slider for it. steps_per_frame: steps of the dynamics between two
-    frames, of which there are ten a second at most. pause_after: s after which it pauses by
-    itself. autoplay: whether it plays as soon as the browser shows it. size: of the viewer, in
-    pixels.
+    frames, of which there are ten a second at most. pause_after: s after which it pauses by itself.
+    autoplay: whether it plays as soon as the browser shows it. size: of the viewer, in pixels.
 
     It stops with a sentence when a number is no longer one, or when the temperature runs away.
     """
@@ -32,26 +32,23 @@ class Watch(Player):
     def __init__(
         self, dynamics, steps_per_frame=5, pause_after=180, autoplay=True, size=(480, 400)
     ):
-        if dynamics.atoms.calc is None:
-            words = "the atoms have no calculator; set atoms.calc = potential.calculator()"
-            raise ValueError(words)
-        if type(steps_per_frame) is not int or steps_per_frame < 1:
-            words = "steps_per_frame must be a whole number of at least 1"
-            raise ValueError(f"{words}, not {steps_per_frame!r}")
+        words = "the atoms have no calculator; set atoms.calc = potential.calculator()"
+        refuse(dynamics.atoms.calc is None, words)
+        words = f"steps_per_frame must be a whole number of at least 1, not {steps_per_frame!r}"
+        refuse(not is_whole(steps_per_frame), words)
         super().__init__(pause_after=pause_after)
         self.dynamics, self.atoms, self.size = dynamics, dynamics.atoms, size
         self.steps_per_frame, self.steps, self.frame = steps_per_frame, 0, None
         self.beginning = f"Compiling the potential for {len(self.atoms)} atoms"
         self.rest = [self.atoms.copy()]
-        self.target = self._hottest = self._temperature_of(dynamics)
+        self.target = self._hottest = self._temperature()
         kelvin = round(self.target or 0)
         self.thermostat = slider(kelvin, max(HOTTEST, kelvin), 50, 250)
-        self.thermostat.observe(self._heat, "value")
-        self.heading, self.numbers = widgets.HTML(), widgets.HTML()
+        self.thermostat.observe(self.heat, "value")
+        self.heading, self.numbers = text(), text()
         thermostat = [] if self.target is None else [self.heading, self.thermostat]
         side = [widgets.HBox([self.play_button, self.stop_button]), *thermostat, self.numbers]
-        layout = widgets.Layout(width="280px", padding="0 0 0 16px")
-        self.beside = [widgets.VBox(side, layout=layout)]
+        self.beside = [widgets.VBox(side, layout=dict(width="280px", padding="0 0 0 16px"))]
         self.children = [self.stage, self.status]
         self.redraw()
         if autoplay:
@@ -59,17 +56,13 @@ class Watch(Player):
             begin = lambda change: None if self.begun or not change["new"] else self.play()
             self.views[0].widget.observe(begin, "loaded")
 
-    def _temperature_of(self, dynamics):
+    def _temperature(self):
         """Target of the thermostat in K; None where there is nothing to set."""
-        if not hasattr(dynamics, "set_temperature"):
+        if not hasattr(self.dynamics, "set_temperature"):
             return None
-        kT = getattr(dynamics, "temp", None)
+        kT = getattr(self.dynamics, "temp", None)
         known = kT is not None and np.ndim(kT) == 0
         return float(kT / units.kB) if known else self.atoms.get_temperature()
-
-    def _heat(self, change):
-        self.target = float(change["new"])
-        self.redraw()
 
     def work(self):
         applied, begun, first = None, None, self.steps
@@ -116,12 +109,8 @@ class Watch(Player):
         return [self.frame]
 
     def tell(self, run):
-        target = self.thermostat.value
-        self.heading.value = f"Temperature of the thermostat: <b>{target:.0f} K</b>"
+        self.heading.value = f"Temperature of the thermostat: <b>{self.thermostat.value:.0f} K</b>"
         rows = NOTHING if self.frame is None else self.frame.info
         cell = lambda words: tag("td", words, padding="2px 12px 2px 0", **NUMBERS)
         lines = (f"<tr>{cell(name)}{cell(f'<b>{words}</b>')}</tr>" for name, words in rows.items())
         self.numbers.value = f"<table>{''.join(lines)}</table>"
-
-
-watch = Watch
