@@ -4,8 +4,7 @@ import numpy as np
 from matplotlib.patches import Circle, FancyArrowPatch, FancyBboxPatch, Rectangle
 from scipy.spatial.transform import Rotation
 
-from ... import bessel, transfer
-from ...graph import topology
+from ... import bessel, graph, transfer
 from ...refusal import refuse
 from .picture import SMALL, Picture, note, panels, quiet
 from .style import BLACK, BLUE, GREEN, GREY, ORANGE, PALE, PALETTE, TEXT
@@ -23,7 +22,7 @@ def picture_slots(atoms, cutoff):
 
     ase.Atoms are seen along a slanted direction. Raises ValueError for no neighbour within cutoff.
     """
-    top = topology(atoms, cutoff)
+    top = graph.topology(atoms, cutoff)
     vectors = top.vectors(atoms.positions)
     distances = np.where(top.mask, np.linalg.norm(vectors, axis=-1), np.inf)
     order = np.argsort(distances, axis=1, kind="stable")  # nearest first, for the eye

@@ -41,14 +41,14 @@ def _plus_minus(value, error):
     return f"{value:.2f}" + (f" ± {error:.2f}" if np.isfinite(error) else "")
 
 
-def one_panel(draw, x, y, size=(5.6, 3.6), zero=""):
+def one_panel(draw, x, y, zero=""):
     """Figures of one panel, in which draw(ax, result, look, shift, width of a bar) draws a result.
 
     It returns the artist of its legend, and words; zero: those axes of "xy" that begin at 0.
     """
 
     def figure_of(results):
-        figure, ((ax,),) = panels(max(size[0], 1.8 + 1.4 * len(results)), size[1])
+        figure, ((ax,),) = panels(max(5.6, 1.8 + 1.4 * len(results)), 3.6)
         width = 0.8 / len(results)  # of bars, side by side
         for k, (result, look) in enumerate(styled(results)):
             shift = (k - (len(results) - 1) / 2) * width

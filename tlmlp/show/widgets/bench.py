@@ -70,14 +70,12 @@ class PropertyBench(Job):
         super().__init__("Compute", image(SIZE, empty, **fit))
         self.mine, self.results, self.missing = dict(mine or {}), {}, {}
         self.groups = transfer.groups(Potential.load(SOURCES[source].silicon))
-        numbers = dict(options=[(str(n), n) for n in SIZES], style={"button_width": "44px"})
-        self.controls = dict(
-            kind=menu(KINDS, kind, 230, "property"),
-            source=menu([(SOURCES[s].words, s) for s in COURSE], source, 190, "data"),
-            n=widgets.ToggleButtons(**numbers),
-            depth=slider(0, len(self.groups) - 1, width=220, readout=True),
-        )
-        (kind, source, n, depth), self.frozen = self.controls.values(), text()
+        kind = menu(KINDS, kind, 230, "property")
+        source = menu([(SOURCES[s].words, s) for s in COURSE], source, 190, "data")
+        look = dict(style={"button_width": "44px"})
+        n = widgets.ToggleButtons(options=[(str(n), n) for n in SIZES], **look)
+        depth = slider(0, len(self.groups) - 1, width=220, readout=True)
+        self.controls, self.frozen = dict(kind=kind, source=source, n=n, depth=depth), text()
         label, wrap = widgets.Label, dict(flex_flow="row wrap")
         first = line(kind, source, label("germanium structures"), n, **wrap)
         second = line(label("freeze the first … groups"), depth, self.frozen, **wrap)
@@ -101,8 +99,8 @@ class PropertyBench(Job):
         asked = self.asked = self.settings
         self.results, self.missing = {}, {}
         frozen = self.groups[: asked["depth"]]
-        exact, whole = asked["source"] == "stillinger-weber", not frozen
-        methods = ["scratch", "transfer", *["reduced"] * whole, "silicon"]
+        exact = asked["source"] == "stillinger-weber"
+        methods = ["scratch", "transfer", *["reduced"] * (not frozen), "silicon"]
         names = [*["reference"] * exact, *methods, *self.mine]
         for number, name in enumerate(names):
             done = 100 * number / len(names)
@@ -146,9 +144,8 @@ class PropertyBench(Job):
 def said(asked):
     """What a computation shows, in words; for DFT the numbers that it has."""
     if asked["source"] == "stillinger-weber":
-        depth = asked["depth"]
-        frozen = f"the first {depth} groups frozen" if depth else "nothing frozen"
-        return f"{asked['n']} structures, {frozen}."
+        frozen = f"the first {asked['depth']} groups" if asked["depth"] else "nothing"
+        return f"{asked['n']} structures, {frozen} frozen."
     values, words = cards.reference("Ge", asked["source"])
     known = [name for name in KNOWN.get(asked["kind"], "").split() if name in values]
     if not known:

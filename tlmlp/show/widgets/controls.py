@@ -26,10 +26,9 @@ def menu(options, value, width, words=""):
     return widgets.Dropdown(description=words, options=list(options), value=value, **look)
 
 
-def slider(value, end, step=1, width=300, **more):
+def slider(value, end, step=1, width=300, readout=False, **more):
     """A slider of whole numbers from 0; it says its number itself only where it is asked to."""
-    more = dict(readout=False, continuous_update=True) | more
-    return widgets.IntSlider(value, 0, end, step, layout=fixed(width), **more)
+    return widgets.IntSlider(value, 0, end, step, readout=readout, layout=fixed(width), **more)
 
 
 def text(words="", **layout):

@@ -20,6 +20,8 @@ SIDES = {"left": "scratch", "right": "transfer"}  # what stands there at first
 class Side:
     """One of the two, or the reference: its potential's run and what was seen of it."""
 
+    broken = property(lambda self: self.look is not None and bool(self.look.failure))
+
     def __init__(self, name, colour):
         self.name, self.colour = name, colour
         self.title, self.clock = text(), text()
@@ -27,10 +29,6 @@ class Side:
 
     def forget(self):
         self.run, self.look, self.curve = None, None, []
-
-    @property
-    def broken(self):
-        return self.look is not None and bool(self.look.failure)
 
     def advance(self):
         """One chunk; nothing for a side that has broken."""
@@ -40,17 +38,6 @@ class Side:
         s = look.snapshot
         point = s.time_fs / 1000, s.temperature_K, s.target_K, look.liquid, look.nearest
         self.curve = thinned([*self.curve, point])
-
-    def tell(self):
-        """Write title and clock."""
-        words, time_ps = muted("at rest, 300 K at first"), 0.0
-        if self.look is not None:
-            s = self.look.snapshot
-            state = "<b>broken</b>" if self.broken else "holds"
-            words, time_ps = f"{s.target_K:.0f} K &nbsp; {state}", s.time_fs / 1000
-        self.title.value = tag("b", f"■ {self.name}", color=self.colour) + " &nbsp;"
-        clock = tag("span", f"{time_ps:.2f} ps", color=self.colour, font_size="22px", **NUMBERS)
-        self.clock.value = f"{clock} &nbsp; {tag('span', words, **NUMBERS)}"
 
 
 class Duel(Player):
@@ -71,6 +58,8 @@ class Duel(Player):
     size = (392, 300)  # the two no wider than a cell on a small screen
     plot_size = (800, 215)
     noun = "duel"
+    looks = property(lambda self: tuple(side.look for side in self.sides))
+    over = property(lambda self: all(side.broken for side in self.sides))
 
     def __init__(
         self,
@@ -122,14 +111,6 @@ class Duel(Player):
         for control in (*self.choices, self.rate_menu, self.seed_box):
             control.observe(lambda change: self.stop(), "value")
 
-    @property
-    def looks(self):
-        return tuple(side.look for side in self.sides)
-
-    @property
-    def over(self):
-        return all(side.broken for side in self.sides)
-
     def play(self):
         if self.over and not self.running:
             self.stop()
@@ -159,7 +140,13 @@ class Duel(Player):
 
     def tell(self, run):
         for side in self.sides:
-            side.tell()
+            words, time_ps, look = muted("at rest, 300 K at first"), 0.0, dict(color=side.colour)
+            if side.look is not None:
+                s, state = side.look.snapshot, "<b>broken</b>" if side.broken else "holds"
+                words, time_ps = f"{s.target_K:.0f} K &nbsp; {state}", s.time_fs / 1000
+            side.title.value = tag("b", f"■ {side.name}", **look) + " &nbsp;"
+            clock = tag("span", f"{time_ps:.2f} ps", font_size="22px", **look, **NUMBERS)
+            side.clock.value = f"{clock} &nbsp; {tag('span', words, **NUMBERS)}"
 
     def plot(self):
         everyone = [(s.name, s.colour, s.curve, s.broken) for s in (self.reference, *self.sides)]

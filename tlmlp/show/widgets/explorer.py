@@ -31,7 +31,6 @@ CHOICES = dict(  # what each control offers: [(words, value)]
 DEFAULT = dict(n=10, start="transfer", frozen=(), learning_rate=2e-3, steps=400, seeds=1)
 FULL = 0.6  # fraction of the memory beyond which compiled programs are given up
 GREETING = "Choose, then press Train. The first time, the network is compiled: 10 to 30 s."
-FORGOTTEN = "All runs are forgotten. Choose, then press Train."
 FREE = "One group at least must stay free, or there is nothing to train."
 STALE = "a control has moved since this run: press Train"
 EMPTY = "press Train: both curves grow here"
@@ -68,7 +67,12 @@ class TransferExplorer(Job):
         self.table = text().add_class("tlmlp-runs")
         css = text(CSS, height="0", margin="0", overflow="hidden")
         top = line(self._controls(), self._freeze_map(), width="100%", align_items="stretch")
-        self.children = [css, top, self.table, self._files()]
+        self.file = widgets.Text("germanium_runs.json", layout=fixed(220), continuous_update=False)
+        save, load = (lambda: self._pressed(self.save)), (lambda: self._pressed(self.load))
+        self.load_button = button("Load", "folder-open", load, "runs from it")
+        save_button = button("Save", "save", save, "runs to this file")
+        files = line(widgets.Label("Runs:"), self.file, save_button, self.load_button)
+        self.children = [css, top, self.table, files]
         self.layout.width, self.layout.max_width = "100%", "1100px"
         self.set(**self.default)
         for control in self.controls.values():
@@ -114,13 +118,6 @@ class TransferExplorer(Job):
         self.map_words = text(margin="4px 2px -2px")
         look = dict(flex="1 1 0", min_width="0", margin="0 0 0 10px", overflow="hidden")
         return widgets.VBox([self.map_words, *rows, self.picture], layout=look)
-
-    def _files(self):
-        self.file = widgets.Text("germanium_runs.json", layout=fixed(220), continuous_update=False)
-        save, load = (lambda: self._pressed(self.save)), (lambda: self._pressed(self.load))
-        self.load_button = button("Load", "folder-open", load, "runs from it")
-        save_button = button("Save", "save", save, "runs to this file")
-        return line(widgets.Label("Runs:"), self.file, save_button, self.load_button)
 
     @property
     def settings(self):
@@ -171,7 +168,7 @@ class TransferExplorer(Job):
         self.stop()
         with self.lock:
             self.runs, self.potentials, self.asked, self.run.latest = [], {}, None, None
-            self._greeting = FORGOTTEN
+            self._greeting = "All runs are forgotten. Choose, then press Train."
         self.set(**self.default)
 
     def save(self, path=None):
@@ -267,8 +264,7 @@ class TransferExplorer(Job):
         self.table.value = table(runs, settings)
         key = json.dumps([stale, [len(row["curve"]) for row in rows], len(earlier), settings])
         known, moved = fitting(self.precomputed, settings), STALE * bool(stale and rows)
-        steps = settings["steps"]
-        self.show(key, lambda: learning.race(rows, earlier, known, moved, EMPTY, steps))
+        self.show(key, lambda: learning.race(rows, earlier, known, moved, EMPTY, settings["steps"]))
         self.say(self._words(run, lap) if own else self._greeting)
 
     def _words(self, run, lap):
@@ -304,9 +300,8 @@ def fitting(rows, settings):
     apart = lambda r: (r["learning_rate"] != rate, abs(r["steps"] - steps))
     simple = [r for r in rows if not (r.get("validation") or r.get("phase"))]
     for method, frozen in ((settings["start"], settings["frozen"]), ("scratch", ())):
-        wanted = settings["source"], method, settings["n"], set(frozen)
-        of = lambda r: (r["source"], r["method"], r["n"], set(r["frozen"]))
-        same = [r for r in simple if of(r) == wanted]
+        same = learning.where(simple, source=settings["source"], method=method, n=settings["n"])
+        same = [r for r in same if set(r["frozen"]) == set(frozen)]
         best = min(map(apart, same), default=None)
         out += [r for r in same if apart(r) == best]
     return out

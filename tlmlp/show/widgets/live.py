@@ -22,6 +22,8 @@ _open: weakref.WeakSet = weakref.WeakSet()
 class Run:
     """One run of a generator: what came out of it, and how it ended."""
 
+    seconds = property(lambda self: time.monotonic() - self.started)
+
     def __init__(self, how=""):
         self.how = how  # why it no longer runs: "done", "failed", or the word given to stop; or ""
         self.stop, self.over = threading.Event(), threading.Event()  # asked to end; has ended
@@ -29,10 +31,6 @@ class Run:
         self.started, self.threads = time.monotonic(), []
         if how:
             self.stop.set(), self.over.set()
-
-    @property
-    def seconds(self):
-        return time.monotonic() - self.started
 
 
 IDLE = Run("idle")  # of a widget that nobody has started
@@ -179,8 +177,7 @@ class Live(widgets.VBox):
         while self.run is run:
             begun = time.monotonic()
             self.redraw()
-            pause = self.leisure * (time.monotonic() - begun)
-            if run.stop.wait(max(self.interval, pause)):
+            if run.stop.wait(max(self.interval, self.leisure * (time.monotonic() - begun))):
                 break
         self.redraw()
         run.over.wait()

@@ -13,12 +13,11 @@ import numpy as np
 from ase import units
 from ase.build import bulk, diamond100
 
-from ... import datasets, simulate
+from ... import datasets, properties, simulate
 from ...course import machine
 from ...course.sources import SOURCES, melt
 from ...elements import ELEMENTS, element as element_row
 from ...potential import Potential, header, shipped
-from ...properties.structure import radial_distribution
 from ...refusal import one_of, refuse
 from ..figures.style import GREEN, RED
 from . import plots
@@ -72,6 +71,7 @@ class LiveMD(Player):
     """
 
     plot_size = (390, 390)  # pixels; with the viewer no wider than a cell on a small screen
+    colouring = property(lambda self: self.colour_menu.value)
 
     def __init__(
         self,
@@ -144,10 +144,6 @@ class LiveMD(Player):
         refuse(not frames, "there is nothing to save yet: press Play first")
         ase.io.write(path, [s.atoms for s in frames])
         return Path(path)
-
-    @property
-    def colouring(self):
-        return self.colour_menu.value
 
     def _names(self, element):
         """Potentials that were trained on an element, Stillinger-Weber last."""
@@ -284,7 +280,7 @@ class LiveMD(Player):
         with self.lock:
             s, speed, curves = self.snapshot, self._speed, list(self._curves)
             frames, n = list(self._frames)[-20:], len(self.rest[0])
-        rdf = radial_distribution(frames, plots.FARTHEST, BINS)[:2] if frames else None
+        rdf = properties.radial_distribution(frames, plots.FARTHEST, BINS)[:2] if frames else None
         self.image.value = plots.live(curves, rdf, self.plot_size)
         cells = [muted(f"{n} atoms at rest")]
         if s:

@@ -94,7 +94,8 @@ class Player(Live):
         with self.lock:
             rest = self.rest
             shown = [a if f is None else f for a, f in zip(rest, self.frames())]
-        if not same(shown, self._seen):
+        ids = lambda frames: [id(frame) for frame in frames]  # arrays have no truth value for `==`
+        if ids(shown) != ids(self._seen):
             self._seen, self._moved = shown, now
         self._set_stage(rest, shown)
         colouring = self.colouring
@@ -104,7 +105,7 @@ class Player(Live):
                 view.draw(frame.positions, self.colours(frame))
                 self._sent[number] = frame, colouring
         self.tell(run)
-        if not same(shown, self._plotted) and (last or now > self._plot_after):
+        if ids(shown) != ids(self._plotted) and (last or now > self._plot_after):
             begun = time.monotonic()
             self.plot()
             done = time.monotonic()
@@ -143,8 +144,3 @@ class Player(Live):
             "rested": f"{rested} Play goes on.",
             "superseded": f"Paused, because another {self.noun} plays. Play goes on here.",
         }.get(run.how, "Stopped.")
-
-
-def same(some, others):
-    """Whether two lists hold the same objects: arrays in them have no truth value for `==`."""
-    return len(some) == len(others) and all(a is b for a, b in zip(some, others))

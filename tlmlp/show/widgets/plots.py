@@ -7,6 +7,7 @@ from ..figures.style import BLUE, GREY, INK, ORANGE, RED, TEXT
 
 FARTHEST = 6.0  # Å, of g(r)
 FINE = 130  # dots per inch
+LEGEND = dict(fontsize=7, frameon=False, loc="upper left", ncol=2, borderpad=0)
 
 
 def _axes(size, rows, columns):
@@ -16,10 +17,6 @@ def _axes(size, rows, columns):
         ax.tick_params(labelsize=8)
         ax.locator_params(axis="y" if rows > 1 else "both", nbins=4)
     return figure, axes.flatten()
-
-
-def _legend(ax, **more):
-    ax.legend(fontsize=7, frameon=False, loc="upper left", ncol=2, borderpad=0, **more)
 
 
 def live(curves, rdf, size):
@@ -34,7 +31,7 @@ def live(curves, rdf, size):
         t, T, wanted, E = np.array(curves).T
         heat.plot(t, T, color=RED, lw=1, label="atoms")
         heat.plot(t, wanted, color=GREY, lw=1.2, ls="--", label="thermostat")
-        _legend(heat, handlelength=1.4)
+        heat.legend(handlelength=1.4, **LEGEND)
         heat.set_ylim(0, 1.35 * max(T.max(), wanted.max(), 100))
         energy.plot(t, E, color=BLUE, lw=1)
     if rdf is not None:
@@ -85,7 +82,7 @@ def duel(sides, melting, size):
             heat.axhline(melting, color=GREY, ls=":", lw=1.2)
             words = dict(fontsize=7.5, color=TEXT, ha="right", va="bottom")
             heat.text(0.99 * end, melting, "melting", **words)
-        _legend(heat, handlelength=1.2, columnspacing=0.8)
+        heat.legend(handlelength=1.2, columnspacing=0.8, **LEGEND)
     else:
         heat.set_yticks([]), near.set_yticks([])
     liquid.axhline(0.5, color=GREY, ls=":", lw=1.2)
