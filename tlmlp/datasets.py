@@ -23,12 +23,13 @@ from ase.build import bulk
 from ase.calculators.singlepoint import SinglePointCalculator
 
 from . import elements, simulate
-from .frames import check, copies, read, split, subset
+from .frames import check, copies, split, subset
+from .reading import labelled, read
 from .refusal import refuse
 from .stillinger_weber import stillinger_weber_calculator
 
 __all__ = ["dft", "dft_reference", "mlearn", "stillinger_weber", "stillinger_weber_shipped"]
-__all__ += ["check", "copies", "read", "split", "stillinger_weber_calculator", "subset"]
+__all__ += ["check", "copies", "labelled", "read", "split", "stillinger_weber_calculator", "subset"]
 
 # -- mlearn: DFT (PBE) --------------------------------------------------------------------------
 

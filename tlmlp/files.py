@@ -20,3 +20,8 @@ def write_whole(path: str | Path, data: bytes) -> None:
     except BaseException:
         os.unlink(temporary)
         raise
+
+
+def expanded(path: str | os.PathLike) -> Path:
+    """A Path whose "~" is the home folder."""
+    return Path(path).expanduser()

@@ -1,8 +1,9 @@
-"""A dataset is a list of ase.Atoms with labels: read, checked, copied, divided."""
+"""A dataset is a list of ase.Atoms with labels: checked, copied, divided."""
 
 import copy
+import hashlib
+import warnings
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,66 +14,119 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from .refusal import is_whole, refuse
 
 
-def read(path: str | Path) -> list[Atoms]:
-    """A dataset from any file that ASE reads and that carries energy and forces (extended xyz).
+def structures(frames: Any) -> list[Atoms]:
+    """The frames, if they are structures; labels are not looked at.
 
-    Raises FileNotFoundError, or ValueError where ASE cannot read it or `check` refuses it.
-    """
-    import ase.io  # half a second, for all the formats it knows
-
-    refuse(not Path(path).is_file(), f"{path} does not exist", FileNotFoundError)
-    try:
-        frames = list(ase.io.iread(path, ":"))
-    except Exception as error:  # each format of ASE raises errors of its own
-        why = f"{type(error).__name__}: {error}"
-        raise ValueError(f"ASE cannot read structures from {path} ({why})") from error
-    for frame in frames:
-        if frame.info.get("temperature") is True:  # how ASE writes None and reads it back
-            frame.info["temperature"] = None
-    return check(frames)
-
-
-def check(frames: Sequence[Atoms]) -> list[Atoms]:
-    """The frames, if a potential can be trained on them.
-
-    Raises TypeError for what is no list of ase.Atoms; ValueError where there are no frames, or one
-    lacks labels, has wrong shapes, NaN or infinity.
+    Raises TypeError for what is no list of ase.Atoms; ValueError where there are none, or one has
+    no atoms, an unknown element, or a position or cell that is not finite.
     """
     words = "a dataset is a list of ase.Atoms, not"
     kind = "one Atoms" if isinstance(frames, Atoms) else type(frames).__name__
-    refuse(not isinstance(frames, (list, tuple)), f"{words} {kind}", TypeError)
+    one = isinstance(frames, (Atoms, str, dict)) or not isinstance(frames, Iterable)
+    refuse(one, f"{words} {kind}", TypeError)
+    frames = list(frames)
     others = ", ".join(sorted({type(f).__name__ for f in frames if not isinstance(f, Atoms)}))
     refuse(others, f"{words} a list with {others}", TypeError)
     refuse(not frames, "the dataset is empty, it needs at least one frame")
     for index, frame in enumerate(frames):
-        n = len(frame)
-        refuse(n == 0, f"frame {index} has no atoms")
-        shapes = dict[str, tuple](positions=(n, 3), cell=(3, 3), energy=(), forces=(n, 3))
+        refuse(not len(frame), f"frame {index} has no atoms")
+        unknown = "has atoms 'X' without an element: name the elements in the file"
+        refuse(not all(0 < z < 119 for z in frame.numbers), f"frame {index} {unknown}")
+        for name in ("positions", "cell"):
+            _finite(np.asarray(getattr(frame, name)), f"{name} of frame {index}")
+        group_of(frame, index)
+    return frames
+
+
+def check(frames: Any) -> list[Atoms]:
+    """The frames, if a potential can be trained on them.
+
+    Raises as `structures`, and ValueError where a frame lacks energy or forces, or where a label is
+    no number, has a wrong shape, NaN or infinity.
+    """
+    frames = structures(frames)
+    for index, frame in enumerate(frames):
+        shapes: dict[str, tuple] = dict(energy=(), forces=(len(frame), 3))
         if "stress" in getattr(frame.calc, "results", {}):
             shapes["stress"] = (6,)
         for name, needed in shapes.items():
-            value = _value(frame, index, name)
-            shape, which = np.shape(value), f"{name} of frame {index}"
+            value, which = _label(frame, index, name), f"{name} of frame {index}"
+            if np.asarray(value).dtype.kind not in "fiu":
+                raise ValueError(f"{which} must be a number, not {value!r}"[:200])
+            shape = np.shape(value)
             refuse(shape != needed, f"{which} has shape {shape}, {needed} is needed")
-            words = f"{which} is not finite (NaN or infinity): remove the frame"
-            refuse(not np.all(np.isfinite(value)), words)
-    return list(frames)
+            _finite(value, which)
+    return frames
 
 
-def _value(frame: Atoms, index: int, name: str) -> Any:
-    try:
-        if name in ("positions", "cell"):
-            return np.asarray(getattr(frame, name))
-        if name == "energy":
-            return frame.get_potential_energy()
+def _finite(value, which):
+    words = f"{which} is not finite (NaN or infinity): remove the frame"
+    refuse(not np.all(np.isfinite(value)), words)
+
+
+def group_of(frame: Atoms, index: int = 0) -> str | None:
+    """info["group"] as a word, if there is one; ValueError for what is neither word nor number."""
+    group = frame.info.get("group")
+    words = f"'group' of frame {index} must be a word or a number, not {group!r}"
+    refuse(group is not None and not np.isscalar(group), words[:200])
+    return None if group is None else str(group)
+
+
+def label(frame: Atoms, name: str) -> Any:
+    """The "energy" (eV), "forces" [N, 3] (eV/Å) or "stress" [6] (eV/Å³) that a frame carries.
+
+    Constraints change none of them. Where there is a free energy it is the energy: forces are its
+    gradient. Raises as the frame's calculator does.
+    """
+    if name != "energy":
         return getattr(frame, f"get_{name}")(apply_constraint=False)
+    known = lambda: "free_energy" in getattr(frame.calc, "results", {})
+    if not known():
+        energy = frame.get_potential_energy(apply_constraint=False)
+        if not known():  # nor does the calculation that this may have been give one
+            return energy
+    return frame.get_potential_energy(force_consistent=True, apply_constraint=False)
+
+
+def _label(frame: Atoms, index: int, name: str) -> Any:
+    try:
+        return label(frame, name)
     except (RuntimeError, PropertyNotImplementedError):  # no calculator, or not this property
         known = getattr(frame.calc, "results", {})
         found = ", ".join(map(repr, [*frame.info, *frame.arrays, *known]))
-        words = f"frame {index} has no '{name}': its names are {found}"
+        words = f"frame {index} has no '{name}': its names are {found}; {name}_key of "
+        words += "tlmlp.datasets.read or labelled says which of them it is"
         if name in known:
             words = f"'{name}' of frame {index} is out of date: its atoms changed since"
         raise ValueError(words) from None
+    except (
+        TypeError,
+        AssertionError,
+        AttributeError,
+    ):  # ASE, of a stress that is no array of numbers
+        raise ValueError(f"{name} of frame {index} must be numbers") from None
+
+
+def labels(frames: Sequence[Atoms], name: str) -> list:
+    """`label` of each frame; ValueError names the one that has none."""
+    return [_label(frame, index, name) for index, frame in enumerate(frames)]
+
+
+def is_isolated(frame: Atoms) -> bool:
+    """Whether this is one atom alone, whose energy is the element's own."""
+    return len(frame) == 1 and not any(frame.pbc & (frame.cell.lengths() < 10))
+
+
+def fingerprint(frames: Iterable[Atoms]) -> str:
+    """A word that changes where any structure or label does; constraints and info play no role."""
+    digest = hashlib.sha256()
+    for frame in frames:
+        parts = [frame.numbers, frame.positions, frame.cell.array, frame.pbc]
+        names = [name for name in ("energy", "forces", "stress") if name in frame.calc.results]
+        for part in (*parts, *(label(frame, name) for name in names)):
+            digest.update(np.ascontiguousarray(part, float).tobytes())
+        digest.update(" ".join(names).encode())
+    return digest.hexdigest()[:16]
 
 
 def copies(frames: Iterable[Atoms]) -> list[Atoms]:
@@ -101,12 +155,25 @@ def subset(frames: Sequence[Atoms], n: int, seed: int = 0) -> list[Atoms]:
 def split(
     frames: Sequence[Atoms], n_valid: int | float, seed: int = 0
 ) -> tuple[list[Atoms], list[Atoms]]:
-    """(train, valid), neither empty: n_valid frames, or that fraction, held out as by `subset`."""
+    """(train, valid), neither empty: n_valid frames, or that fraction, held out as by `subset`.
+
+    Warns of structures that end up on both sides, because the errors of these are too small.
+    """
     n = round(n_valid * len(frames)) if isinstance(n_valid, float) and n_valid < 1 else n_valid
     which = f"{n_valid!r} of {len(frames)} frames cannot be held out"
     refuse(not is_whole(n) or n >= len(frames), f"{which}: some must be left on both sides")
     order, n = _stratified(frames, seed), int(n)
-    return [frames[i] for i in order[n:]], [frames[i] for i in order[:n]]
+    train, valid = [frames[i] for i in order[n:]], [frames[i] for i in order[:n]]
+    known = {_structure(frame) for frame in train}
+    if twice := sum(_structure(frame) in known for frame in valid):
+        words = f"{twice} of the {n} frames held out are also among those to train on, as the same"
+        warnings.warn(f"{words} structure: their errors are too small", stacklevel=2)
+    return train, valid
+
+
+def _structure(frame):
+    parts = frame.numbers, frame.positions.round(6), frame.cell.array.round(6)
+    return b"".join(part.tobytes() for part in parts)
 
 
 def _stratified(frames: Sequence[Atoms], seed: int) -> list[int]:

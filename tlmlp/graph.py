@@ -64,19 +64,44 @@ def heights(cell: np.ndarray) -> np.ndarray:
     return 1 / np.linalg.norm(np.linalg.inv(cell), axis=0)
 
 
+def box_of(atoms: Atoms) -> np.ndarray:
+    """The cell [3, 3] in Å, with unit vectors for directions that are not periodic."""
+    pbc = np.asarray(atoms.pbc)
+    return atoms.cell.array if pbc.all() else complete_cell(atoms.cell.array * pbc[:, None])
+
+
+def check_cell(atoms: Atoms) -> None:
+    """ValueError where there are no neighbours to find: by positions, or by periodic directions."""
+    words = "positions and cell must be finite, and positions within 1e6 Å of the origin"
+    refuse(not np.isfinite(atoms.cell.array).all() or not (abs(atoms.positions) < 1e6).all(), words)
+    pbc, cell = np.asarray(atoms.pbc), atoms.cell.array
+    flat = np.linalg.matrix_rank(cell[pbc], tol=1e-6) < pbc.sum()
+    words = "a periodic direction has no cell vector of its own, so the cell has no volume"
+    refuse(flat, f"{words}: set the cell, or pbc to False there")
+    lowest = heights(box_of(atoms))[pbc].min(initial=1.0)
+    refuse(lowest < 0.3, f"a cell must be 0.3 Å high at least, this one is {lowest:.2g} Å")
+    volume = abs(np.linalg.det(cell)) if pbc.all() else np.inf
+    words = f"{len(atoms)} atoms in {volume:.3g} Å³ are too dense: at most 20 fit into one Å³"
+    refuse(len(atoms) > 20 * volume, words)
+
+
+def check_masses(atoms: Atoms) -> None:
+    """ValueError for a mass that is not a positive number."""
+    masses = atoms.get_masses()
+    words = "masses must be positive and finite; atoms.set_masses() sets those of the elements"
+    refuse(not ((masses > 1e-3) & (masses < 1e6)).all(), words)
+
+
 def pairs(atoms: Atoms, cutoff: float, quantities: str) -> list[np.ndarray]:
     """All pairs of atoms within `cutoff` (Å), through periodic images, each from both ends (vesin).
 
     `quantities` are letters: i and j, the two atoms [P]; S, the cell shift of j [P, 3]; d and D,
-    distance [P] and vector [P, 3] from i to j in Å. ValueError for a flat periodic direction.
+    distance [P] and vector [P, 3] from i to j in Å. ValueError as check_cell.
     """
+    check_cell(atoms)
     pbc = np.asarray(atoms.pbc)
-    flat = np.linalg.matrix_rank(atoms.cell.array[pbc], tol=1e-6) < pbc.sum()
-    words = "a periodic direction has no cell vector of its own, so the cell has no volume"
-    refuse(flat, f"{words}: set the cell, or pbc to False there")
-    # Directions that are not periodic get unit vectors: vesin wants a box, and shifts none of them.
-    box = atoms.cell.array if pbc.all() else complete_cell(atoms.cell.array * pbc[:, None])
-    points, box = (np.ascontiguousarray(x) for x in (atoms.positions, box))
+    # vesin wants a box also where nothing is periodic, and shifts no atom along those directions
+    points, box = (np.ascontiguousarray(x) for x in (atoms.positions, box_of(atoms)))
     search = vesin.NeighborList(cutoff=float(cutoff), full_list=True)
     return search.compute(points=points, box=box, periodic=pbc, quantities=quantities)
 

@@ -17,6 +17,7 @@ import numpy as np
 from ase import Atoms
 
 from .. import datasets, graph as graphs, transfer
+from ..frames import label
 from ..potential import Potential
 from ..refusal import one_of, refuse
 from ..sweep import BEGIN, END
@@ -119,7 +120,7 @@ def pick(run: Run) -> tuple[list[Atoms], list[Atoms] | None]:
     if not run.validation:
         return frames, None
     # Of frames with forces: a strained crystal has none, and its first validation is its best.
-    forces = lambda atoms: atoms.get_forces(apply_constraint=False)
+    forces = lambda atoms: label(atoms, "forces")
     moving = [atoms for atoms in frames if np.abs(forces(atoms)).max() > 1e-3]
     valid = datasets.subset(moving, max(1, round(run.validation * len(frames))), run.seed)
     return [atoms for atoms in frames if not any(atoms is v for v in valid)], valid

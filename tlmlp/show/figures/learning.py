@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from ...frames import label
 from ...graph import pairs
 from ...refusal import refuse
 from .picture import SMALL, log_axis, panels
@@ -58,8 +59,8 @@ def parity(frames, predicted, by="group", shift=False):
     many = dict(rows=2, columns=n, sharex="row", sharey="row")
     figure, axes = panels(3.9 * n, 6.6, **many) if n > 1 else panels(8.4, 3.7, 1, 2)
     axes = axes.reshape(2, n)
-    energy = lambda atoms: np.array([atoms.get_potential_energy() / len(atoms)])
-    force = lambda atoms: atoms.get_forces(apply_constraint=False).ravel()
+    energy = lambda atoms: np.array([label(atoms, "energy") / len(atoms)])
+    force = lambda atoms: label(atoms, "forces").ravel()
     for (top, bottom), (name, own) in zip(axes.T, predicted.items()):
         own = own.predict(frames) if hasattr(own, "predict") else list(own)
         words = f"there are {len(frames)} frames but {len(own)} predictions"
