@@ -269,3 +269,49 @@ def test_forces_that_constraints_hold_are_no_right_forces():
     for atoms in held:
         atoms.set_constraint(FixAtoms(range(48)))
     assert potential.evaluate(held) == potential.evaluate(frames)
+
+
+@pytest.mark.parametrize("changed", ["labels", "order", "validation", "start"])
+def test_other_data_does_not_resume(potential, frames, tmp_path, changed):
+    """A stopped training, a corrected file, the same command: the old weights went on."""
+    file, settings = tmp_path / "a.checkpoint", dict(steps=20, validate_every=5, report_every=5)
+    for p in tlmlp.fit(potential, frames[:6], frames[6:9], checkpoint=file, **settings):
+        if p.step == 10:
+            break
+    start, train, valid = potential, datasets.copies(frames[:6]), datasets.copies(frames[6:9])
+    if changed == "labels":
+        train[3].calc.results["forces"] *= -1
+    elif changed == "order":
+        train = train[::-1]
+    elif changed == "validation":
+        valid[0].calc.results["energy"] += 1e-3
+    else:
+        start = tlmlp.Potential.create(TINY, ("Si", "Ge"), seed=1)
+    words = {"validation": "validation data", "start": "starting weights"}.get(
+        changed, "training data"
+    )
+    before = file.read_bytes()
+    with pytest.raises(ValueError, match=f"belongs to a training with other {words}; name another"):
+        next(tlmlp.fit(start, train, valid, checkpoint=file, **settings))
+    assert file.read_bytes() == before
+    resumed = last(tlmlp.fit(potential, frames[:6], frames[6:9], checkpoint=file, **settings))
+    whole = last(tlmlp.fit(potential, frames[:6], frames[6:9], **settings))
+    assert same(resumed.potential, whole.potential)
+
+
+def test_rounding_is_no_other_start(potential, frames, tmp_path):
+    """The same start, computed on another machine, differs in its last bits."""
+    file, settings = tmp_path / "a.checkpoint", dict(steps=10, validate_every=5, report_every=5)
+    next(tlmlp.fit(potential, frames[:4], checkpoint=file, **settings))
+    nudge = lambda w: (w * np.float32(1 + 1e-6)).astype(np.float32)
+    rounded = potential.replace(params=jax.tree.map(nudge, potential.params))
+    assert next(tlmlp.fit(rounded, frames[:4], checkpoint=file, **settings)).step == 10
+
+
+def test_broken_jax_is_refused(monkeypatch):
+    """Versions that compute wrong numbers, which an environment of a user's own may hold."""
+    from tlmlp import allocator
+
+    monkeypatch.setattr(jax, "__version__", "0.10.2")
+    with pytest.raises(RuntimeError, match=r"jax 0.10.2 computes wrong numbers .*install another"):
+        allocator.prepare.__wrapped__()

@@ -18,13 +18,24 @@ import platform
 
 import jax
 
+# Versions whose numbers or imports are known to be wrong; pyproject.toml excludes them as well.
+BAD_JAX = {
+    "0.10.2": "computes wrong numbers on a CPU (jax issue 39103)",
+    "0.11.1": "does not work with flax, which jax-md imports",
+}
 TRIM_THRESHOLD, MMAP_MAX = -1, -4  # of mallopt, in malloc.h
 THEIRS = ("GLIBC_TUNABLES", "LD_PRELOAD", "JAX_CPU_ENABLE_ASYNC_DISPATCH")
 
 
 @functools.cache
 def prepare() -> bool:
-    """Set the process up for long computations, once; True where memory is kept (Linux, glibc)."""
+    """Set the process up for long computations, once; True where memory is kept (Linux, glibc).
+
+    Raises RuntimeError for a jax that is known to be broken.
+    """
+    if why := BAD_JAX.get(jax.__version__):
+        cure = "install another, with pip install -U jax jaxlib"
+        raise RuntimeError(f"jax {jax.__version__} {why}: {cure}")
     # jax would take three quarters of a graphics card; this way two notebooks can share one.
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
     theirs = any(name.startswith("MALLOC_") or name in THEIRS for name in os.environ)

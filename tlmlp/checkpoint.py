@@ -9,8 +9,12 @@ import jax.numpy as jnp
 import numpy as np
 import safetensors.numpy
 
+from .dimenet import Params
 from .files import write_whole
 from .potential import Potential
+
+# What a training must have in common with a checkpoint, beside settings called by their names.
+WORDS = dict(train="training data", valid="validation data", start="starting weights")
 
 
 class Best(NamedTuple):
@@ -19,6 +23,16 @@ class Best(NamedTuple):
     potential: Potential
     step: int
     mae: float  # meV/Å, forces; inf before the first validation
+
+
+def sketch(params: Params) -> list[float]:
+    """The length of all weights and their shadows on two fixed directions.
+
+    Numbers that agree to rounding for the same weights, made on any machine, and for no others.
+    """
+    w = np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(params)]).astype(float)
+    place = np.arange(len(w))
+    return [float(np.linalg.norm(w)), float(w @ np.cos(place)), float(w @ np.sin(place * 0.7))]
 
 
 def save(path: str | Path, settings: dict, state: Any, potential: Potential, best: Best) -> None:
@@ -48,7 +62,11 @@ def load(
     except (safetensors.SafetensorError, OSError, KeyError, TypeError) as error:
         raise wrong(f"is not a checkpoint of a training ({error})") from None
     known = json.loads(json.dumps(settings))
-    if other := sorted(k for k in known if header["settings"].get(k) != known[k]):
+    then = header["settings"]
+    other = sorted(WORDS.get(k, k) for k in known if k != "start" and then.get(k) != known[k])
+    if not np.allclose(then.get("start", np.nan), known["start"], 0, 1e-4 * known["start"][0]):
+        other.append(WORDS["start"])
+    if other:
         raise wrong(f"belongs to a training with other {', '.join(other)}")
     template, structure = jax.tree.flatten((state, potential.params))
     if len(leaves) != len(template) or "best_mae" not in header:

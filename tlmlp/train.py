@@ -26,13 +26,16 @@ import numpy as np
 import optax
 from ase.stress import voigt_6_to_full_3x3_stress
 from jax.flatten_util import ravel_pytree
+from tqdm import tqdm
 
 from . import allocator, checkpoint as checkpoints, frames as datasets, graph as graphs, repulsion
 from .checkpoint import Best
 from .dimenet import Config, Params
+from .files import expanded
 from .forces import energy_forces
 from .graph import Frames, Graph, Shapes
 from .potential import Errors, Potential
+from .reference import fixing, shift_reference
 from .refusal import is_whole, refuse
 
 Mask = dict[str, dict[str, bool]]  # {module: {weight: whether it is trained}}
@@ -57,6 +60,7 @@ class Weights(NamedTuple):
 
 
 START, END = Weights(), Weights(energy=50.0)
+MANY = 2000  # frames whose neighbours take so long to find that a bar is shown
 CLIP = 5.0  # longest gradient allowed, in units of its running mean
 
 
@@ -208,7 +212,8 @@ def fit(
 
     Args:
         potential: where to start from, of `Potential.create` or `transfer.start`.
-        train: structures with energy and forces (and stress, if weights.stress).
+        train: structures with energy and forces (and stress, if weights.stress). Isolated atoms
+            take part in the reference energies alone (shift_reference).
         valid: the same, to choose the best weights by.
         steps: gradient steps.
         trainable: mask from tlmlp.transfer.freeze [default: all weights].
@@ -220,18 +225,22 @@ def fit(
         average: decay of the weight average per step, 0.99 for hundreds of steps, 0.999 for 10 000.
         report_every: steps between two Progress [default: 50 reports in all].
         validate_every: steps between two validations [default: 20 in all].
-        checkpoint: file to save to at validations and to resume from, with the same numbers.
+        checkpoint: file to save to at validations and to resume from, with the same numbers. One
+            of other settings, data or starting weights is refused.
         shapes: how many padded shapes to compile for at most, or these (graph.shapes_of).
 
     Yields Progress, each with the `.potential` so far. Raises ValueError for bad data or settings,
     before anything is compiled; FloatingPointError where the loss stops being a number.
     """
     allocator.prepare()
-    train = datasets.check(list(train))
-    valid = [] if valid is None else datasets.check(list(valid))
+    train = datasets.check(train)
+    valid = [] if valid is None else datasets.check(valid)
+    checkpoint = expanded(checkpoint) if checkpoint else None
     ends = Weights(*weights), Weights(*final_weights)
     s = Settings(steps, seed, learning_rate, batch_size, *ends, average, validate_every)
     s.check(train)
+    words = "all frames are isolated atoms, which fix reference energies alone"
+    refuse(all(map(datasets.is_isolated, train)), f"{words}: training needs others")
     potential = _for(potential, train, valid)
     yield from _steps(potential, train, valid, trainable, checkpoint, shapes, report_every, s)
 
@@ -247,7 +256,9 @@ def _steps(potential, train, valid, trainable, checkpoint, shapes, report_every,
     s = s._replace(validate_every=s.validate_every or max(1, s.steps // 20))
     sizes = dict(frames=len(train), n_weights=potential.n_weights)
     settings = s._asdict() | sizes | dict(frozen=hk.data_structures.tree_size(frozen))
-    some, _ = _fixing(potential, train)  # once, not at every report
+    settings |= dict(train=datasets.fingerprint(train), valid=datasets.fingerprint(valid))
+    settings |= dict(start=checkpoints.sketch(potential.params))
+    some = fixing(potential, train)  # once, not at every report
     if resumed := checkpoint and checkpoints.load(checkpoint, settings, state, potential):
         state, potential, best = resumed
     else:
@@ -262,7 +273,8 @@ def _steps(potential, train, valid, trainable, checkpoint, shapes, report_every,
     if state.step == s.steps:  # a checkpoint of a finished training: what it reached is not lost
         yield Progress(s.steps, s.steps, 0.0, 0.0, *[np.nan] * 3, None, averaged(), *best[:2])
         return
-    examples = _examples(potential, train, s.batch_size, shapes)
+    bound = [atoms for atoms in train if not datasets.is_isolated(atoms)]
+    examples = _examples(potential, bound, s.batch_size, shapes)
     n, clock, metrics = len(examples), time.perf_counter(), []
     for step in range(int(state.step), s.steps):
         example = examples[_epoch(s.seed, step // n, n)[step % n]]
@@ -306,37 +318,10 @@ def _means(metrics, done, learning_rate):
     return means
 
 
-def shift_reference(potential: Potential, frames: Frames, shapes: Shapes = 3) -> Potential:
-    """A Potential whose reference energies best fit (least squares) the energies of `frames`.
-
-    Elements that are not in `frames` are unchanged.
-    """
-    frames, counts = _fixing(potential, frames)
-    predicted = potential.replace(trained=()).predict(frames, shapes)
-    energies = lambda frames: np.array([a.get_potential_energy() for a in frames])
-    residual = energies(frames) - energies(predicted)
-    size = counts.sum(1)  # per atom, so that a large cell does not outvote a small one
-    shift = np.linalg.lstsq(counts / size[:, None], residual / size, rcond=None)[0]
-    reference = tuple(float(r + s) for r, s in zip(potential.reference, shift))
-    return potential.replace(reference=reference)
-
-
-def _fixing(potential, frames):
-    """(frames that fix the reference energies, their atoms of each element [F, E]).
-
-    64 frames; all, where those do not span what all hold: a rare element or composition.
-    """
-    symbols = [a.get_chemical_symbols() for a in frames]
-    counts = np.array([[s.count(e) for e in potential.elements] for s in symbols], float)
-    chosen = np.linspace(0, len(frames) - 1, min(64, len(frames))).astype(int)
-    if np.linalg.matrix_rank(counts[chosen]) < np.linalg.matrix_rank(counts):
-        return frames, counts
-    return [frames[i] for i in chosen], counts[chosen]
-
-
 def _examples(potential, frames, batch_size, shapes):
     """Padded (Graph, Labels) pairs of `batch_size` structures each, in few shapes."""
-    tight = [graphs.from_atoms(a, potential.elements, potential.config.cutoff) for a in frames]
+    shown = tqdm(frames, "neighbours", unit=" frames", mininterval=1, disable=len(frames) < MANY)
+    tight = [graphs.from_atoms(a, potential.elements, potential.config.cutoff) for a in shown]
     padded = graphs.few_shapes(tight, shapes)
     out = []
     for N, K in sorted(set(padded)):
@@ -356,11 +341,12 @@ def _labels(potential: Potential, frames: Frames, graph: Graph) -> Labels:
     out = Labels(*(np.zeros(shape) for shape in (B, (N, 3), (B, 3, 3), B, B)))
     first = 0
     for b, atoms in enumerate(frames):
-        out.energy[b] = atoms.get_potential_energy() - potential.reference_energies(atoms).sum()
-        out.forces[first : first + len(atoms)] = atoms.get_forces(apply_constraint=False)
+        known, own = datasets.label(atoms, "energy"), potential.reference_energies(atoms)
+        out.energy[b] = known - own.sum()
+        out.forces[first : first + len(atoms)] = datasets.label(atoms, "forces")
         out.n_atoms[b], first = len(atoms), first + len(atoms)
         if "stress" in atoms.calc.results and (volume := graphs.volume_of(atoms)):
-            stress = voigt_6_to_full_3x3_stress(atoms.get_stress(apply_constraint=False))
+            stress = voigt_6_to_full_3x3_stress(datasets.label(atoms, "stress"))
             out.virial[b], out.has_virial[b] = stress * volume, 1
     return Labels(*(x.astype(np.float32) for x in out))
 

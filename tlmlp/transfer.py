@@ -22,8 +22,9 @@ from ase.data import atomic_numbers, covalent_radii
 from . import crystal, frames as datasets
 from .graph import Frames, Shapes
 from .potential import Potential
+from .reference import shift_reference
 from .refusal import refuse
-from .train import Mask, shift_reference
+from .train import Mask
 
 
 def groups(potential: Potential) -> list[str]:
@@ -130,7 +131,7 @@ def _checked(source: Potential, element: str, train: Frames) -> list[Atoms]:
     refuse(element not in source.elements, words)
     words = "the source has never been trained; train it or load a shipped potential first"
     refuse(not source.trained, words)
-    train = datasets.check(list(train))
+    train = datasets.check(train)
     symbols = {s for atoms in train for s in atoms.get_chemical_symbols()}
     others = "and elements that the source was trained on, no others"
     bad = element not in symbols or symbols - {element, *source.trained}
@@ -141,7 +142,7 @@ def _checked(source: Potential, element: str, train: Frames) -> list[Atoms]:
 def _energy_ratio(potential: Potential, train: list[Atoms], shapes: Shapes) -> float:
     """The factor that best makes the potential's forces those of `train` (least squares)."""
     predicted = potential.replace(trained=()).predict(train, shapes)
-    forces = lambda atoms: atoms.get_forces(apply_constraint=False).ravel()
+    forces = lambda atoms: datasets.label(atoms, "forces").ravel()
     now, wanted = (np.concatenate([*map(forces, frames)]) for frames in (predicted, train))
     factor = float(now @ wanted / (now @ now))
     words = "forces of the source and of the training frames point apart; copy the weights instead"
@@ -173,7 +174,8 @@ def lattice_ratio_of(source: Potential, train: Frames) -> float:
     New: by the median volume per atom of `train`; where many frames are liquids or under pressure,
     give `start` the ratio. Old: at zero pressure. Raises ValueError where no frame is periodic.
     """
-    volumes = [atoms.get_volume() / len(atoms) for atoms in train if atoms.pbc.all()]
+    bound = [atoms for atoms in train if atoms.pbc.all() and not datasets.is_isolated(atoms)]
+    volumes = [atoms.get_volume() / len(atoms) for atoms in bound]
     words = "the training frames have no volume (not periodic); give the lattice_ratio yourself"
     refuse(not volumes, words)
     symbol = source.trained[0]
