@@ -605,3 +605,64 @@ def test_noise_goes_on_where_it_was(sw, tmp_path):
     resumed = last(simulate.nvt(sw, silicon(), 700, steps=40, resume=True, **options))
     at_once = last(simulate.nvt(sw, silicon(), 700, steps=40, every=10, seed=1))
     np.testing.assert_allclose(resumed.positions, at_once.positions, atol=1e-6)
+
+
+@pytest.mark.parametrize("suffix", [".extxyz", ".traj"])
+def test_foreign_info_never_breaks_a_trajectory(sw, tmp_path, suffix):
+    """A user's notes: what can be read back is written, what cannot be is said."""
+    atoms, n = silicon(), 64
+    atoms.info = dict(note="of Monday", numbers=[1, 2, 3], deep={"a": {"b": 1}}, charge=-1)
+    lost = dict(energy=-3.0, forces=1, stress="no", ragged=[[1], [2, 3]], thing=object())
+    atoms.info |= lost | ({"lines": "two\nlines"} if suffix == ".extxyz" else {})
+    atoms.set_array("site", np.arange(n))
+    atoms.set_array("tensor", np.zeros((n, 3, 3)))
+    atoms.set_array("forces", np.ones((n, 3)))
+    file = tmp_path / f"si@300K{suffix}"
+    options = dict(trajectory=file, every=5, steps=10)
+    with pytest.warns(UserWarning, match=r"leaves out .*info\['energy'\]") as said:
+        snapshots = list(simulate.nvt(sw, atoms, 300, **options))
+    words = str(said[0].message)
+    assert all(f"info[{name!r}]" in words for name in lost) and "arrays['forces']" in words
+    read = lambda: ase.io.read(str(file), ":", do_not_split_by_at_sign=True)
+    frames = read()
+    assert len(frames) == 3 and frames[-1].info["note"] == "of Monday"
+    assert frames[-1].info["charge"] == -1 and list(frames[-1].info["numbers"]) == [1, 2, 3]
+    kept = frames[-1].arrays.get("site")  # ASE's .traj has no place for it
+    assert np.array_equal(kept, np.arange(n)) if suffix == ".extxyz" else "['site']" in words
+    assert frames[-1].get_potential_energy() == pytest.approx(snapshots[-1].potential_energy)
+    np.testing.assert_allclose(frames[-1].get_forces(), snapshots[-1].forces, atol=1e-7)
+    with pytest.warns(UserWarning, match="leaves out"):
+        list(simulate.nvt(sw, atoms, 300, resume=True, **options | dict(steps=20)))
+    assert [f.info["step"] for f in read()] == [0, 5, 10, 15, 20]
+
+
+def test_another_run_does_not_go_on(sw, tmp_path, monkeypatch):
+    """Another potential, timestep or start: its frames would stand in one file with others."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    options = dict(trajectory="~/run.traj", every=5, steps=5, seed=1)
+    snapshots = list(simulate.nvt(sw, silicon(), 300, **options))
+    options |= dict(resume=True, steps=10)
+    tiny = tlmlp.Potential.create(TINY, ("Si",))
+    for changed, words in (
+        (dict(potential=tiny), "another potential"),
+        (dict(timestep_fs=1.0), "another timestep_fs"),
+        (dict(thermostat="nose-hoover"), "another ensemble"),
+        (dict(damping_fs=50.0), "another damping_fs"),
+        (dict(atoms=silicon(rattle=0.1)), "began with other positions"),
+    ):
+        run = dict(potential=sw, atoms=silicon(), temperature_K=300) | options | changed
+        with pytest.raises(ValueError, match=words):
+            simulate.nvt(**run)
+    last_frame = ase.io.read(tmp_path / "run.traj")
+    np.testing.assert_allclose(last_frame.positions, snapshots[-1].positions)
+    assert [s.step for s in simulate.nvt(sw, last_frame, 300, **options)] == [10]
+    options["steps"] = 15
+    assert [s.step for s in simulate.nvt(sw, silicon(), 300, **options)] == [15]
+
+
+def test_frames_of_a_widget_are_written_likewise(tmp_path):
+    """simulate.trajectory.write is what Save of the live view writes with."""
+    atoms = silicon()
+    atoms.info = dict(note="two\nlines", name="a")
+    assert simulate.trajectory.write(tmp_path / "a.extxyz", [atoms, atoms]) == ["info['note']"]
+    assert [f.info["name"] for f in ase.io.read(tmp_path / "a.extxyz", ":")] == ["a", "a"]

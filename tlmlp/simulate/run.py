@@ -12,7 +12,9 @@ Positions and momenta are float64, whatever jax is set to. The same seed gives t
 on the same machine, however it is cut into chunks.
 """
 
+import hashlib
 import os
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,6 +28,7 @@ from ase.geometry import complete_cell
 
 from .. import allocator, graph as graphs
 from ..calculator import PotentialCalculator
+from ..files import expanded
 from ..potential import Potential
 from ..refusal import refuse
 from ..stillinger_weber import StillingerWeber
@@ -44,9 +47,15 @@ def start(potential: Any, atoms: ase.Atoms, settings: Settings) -> Iterator[Snap
     _check(atoms, settings.ensemble)
     allocator.prepare()
     spec, dtype, weights, core, species, reference = _model(potential, atoms, settings.dtype)
-    frame = None
+    frame, kept = None, None
     if settings.trajectory is not None:
-        frame = trajectory.last_frame(settings.trajectory, atoms, settings.resume)
+        run, began = _described(settings, spec, (weights, core, reference)), _digest(_moving(atoms))
+        frame = trajectory.last_frame(settings.trajectory, atoms, settings.resume, run, began)
+        kept, left_out = trajectory.storable(atoms, Path(settings.trajectory).suffix)
+        kept.info |= dict(run=run, start=began if frame is None else frame.info.get("start", began))
+        words = f"{settings.trajectory} leaves out {', '.join(left_out)}: it could not be read back"
+        if left_out:
+            warnings.warn(words, stacklevel=4)
     first = (atoms if frame is None else frame).copy()
     momentum, n = _momenta(first, settings), len(first)
     box, reach = _box_and_reach(first, spec.cutoff, settings)
@@ -67,8 +76,28 @@ def start(potential: Any, atoms: ase.Atoms, settings: Settings) -> Iterator[Snap
         chains = (memory[:-1].reshape(2, 2, CHAIN), zero, memory[-1])
         listing = neighbors.nothing(plan, reach, box, n)
         state = State(*moving, *forces, system.seed, *chains, listing, none, none, far, far, none)
-    run = _Run(settings, reference, first, job, system, state, reach, step, time)
-    return run.snapshots(resumed=frame is not None)
+    begun = _Run(settings, reference, first, job, system, state, reach, step, time, kept)
+    return begun.snapshots(resumed=frame is not None)
+
+
+def _described(settings: Settings, spec: Any, potential: Any) -> str:
+    """What a run is, in words that a resumed one must have as well."""
+    names = ("timestep_fs", "damping_fs", "pressure_damping_fs")
+    numbers = [f"{name}={getattr(settings, name):g}" for name in names]
+    which = f"potential={_digest(jax.tree.leaves(potential), repr(spec))}"
+    return " ".join([f"ensemble={settings.ensemble}", *numbers, which])
+
+
+def _moving(atoms: ase.Atoms) -> list[np.ndarray]:
+    cell = atoms.cell.array, atoms.pbc
+    return [atoms.numbers, atoms.positions, atoms.get_momenta(), atoms.get_masses(), *cell]
+
+
+def _digest(arrays: Any, words: str = "") -> str:
+    digest = hashlib.sha256(words.encode())
+    for array in arrays:
+        digest.update(np.ascontiguousarray(array, float).tobytes())
+    return "sha" + digest.hexdigest()[:12]  # a word that no reader takes for a number
 
 
 def _check(atoms: Any, ensemble: str) -> None:
@@ -82,14 +111,14 @@ def _check(atoms: Any, ensemble: str) -> None:
     refuse(atoms.constraints, why)
     why = "constant pressure needs atoms periodic in three directions; set atoms.pbc = True"
     refuse(ensemble == "npt" and not atoms.pbc.all(), why)
-    why = "a periodic direction has no cell vector of its own: set the cell, or pbc to False there"
-    refuse(np.linalg.matrix_rank(atoms.cell.array[atoms.pbc], tol=1e-6) < atoms.pbc.sum(), why)
+    graphs.check_cell(atoms)
+    graphs.check_masses(atoms)
 
 
 def _model(potential: Any, atoms: ase.Atoms, dtype: str) -> tuple[Any, ...]:
     """(spec of a Job, dtype, weights, core, species [N], reference energy in eV)."""
     if isinstance(potential, (str, os.PathLike)):
-        potential = Potential.load(Path(potential))
+        potential = Potential.load(os.fspath(potential))
     if isinstance(potential, StillingerWeber):
         energies = potential.reference(atoms)  # zero; other elements are refused
         species = np.zeros(len(atoms), np.int32)
@@ -166,6 +195,7 @@ class _Run:
     reach: float  # Å
     step: int
     time: float  # fs
+    kept: ase.Atoms | None  # with what a trajectory can hold of them, where one is written
     vacuum: float = VACUUM
     hottest: float = 0.0  # K, the highest temperature asked for so far
     energy: float | None = None  # eV, conserved, of the first snapshot
@@ -190,7 +220,8 @@ class _Run:
 
     def _written(self, snapshot: Snapshot) -> Snapshot:
         if self.settings.trajectory is not None:
-            trajectory.append(self.settings.trajectory, snapshot.atoms)
+            kept = snapshot._replace(start=self.kept or self.start)
+            trajectory.append(expanded(self.settings.trajectory), kept.atoms)
         return snapshot
 
     def _chunk(self, steps: int) -> Snapshot:
