@@ -11,11 +11,12 @@ from ase.build import bulk
 from ase.calculators.emt import EMT
 from ase.calculators.harmonic import SpringCalculator
 from ase.eos import EquationOfState
+from ase.geometry import cellpar_to_cell
 
 from research import curvatures
 from research.melting import melting
 from tlmlp import datasets, properties as P
-from tlmlp.crystal import cubic_edge
+from tlmlp.crystal import cubic_edge, in_standard_frame
 from tlmlp.elements import SW_A, SW_B, SW_COS_ANGLE, SW_CUTOFF, SW_GAMMA, element
 from tlmlp.properties.mechanics import bounds_of, fit_equation_of_state
 
@@ -88,6 +89,56 @@ def test_elastic_constants_are_published(sw, cube):
     assert e.bulk_modulus == pytest.approx(
         P.equation_of_state(cube, sw, span=0.01).bulk_modulus, rel=2e-3
     )
+
+
+def frames_of_one_crystal():
+    """Cells of silicon whose axes are not x, y and z: turned, from a CIF, left-handed."""
+    cube, primitive = (bulk("Si", "diamond", a=A, cubic=cubic) for cubic in (True, False))
+    turned, left, cif = cube.copy(), primitive.copy(), primitive.copy()
+    turned.rotate(35, (1, 2, 3), rotate_cell=True)
+    left.set_cell(left.cell.array[[1, 0, 2]])
+    cif.set_cell(cellpar_to_cell(primitive.cell.cellpar()), scale_atoms=True)
+    return dict(turned=turned, left=left, cif=cif, slanted=turned.repeat((1, 2, 1)))
+
+
+@pytest.mark.parametrize("frame", ["turned", "left", "cif", "slanted"])
+@pytest.mark.parametrize("cubic", [False, True])
+def test_elastic_constants_are_those_of_the_axes(sw, frame, cubic):
+    """In a turned frame they would be 172.5, 65.9 and 45.9 GPa."""
+    atoms = frames_of_one_crystal()[frame]
+    e = P.elastic(atoms, sw, cubic=cubic)
+    assert (e.c11, e.c12, e.c44) == pytest.approx((151.4, 76.4, 56.4), abs=0.1)
+    assert e.tensor[0, 0] == pytest.approx(151.4, abs=0.1) and abs(e.tensor[0, 3]) < 0.01
+    np.testing.assert_allclose(e.rotation @ e.rotation.T, np.eye(3), atol=1e-6)
+    standard, _ = in_standard_frame(atoms)
+    np.testing.assert_allclose(standard.cell.array, atoms.cell.array @ e.rotation.T, atol=1e-3)
+
+
+def test_a_hexagonal_crystal_has_its_axis_along_z():
+    """Magnesium-like, of effective medium theory in a turned frame: C33 belongs to the c axis."""
+    straight = bulk("Cu", "hcp", a=2.55, c=4.2)
+    turned = straight.copy()
+    turned.rotate(50, (1, 1, 0), rotate_cell=True)
+    a, b = (P.elastic(x, EMT(), zero_pressure=False).tensor for x in (straight, turned))
+    np.testing.assert_allclose(b, a, atol=0.05)
+    assert abs(a[2, 2] - a[0, 0]) > 1
+
+
+@pytest.mark.parametrize("frame", ["turned", "left", "cif"])
+def test_phonons_do_not_depend_on_the_frame(sw, frame):
+    p = P.phonons(frames_of_one_crystal()[frame], sw, points=3, mesh=4)
+    assert p.labels == ("Γ", "X", "U|K", "Γ", "L")
+    assert p.special["X"] == pytest.approx([6.65, 6.65, 13.0, 13.0, 15.63, 15.63], abs=0.02)
+
+
+def test_defects_do_not_depend_on_the_frame(sw):
+    atoms = bulk("Si", "diamond", a=A, cubic=True).repeat(2)
+    turned = atoms.copy()
+    turned.rotate(35, (1, 2, 3), rotate_cell=True)
+    for of in (P.vacancy, lambda *a: P.interstitial(*a, "dumbbell")):
+        a, b = of(atoms, sw), of(turned, sw)
+        assert b.unrelaxed == pytest.approx(a.unrelaxed, abs=1e-4)
+        assert b.energy == pytest.approx(a.energy, abs=0.02)
 
 
 def test_elastic_constants_are_curvatures_of_the_energy():
@@ -240,6 +291,50 @@ def test_phonons_against_ase(sw, cube, tmp_path):
     assert ours.labels == ("Γ", "X", "U|K", "Γ", "L") and [
         np.ptp(ours.q[p]) > 0 for p in ours.parts
     ] == [True, True]
+
+
+def test_one_heavy_atom_is_not_like_the_others(sw, cube):
+    """Against the Hessian of the 8 atoms by hand: all 24 modes, none of a smaller cell."""
+    atoms = cube.copy()
+    mass = atoms.get_masses()
+    mass[0] = 100.0
+    atoms.set_masses(mass)
+    hessian = np.zeros((24, 24))
+    for k in range(24):
+        for sign in (1, -1):
+            moved = cube.copy()
+            moved.positions[k // 3, k % 3] += sign * 0.02
+            moved.calc = sw
+            hessian[k] -= sign * moved.get_forces().ravel() / 0.04
+    root = np.repeat(mass, 3) ** 0.5
+    squares = np.linalg.eigvalsh((hessian + hessian.T) / 2 / root[:, None] / root)
+    thz = np.sign(squares) * np.sqrt(np.abs(squares)) / (2 * np.pi) * units.fs * 1e3
+    p = P.phonons(atoms, sw, points=3, mesh=4)
+    assert p.special["Γ"][3:] == pytest.approx(thz[3:], abs=0.02) and len(thz) == 24
+    light = P.phonons(cube, sw, points=3, mesh=4)
+    assert light.frequencies.shape[1] == 6 and light.special["Γ"][-1] > thz[-1] + 0.1
+    assert np.trapezoid(p.density, p.nu) == pytest.approx(3, rel=0.02)
+
+
+def test_magnetic_moments_are_no_symmetry(sw, cube):
+    """Up and down on the two atoms of the primitive cell, which the potential does not see."""
+    atoms = cube.copy()
+    atoms.set_initial_magnetic_moments([1, 1, 1, 1, -1, -1, -1, 1])
+    p = P.phonons(atoms, sw, points=2, mesh=2)
+    plain = P.phonons(cube, sw, points=2, mesh=2)
+    assert p.frequencies.shape[1] == 24
+    assert p.special["Γ"][-1] == pytest.approx(plain.special["Γ"][-1], abs=0.01)
+    atoms.set_initial_magnetic_moments([1, 0, 0, 0, 2, 0, 0, 0])
+    assert np.isnan(cubic_edge(atoms)) and cubic_edge(cube) == pytest.approx(A)
+    with pytest.raises(ValueError, match="is not cubic"):
+        P.elastic(atoms, sw, cubic=True)
+
+
+def test_a_crystal_that_is_not_at_rest_has_no_phonons(sw, cube):
+    atoms = cube.copy()
+    atoms.rattle(0.02, seed=1)
+    with pytest.raises(ValueError, match=r"the largest force on one is [0-9.]+ eV/Å: relax them"):
+        P.phonons(atoms, sw)
 
 
 def test_sound_is_elasticity(sw, cube):
@@ -618,7 +713,7 @@ def test_melting_temperature_is_published(sw):
         (lambda c, k: P.diffusion([c] * 8, 10.0), "8 frames are too few"),
         (lambda c, k: P.liquid(c, k, -5), "temperature_K must be a positive number"),
         (lambda c, k: P.liquid(c, k, 2000, 0.1), "length_ps must be at least 1"),
-        (lambda c, k: P.softening([], k), "at least one structure"),
+        (lambda c, k: P.softening([], k), "at least one frame"),
         (lambda c, k: melting(k, c, 1500, 1000), "low and high must be positive temperatures"),
         (
             lambda c, k: melting(k, bulk("Si", "diamond", a=A), 1000, 2000),

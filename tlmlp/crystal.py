@@ -1,8 +1,13 @@
 """A perfect crystal, its cubic cell, and the volume at which its pressure is zero."""
 
+from typing import Any
+
 import numpy as np
 from ase import Atoms, units
 from ase.calculators.calculator import Calculator, PropertyNotImplementedError
+
+from .graph import check_cell, check_masses, pairs
+from .refusal import refuse
 
 
 def crystal_of(atoms: Atoms) -> Atoms:
@@ -12,17 +17,47 @@ def crystal_of(atoms: Atoms) -> Atoms:
     if not atoms.pbc.all() or abs(np.linalg.det(atoms.cell.array)) < 1e-6 or not len(atoms):
         words = "must be periodic in three directions and have a cell with a volume"
         raise ValueError(f"a crystal {words}")
+    check_cell(atoms)
+    check_masses(atoms)
+    refuse(not atoms.numbers.all(), "a crystal has no atoms 'X' without an element")
+    (close,) = pairs(atoms, 0.1, "d")
+    refuse(len(close), "two atoms of the crystal are at the same place, within 0.1 Å")
     out = Atoms(atoms.numbers, atoms.positions, cell=atoms.cell, pbc=True)
     out.set_masses(atoms.get_masses())
+    if atoms.has("initial_magmoms"):
+        out.set_initial_magnetic_moments(atoms.get_initial_magnetic_moments())
     return out
+
+
+def symmetry(atoms: Atoms) -> Any:
+    """spglib's dataset of a crystal, or None; a magnetic moment of its own makes a kind of atom."""
+    import spglib
+
+    kinds, moments = atoms.numbers, atoms.get_initial_magnetic_moments()
+    if moments.any():
+        rows = np.column_stack([kinds, moments.round(3)])
+        kinds = np.unique(rows, axis=0, return_inverse=True)[1].ravel() + 1
+    structure = (atoms.cell.array, atoms.get_scaled_positions(), kinds)
+    return spglib.get_symmetry_dataset(structure, symprec=1e-3)
+
+
+def in_standard_frame(atoms: Atoms) -> tuple[Atoms, np.ndarray]:
+    """(a copy turned into its standard frame, the rotation [3, 3] R of column vectors, r' = R r).
+
+    There a cubic crystal's axes are x, y and z; of others the first axis is along x and the second
+    in the plane of x and y, as spglib has it.
+    """
+    data, out = symmetry(atoms), atoms.copy()
+    if data is None or np.allclose(data.std_rotation_matrix, np.eye(3), atol=1e-6):
+        return out, np.eye(3)
+    rotation = data.std_rotation_matrix
+    out.set_cell(atoms.cell.array @ rotation.T, scale_atoms=True)
+    return out, rotation
 
 
 def cubic_edge(atoms: Atoms) -> float:
     """Edge in Å of the conventional cell of a cubic crystal, from any of its cells; else nan."""
-    import spglib
-
-    structure = (atoms.cell.array, atoms.get_scaled_positions(), atoms.numbers)
-    data = spglib.get_symmetry_dataset(structure, symprec=1e-3)
+    data = symmetry(atoms)
     if data is None or data.number < 195:
         return float("nan")
     return float(abs(np.linalg.det(data.std_lattice)) ** (1 / 3))

@@ -7,6 +7,8 @@ import numpy as np
 from ase import Atoms
 from numpy.typing import ArrayLike
 
+from ..frames import label
+from ..graph import check_cell
 from ..refusal import refuse
 from ..simulate import Snapshot
 
@@ -31,13 +33,20 @@ def mean_and_error(samples: ArrayLike, blocks: int = 5) -> tuple[np.ndarray, np.
 
 def bare(atoms: Atoms) -> Atoms:
     """A copy of elements, positions and cell alone."""
-    return Atoms(atoms.numbers, atoms.positions, cell=atoms.cell, pbc=atoms.pbc)
+    out = Atoms(atoms.numbers, atoms.positions, cell=atoms.cell, pbc=atoms.pbc)
+    out.set_masses(atoms.get_masses())
+    return out
 
 
 def with_calculator(atoms: Atoms, calculator: Any) -> Atoms:
     """The same object, not a copy, with this calculator of ASE's."""
     atoms.calc = calculator
     return atoms
+
+
+def energy_of(atoms: Atoms, calculator: Any) -> float:
+    """Energy in eV by a calculator: the one that forces are the gradient of."""
+    return label(with_calculator(atoms, calculator), "energy")
 
 
 def frames_of(trajectory: Trajectory, skip: float = 0.0) -> list[Atoms]:
@@ -59,6 +68,8 @@ def frames_of(trajectory: Trajectory, skip: float = 0.0) -> list[Atoms]:
             f"a trajectory is a list of ase.Atoms or of Snapshots, not of {type(frame).__name__}"
         )
         refuse(not isinstance(frame, Atoms), words, TypeError)
+        refuse(not len(frame), "a frame of a trajectory has no atoms")
+        check_cell(frame)
         out.append(frame)
     refuse(not out, "the trajectory is empty; it needs at least one frame")
     return out

@@ -21,9 +21,10 @@ from ase.geometry import get_distances
 from ase.optimize import FIRE
 
 from ..crystal import crystal_of, cubic_edge
+from ..frames import label
 from ..graph import heights, pairs
 from ..refusal import one_of, refuse
-from .blocks import with_calculator
+from .blocks import energy_of
 from .mechanics import relaxed
 
 FORCE, STEPS = 0.01, 300  # eV/Å, where relaxations end, and how many steps they may take
@@ -93,13 +94,13 @@ def _rattled(atoms):
 
 def _formed(atoms, cut, calculator, starts):
     """Defect of atoms as they were cut, relaxed from each of several starts; the lowest counts."""
-    each = with_calculator(atoms.copy(), calculator).get_potential_energy() / len(atoms)
-    before = with_calculator(cut.copy(), calculator).get_potential_energy()
+    each = energy_of(atoms.copy(), calculator) / len(atoms)
+    before = energy_of(cut.copy(), calculator)
     unrelaxed = float(before - len(cut) * each)
     out = []
     for start in starts:
         end, converged = relaxed(start, calculator, FORCE, STEPS)
-        energy, left = end.get_potential_energy(), _largest(end.get_forces())
+        energy, left = label(end, "energy"), _largest(end.get_forces())
         end.calc = None
         formation = float(energy - len(end) * each)
         out.append(Defect(formation, unrelaxed, end, left, converged, len(atoms)))
@@ -165,7 +166,7 @@ def migration(
     neb.interpolate("idpp")
     converged = bool(FIRE(neb, logfile=None, maxstep=0.1).run(fmax=force, steps=STEPS))
     left = _largest(neb.get_forces())
-    energies = np.array([image.get_potential_energy() for image in band])
+    energies = np.array([label(image, "energy") for image in band])
     energies -= energies[0]
     moves = [np.linalg.norm(b.positions - a.positions) for a, b in zip(band[:-1], band[1:])]
     for image in band:
@@ -214,14 +215,14 @@ def surface(
     slab = diamond100(symbol, (2, 2, layers), vacuum=7.5, **cut)
     width, depth = slab.cell.lengths()[:2]
     crystal = diamond100(symbol, (2, 2, 4), **cut)
-    each = with_calculator(crystal, calculator).get_potential_energy() / len(crystal)
+    each = energy_of(crystal, calculator) / len(crystal)
     gamma = lambda energy: float((energy - len(slab) * each) / (2 * width * depth) / J_PER_M2)
-    unrelaxed = gamma(with_calculator(slab, calculator).get_potential_energy())
+    unrelaxed = gamma(energy_of(slab, calculator))
     start, z = slab.copy(), slab.positions[:, 2]
     faces = (z.max(), z.min()) if dimers else ()
     dimers_at = [ends for face in faces for ends in _dimerise(start, face, lattice_constant)]
     end, converged = relaxed(_rattled(start), calculator, FORCE, STEPS)
-    energy, left = gamma(end.get_potential_energy()), _largest(end.get_forces())
+    energy, left = gamma(label(end, "energy")), _largest(end.get_forces())
     lengths = [end.get_distance(a, b, mic=True) for a, b in dimers_at]
     buckling = [abs(end.positions[a, 2] - end.positions[b, 2]) for a, b in dimers_at]
     end.calc = None

@@ -23,9 +23,9 @@ from ase.calculators.calculator import Calculator
 from ase.optimize import LBFGS
 from numpy.typing import ArrayLike
 
-from ..crystal import at_zero_pressure, crystal_of, cubic_edge, strained, stress
+from ..crystal import at_zero_pressure, crystal_of, cubic_edge, in_standard_frame, strained, stress
 from ..refusal import one_of, refuse
-from .blocks import with_calculator
+from .blocks import energy_of, with_calculator
 
 RANGE = 0.04  # of the length, to either side: where an equation of state is sampled
 POINTS = 9
@@ -54,8 +54,8 @@ class EquationOfState(NamedTuple):
 
 
 class Elastic(NamedTuple):
-    tensor: np.ndarray  # [6, 6] GPa, atoms relaxed
-    clamped: np.ndarray  # [6, 6] GPa, atoms carried along by the cell
+    tensor: np.ndarray  # [6, 6] GPa, atoms relaxed; in the crystal's standard frame
+    clamped: np.ndarray  # [6, 6] GPa, atoms carried along by the cell; likewise
     pressure: float  # GPa, of the crystal without strain
     lattice_constant: float  # Å, edge of the cubic cell; nan where the crystal is not cubic
     c11: float  # GPa; this, c12 and c44 are means over the three axes
@@ -64,6 +64,7 @@ class Elastic(NamedTuple):
     c44_clamped: float  # GPa
     bulk_modulus: float  # GPa, of a polycrystal: Hill's mean of the bounds
     shear_modulus: float  # GPa, likewise
+    rotation: np.ndarray  # [3, 3], turns the frame of the file into the standard frame: r' = R r
 
 
 def _sums(tensor):
@@ -103,8 +104,7 @@ def equation_of_state(atoms: Atoms, calculator: Calculator, span: float = RANGE)
 
     @cache
     def energy(scale):
-        moved = with_calculator(strained(atoms, (scale - 1) * np.eye(3)), calculator)
-        return moved.get_potential_energy() / len(atoms)
+        return energy_of(strained(atoms, (scale - 1) * np.eye(3)), calculator) / len(atoms)
 
     step, middle, half = 2 * span / (POINTS - 1), 0, POINTS // 2
     while True:  # until the smallest energy is about in the middle
@@ -198,16 +198,17 @@ def elastic(
     zero_pressure: bool = True,
     cubic: bool = False,
 ) -> Elastic:
-    """Elastic constants of a crystal.
+    """Elastic constants of a crystal, in its standard frame whatever frame its cell has.
 
+    In the standard frame a cubic crystal's axes are x, y and z (tlmlp.crystal.in_standard_frame).
     The strain is to either side, and atoms relax in the strained cell. With `zero_pressure`, the
     crystal is first scaled to where it has none; else these are coefficients of stress against
     strain about the pressure that it has. With `cubic`, one axis and one angle alone are strained,
-    a third of the work; the rest follows by the symmetry of a cubic crystal along x, y and z.
+    a third of the work; the rest follows by the symmetry of a cubic crystal.
     Raises ValueError for a calculator without stress, RuntimeError where no volume has no pressure.
     """
     atoms = at_zero_pressure(atoms, calculator) if zero_pressure else crystal_of(atoms)
-    edge = cubic_edge(atoms)
+    (atoms, rotation), edge = in_standard_frame(atoms), cubic_edge(atoms)
     refuse(cubic and not np.isfinite(edge), "this crystal is not cubic: leave cubic=False")
     words = "strain must be a small positive number such as 0.005"
     refuse(not 0 < strain < 0.1, f"{words}, not {strain!r}")
@@ -236,5 +237,5 @@ def elastic(
         tensors = (columns.transpose(1, 0, 2) + columns.transpose(1, 2, 0)) / 2
     clamped, full = tensors
     c11, c12, c44, c44_clamped = (float(s / 3) for s in (*_sums(full), _sums(clamped)[2]))
-    moduli = (sum(both) / 2 for both in bounds_of(full))
-    return Elastic(full, clamped, pressure, edge, c11, c12, c44, c44_clamped, *moduli)
+    bulk, shear = (sum(both) / 2 for both in bounds_of(full))
+    return Elastic(full, clamped, pressure, edge, c11, c12, c44, c44_clamped, bulk, shear, rotation)

@@ -18,6 +18,7 @@ import numpy as np
 from ase import Atoms
 from ase.calculators.calculator import Calculator
 
+from ..frames import group_of, labels, structures
 from ..potential import Potential
 from ..refusal import refuse
 from .blocks import with_calculator
@@ -46,18 +47,17 @@ def softening(
     `frames` carry reference forces; `predicted` are the same structures carrying predictions, a
     tlmlp.Potential, or any of ASE's calculators.
     """
-    frames = list(frames)
-    refuse(not frames, "a slope needs at least one structure")
-    true = [atoms.get_forces(apply_constraint=False) for atoms in frames]
+    frames = structures(frames)
+    true = labels(frames, "forces")
     if hasattr(predicted, "get_property"):
         predicted = [with_calculator(atoms.copy(), predicted) for atoms in frames]
     elif hasattr(predicted, "predict"):
         predicted = predicted.predict(frames)
-    guess = [atoms.get_forces(apply_constraint=False) for atoms in predicted]
+    guess = labels(list(predicted), "forces")
     words = f"there are {len(frames)} structures and {len(guess)} predictions"
     same = [g.shape for g in guess] == [t.shape for t in true]
     refuse(not same, f"{words}; they must be the same, in one order")
-    names = [atoms.info.get("group") for atoms in frames]
+    names = [group_of(atoms) for atoms in frames]
     groups = sorted({name for name in names if name is not None})
     each = {}
     for group in groups if len(groups) > 1 else ():

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 from ase import Atoms
 
-from ..graph import heights, pairs
+from ..graph import box_of, heights, pairs
 from ..refusal import refuse
 from .blocks import Trajectory, frames_of, mean_and_error
 
@@ -57,7 +57,7 @@ def radial_distribution(
         volume = atoms.get_volume() if atoms.cell.rank == 3 else 20.0 * len(atoms)
         each.append(np.histogram(d, edges)[0] * volume / (len(atoms) ** 2 * shells))
     g, error = mean_and_error(each, blocks)
-    highest = [heights(atoms.cell.complete().array)[atoms.pbc] for atoms in frames]
+    highest = [heights(box_of(atoms))[atoms.pbc] for atoms in frames]
     half = float(np.concatenate(highest).min(initial=np.inf) / 2)
     return RadialDistribution((edges[1:] + edges[:-1]) / 2, g, error, half, len(frames))
 
@@ -117,6 +117,7 @@ def tetrahedrality(atoms: Atoms) -> np.ndarray:
         refuse(reach > 50, "an atom has fewer than four neighbours; tetrahedral order needs four")
         reach *= 1.25
     d = np.linalg.norm(D, axis=1)
+    refuse(d.min() < 1e-3, "two atoms are at the same place; angles between them have no meaning")
     order = np.lexsort((d, i))
     first = np.cumsum(counts) - counts
     u = (D[order] / d[order][:, None])[first[:, None] + np.arange(4)]  # [N, 4, 3]

@@ -17,6 +17,7 @@ from ase.md.nose_hoover_chain import NoseHooverChainNVT
 from ase.md.velocitydistribution import thermalize_momenta
 
 from .. import simulate
+from ..graph import box_of, check_masses
 from ..refusal import refuse
 from .blocks import Trajectory, bare, frames_of, interval_of, mean_and_error
 from .structure import Coordination, RadialDistribution, coordination, radial_distribution
@@ -60,6 +61,7 @@ def diffusion(
     length = len(frames) // blocks
     refuse(length < 5, words)
     r = _unwrapped(frames)
+    check_masses(frames[0])
     mass = frames[0].get_masses()
     r = r - (mass[:, None] * r).sum(1, keepdims=True) / mass.sum()
     curves = [mean_squared_displacement(r[b * length : (b + 1) * length]) for b in range(blocks)]
@@ -68,7 +70,8 @@ def diffusion(
     slopes = [np.polyfit(times[line] * 1e-3, curve[line], 1)[0] / 6 for curve in curves]
     coefficient, error = map(float, mean_and_error(slopes, blocks))
     n = len(mass)  # the centre of mass has no temperature
-    warm = float(np.mean([atoms.get_temperature() * n / max(1, n - 1) for atoms in frames]))
+    kinetic = np.mean([np.sum(atoms.get_momenta() ** 2 / mass[:, None]) / 2 for atoms in frames])
+    warm = float(kinetic / (1.5 * max(1, n - 1) * units.kB))
     temperature = warm if warm > 0 else float("nan")
     msd, msd_error = mean_and_error(curves, blocks)
     fitted = float(times[line][0]), float(times[line][-1])
@@ -78,10 +81,10 @@ def diffusion(
 def _unwrapped(frames):
     """Positions [T, N, 3] in Å without jumps through the cell; each step is the shortest."""
     out, pbc = [frames[0].positions], frames[0].pbc
-    scaled = [atoms.get_scaled_positions(wrap=False) for atoms in frames]
+    scaled = [atoms.positions @ np.linalg.inv(box_of(atoms)) for atoms in frames]
     for before, now, atoms in zip(scaled[:-1], scaled[1:], frames[1:]):
         step = now - before
-        out.append(out[-1] + (step - np.round(step) * pbc) @ atoms.cell.complete().array)
+        out.append(out[-1] + (step - np.round(step) * pbc) @ box_of(atoms))
     return np.array(out)
 
 

@@ -26,6 +26,7 @@ from .blocks import with_calculator
 # Of a face-centred cubic lattice, as measured bands are drawn; others as ASE has them.
 PATHS = {"FCC": "GXU,KGL"}
 HEIGHT = 10.0  # Å, of the supercell if none is asked for
+REST = 0.02  # eV/Å, the largest force that a crystal at rest may have: float32 leaves 0.001
 LEAST = 7.0  # Å; in a smaller one the neighbours of a displaced atom interact with its images
 
 
@@ -59,7 +60,8 @@ def phonons(
     one atom after the other moves by `displacement` Å to either side. `path` are special points as
     ASE writes them, "GX,KGL", with `points` for each stretch. The density of states takes `mesh`
     wave vectors along each axis, the heat capacity `temperatures` in K [default: 0 to 1000 by 20].
-    Raises ValueError for a supercell below 7 Å.
+    Atoms of one element with different masses or magnetic moments make the cell as it is given the
+    primitive one. Raises ValueError for a supercell below 7 Å, and where atoms are not at rest.
     """
     job = _force_constants(crystal_of(atoms), calculator, supercell, displacement)
     primitive = _atoms(job.primitive)
@@ -69,7 +71,8 @@ def phonons(
     for names, tick in zip(labels, ticks):
         for name in names.split("|"):
             special.setdefault(name, frequencies[np.argmin(np.abs(q - tick))])
-    grid = job.run_mesh([mesh] * 3, is_gamma_center=True).frequencies
+    alike = _alike(atoms, atoms.get_masses())  # else two wave vectors that look alike are not
+    grid = job.run_mesh([mesh] * 3, is_gamma_center=True, is_mesh_symmetry=alike).frequencies
     dos = job.run_total_dos(freq_pitch=0.05)
     T = np.arange(0, 1001, 20.0) if temperatures is None else np.asarray(temperatures, float)
     thermal = job.run_thermal_properties(temperatures=T, exclude_gamma_acoustic=True)
@@ -82,7 +85,15 @@ def phonons(
 
 def _atoms(cell):
     """ase.Atoms of one of phonopy's cells."""
-    return Atoms(cell.symbols, cell.positions, cell=cell.cell, pbc=True)
+    out = Atoms(cell.symbols, cell.positions, cell=cell.cell, pbc=True)
+    if cell.magnetic_moments is not None:
+        out.set_initial_magnetic_moments(cell.magnetic_moments)
+    return out
+
+
+def _alike(atoms, values):
+    """Whether all atoms of one element have the same value."""
+    return all(np.ptp(values[atoms.numbers == z], axis=0).max() < 1e-6 for z in set(atoms.numbers))
 
 
 def _force_constants(atoms, calculator, supercell, displacement):
@@ -97,13 +108,27 @@ def _force_constants(atoms, calculator, supercell, displacement):
     least = (height * repeats).min()
     words = f"a supercell of {least:.1f} Å is too small, images of a displaced atom would be felt"
     refuse(min(repeats) < 1 or least < LEAST, f"{words}; supercell={enough} is enough")
+    if np.linalg.det(atoms.cell.array) < 0:  # phonopy wants the three in a right-handed order
+        atoms.set_cell(atoms.cell.array[[1, 0, 2]])
+        repeats = tuple(np.array(repeats)[[1, 0, 2]])
     known = dict(symbols=atoms.get_chemical_symbols(), masses=atoms.get_masses())
+    moments = atoms.get_initial_magnetic_moments()
+    known |= dict(magnetic_moments=moments) if moments.any() else {}
     cell = PhonopyAtoms(cell=atoms.cell.array, positions=atoms.positions, **known)
-    job = phonopy.Phonopy(cell, np.diag(repeats), guess_primitive_matrix(cell), log_level=0)
+    # Symmetry by elements alone would make atoms equivalent that are not: the cell stays as given.
+    same, magnetic = _alike(atoms, atoms.get_masses()), not _alike(atoms, moments)
+    whole = np.eye(3) if magnetic or not same else guess_primitive_matrix(cell)
+    how = dict(is_symmetry=not magnetic, log_level=0)
+    job = phonopy.Phonopy(cell, np.diag(repeats), whole, **how)
     job.generate_displacements(distance=displacement, is_plusminus=True)
-    moved = map(_atoms, job.supercells_with_displacements)
-    job.forces = np.array([with_calculator(atoms, calculator).get_forces() for atoms in moved])
+    forces = lambda atoms: with_calculator(atoms, calculator).get_forces()
+    left = np.linalg.norm(forces(atoms.repeat(repeats)), axis=1).max()
+    words = f"the atoms are not at rest, the largest force on one is {left:.2g} eV/Å"
+    refuse(left > REST, f"{words}: relax them first, with an optimizer of ASE's")
+    job.forces = np.array([forces(_atoms(moved)) for moved in job.supercells_with_displacements])
     job.produce_force_constants()
+    words = "atoms exert no forces on each other: a crystal without bonds has no phonons"
+    refuse(not np.abs(job.force_constants).max() > 1e-9, words)
     job.symmetrize_force_constants()
     return job
 
