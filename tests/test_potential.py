@@ -5,12 +5,15 @@ import os
 import platform
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 from ase import Atoms, units
 from ase.build import bulk
+from ase.calculators.calculator import PropertyNotImplementedError
 from ase.calculators.singlepoint import SinglePointCalculator
+from ase.filters import FrechetCellFilter
 from ase.md.verlet import VelocityVerlet
 from ase.optimize import BFGS
 
@@ -280,3 +283,50 @@ print(np.diff(faults).tolist())
     assert (
         min(out(clean)) < 500 < 10_000 < min(out(clean | {"MALLOC_ARENA_MAX": "8"}))
     )  # the user's own setting is respected
+
+
+def test_what_numpy_and_pathlib_leave_in_info_is_saved(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    info = dict(n=np.int64(3), mae=np.float32(2.5), curve=np.arange(3), data=Path("a/b"), note=None)
+    potential = tlmlp.Potential.create("course", ("Si",)).replace(info=info)
+    assert potential.save("~/mine.safetensors") == tmp_path / "mine.safetensors"
+    back = tlmlp.Potential.load("~/mine.safetensors").info
+    assert back == dict(n=3, mae=2.5, curve=[0, 1, 2], data="a/b", note=None)
+    with pytest.raises(TypeError, match="info of a potential must be words, numbers, and lists"):
+        potential.replace(info=dict(thing=object())).save(tmp_path / "new.safetensors")
+    assert not (tmp_path / "new.safetensors").exists()
+
+
+def test_what_cannot_be_computed_says_what_to_do():
+    """A slab in a cell filter, a cell without a vector, no atoms, mad cells and positions."""
+    calculator = tlmlp.Potential.load("si-sw-course").calculator()
+    slab = bulk("Si", cubic=True)
+    slab.pbc = (True, True, False)
+    slab.calc = calculator
+    with pytest.raises(PropertyNotImplementedError, match="relax positions without a cell filter"):
+        FrechetCellFilter(slab).get_forces()
+    assert np.isfinite(slab.get_forces()).all()
+    flat = Atoms("Si2", [(0, 0, 0), (0, 0, 2.3)], cell=[6, 6, 0], pbc=True)
+    tiny = Atoms("Si", cell=[0.01, 5, 5], pbc=True)
+    dense = Atoms("Si30", np.random.default_rng(0).normal(size=(30, 3)), cell=[1] * 3, pbc=True)
+    far = Atoms("Si2", [(0, 0, 0), (0, 0, 1e12)])
+    for atoms, words in (
+        (flat, "a periodic direction has no cell vector of its own"),
+        (tiny, "a cell must be 0.3 Å high at least, this one is 0.01 Å"),
+        (dense, "30 atoms in 1 Å³ are too dense"),
+        (far, "positions within 1e6 Å of the origin"),
+        (Atoms(), "no atoms"),
+    ):
+        atoms.calc = calculator
+        with pytest.raises(ValueError, match=words):
+            atoms.get_potential_energy()
+        with pytest.raises(ValueError, match=words):
+            tlmlp.Potential.load("si-sw-course").predict([atoms])
+
+
+def test_errors_need_labels_and_say_so():
+    potential = tlmlp.Potential.load("si-sw-course")
+    with pytest.raises(ValueError, match="frame 0 has no 'energy'"):
+        potential.evaluate([bulk("Si")])
+    with pytest.raises(ValueError, match="the dataset is empty"):
+        potential.evaluate([])

@@ -47,9 +47,11 @@ class GraphCalculator(Calculator):
         """ASE's interface: fill `results` for `atoms`."""
         super().calculate(atoms, properties, system_changes)
         atoms = self.atoms
+        refuse(not len(atoms), "there are no atoms to compute")
         reference = self.reference(atoms)
         refuse(not np.isfinite(atoms.positions).all(), "positions are not finite (NaN or infinity)")
-        words = "stress needs atoms that are periodic in three directions"
+        words = "stress needs atoms that are periodic in three directions: relax positions without "
+        words += "a cell filter, or set pbc to True, with vacuum in the cell"
         refuse("stress" in properties and not atoms.pbc.all(), words, PropertyNotImplementedError)
         top, graph = self._slots(atoms)
         vectors = top.vectors(atoms.positions).astype(self.dtype)

@@ -27,8 +27,9 @@ from ase.data import atomic_numbers
 from . import allocator, dimenet, graph as graphs
 from .calculator import PotentialCalculator, results_of
 from .dimenet import Config, Params
-from .files import write_whole
+from .files import expanded, write_whole
 from .forces import Core, on_device, predict
+from .frames import check, group_of, label, structures
 from .graph import Frames, Shapes
 from .refusal import refuse
 
@@ -93,9 +94,9 @@ class Potential:
         head: dict[str, Any] = dict(format=FORMAT) | vars(self) | dict(config=asdict(self.config))
         weights = hk.data_structures.traverse(head.pop("params"))
         tensors = {f"{module}:{name}": np.asarray(w) for module, name, w in weights}
-        metadata = {"tlmlp": json.dumps(head, ensure_ascii=False)}
-        write_whole(path, safetensors.numpy.save(tensors, metadata=metadata))
-        return Path(path)
+        metadata = {"tlmlp": json.dumps(head, ensure_ascii=False, default=_plain)}
+        write_whole(path := expanded(path), safetensors.numpy.save(tensors, metadata=metadata))
+        return path
 
     @classmethod
     def load(cls, name: str | Path) -> "Potential":
@@ -141,6 +142,7 @@ class Potential:
     def predict(self, frames: Frames, shapes: Shapes = 3) -> list[Atoms]:
         """The same structures with this potential's labels, stress included; `shapes` as in fit."""
         allocator.prepare()
+        frames = structures(frames)
         for atoms in frames:
             self.check_elements(atoms)
         tight = [graphs.from_atoms(atoms, self.elements, self.config.cutoff) for atoms in frames]
@@ -154,9 +156,10 @@ class Potential:
 
     def evaluate(self, frames: Frames, shapes: Shapes = 3) -> Errors:
         """Errors against the labels that `frames` carry, in all and for each info["group"]."""
+        frames = check(frames)
         pairs = list(zip(frames, self.predict(frames, shapes)))
-        in_group = lambda name: [pair for pair in pairs if pair[0].info.get("group") == name]
-        names = sorted({atoms.info.get("group") for atoms in frames} - {None})
+        in_group = lambda name: [pair for pair in pairs if group_of(pair[0]) == name]
+        names = sorted({name for atoms in frames if (name := group_of(atoms))})
         by_group = {name: _errors(in_group(name)) for name in names}
         return _errors(pairs)._replace(groups=by_group if len(names) > 1 else {})
 
@@ -193,7 +196,7 @@ def header(potential: "Potential | str | Path") -> dict[str, Any]:
 
 def _read(name: str | Path, weights: bool = True) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """The head of a potential's file and, where asked for, its weights by "module:name"."""
-    path = Path(name)
+    path = expanded(name)
     if not path.suffix and not path.is_file():
         path = Path(str(WEIGHTS / f"{name}.safetensors"))
     if not path.is_file():
@@ -214,16 +217,23 @@ def _read(name: str | Path, weights: bool = True) -> tuple[dict[str, Any], dict[
     return head | {k: tuple(head[k]) for k in ("elements", "reference", "trained")}, tensors
 
 
+def _plain(value: Any) -> Any:
+    """What json has for numpy's numbers and arrays, and for paths."""
+    if isinstance(value, (np.generic, np.ndarray)):
+        return value.tolist()
+    words = "info of a potential must be words, numbers, and lists or dicts of them"
+    refuse(not isinstance(value, Path), f"{words}, not {value!r}", TypeError)
+    return str(value)
+
+
 def _errors(pairs: Sequence[tuple[Atoms, Atoms]]) -> Errors:
     """Errors of (reference, prediction) pairs."""
-    energies = [(p.get_potential_energy() - t.get_potential_energy()) / len(t) for t, p in pairs]
+    energies = [(label(p, "energy") - label(t, "energy")) / len(t) for t, p in pairs]
     de = np.array(energies) * 1e3
-    # Without constraints: forces that they hold at zero on both sides are not right for that.
-    forces = [[a.get_forces(apply_constraint=False).ravel() for a in pair] for pair in pairs]
+    forces = [[label(a, "forces").ravel() for a in pair] for pair in pairs]
     df = np.concatenate([p - t for t, p in forces]) * 1e3
     known = [all("stress" in atoms.calc.results for atoms in pair) for pair in pairs]
-    stress = lambda atoms: atoms.get_stress(apply_constraint=False)
-    ds = [stress(p) - stress(t) for (t, p), both in zip(pairs, known) if both]
+    ds = [label(p, "stress") - label(t, "stress") for (t, p), both in zip(pairs, known) if both]
     rms = lambda x: float(np.sqrt(np.mean(np.square(x)))) if len(x) else float("nan")
     mae = lambda x: float(np.abs(x).mean())
     return Errors(rms(de), mae(de), rms(df), mae(df), rms(ds) / units.GPa, len(pairs), {})
