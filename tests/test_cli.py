@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -9,6 +10,7 @@ import time
 
 import ase.io
 import pytest
+from ase import Atoms
 from ase.build import bulk
 from ase.calculators.lj import LennardJones
 from ase.calculators.singlepoint import SinglePointCalculator
@@ -54,6 +56,63 @@ def test_train_on_an_own_file_and_use_it(own_file):
     atoms = bulk("Ge")
     atoms.calc = potential.calculator()
     assert atoms.get_forces().shape == (2, 3)
+
+
+def test_labels_and_formats_by_name(own_file, tmp_path):
+    frames = ase.io.read(own_file, ":")
+    for atoms in frames:
+        atoms.info["E0"] = atoms.get_potential_energy()
+        atoms.set_array("F", atoms.get_forces())
+        atoms.calc = None
+    file = tmp_path / "ge@300K.stuff"
+    ase.io.write(file, frames, format="extxyz")
+    out = tmp_path / "new.safetensors"
+    result = run("train", file, "--steps", 2, "--out", out)
+    assert result.exit_code == 1 and "has no 'energy'" in result.output and not out.exists()
+    keys = ("--energy-key", "E0", "--forces-key", "F", "--format", "extxyz")
+    result = run("train", file, "--steps", 2, "--out", out, *keys)
+    assert result.exit_code == 0 and "energy from 'E0', forces from 'F'" in result.output
+    sweep_keys = keys[:4]
+    other = write(tmp_path / "si.extxyz", "Si")
+    result = run("sweep", other, file, "--sizes", "2", *sweep_keys)
+    assert result.exit_code == 1 and "si.extxyz has no 'E0'" in result.output
+
+
+def test_what_cannot_be_is_refused_before_it_starts(own_file, tmp_path):
+    result = run("train", own_file, "--valid", 5, "--steps", 2)
+    assert result.exit_code == 1 and "--valid is a fraction of the frames" in result.output
+    untrained = tlmlp.Potential.create("course", ("Si",)).save(tmp_path / "new.safetensors")
+    result = run("card", untrained)
+    assert result.exit_code == 1 and "was never trained" in result.output
+
+
+def test_a_file_that_is_not_this_run_s_is_never_overwritten(own_file, tmp_path):
+    """Not the data, not an earlier result, not a figure or a text of the user's."""
+    before = own_file.read_bytes()
+    result = run("train", own_file, "--out", own_file, "--steps", 2)
+    assert result.exit_code == 1 and "mine.extxyz exists: delete it, or give" in result.output
+    assert own_file.read_bytes() == before
+    other, notes = write(tmp_path / "si.extxyz", "Si"), tmp_path / "notes.jsonl"
+    notes.write_text("dear diary\nit rains\n")
+    result = run("sweep", other, own_file, "--sizes", "2", "--out", notes)
+    assert result.exit_code == 1 and "exists and is no file of rows" in result.output
+    (tmp_path / "rows.png").write_text("a picture")
+    result = run("sweep", other, own_file, "--sizes", "2", "--out", tmp_path / "rows.jsonl")
+    assert result.exit_code == 1 and "rows.png exists, and is not of this sweep" in result.output
+    assert notes.read_text().startswith("dear") and not (tmp_path / "rows.jsonl").exists()
+
+
+def test_isolated_atoms_are_never_held_out(own_file):
+    frames = ase.io.read(own_file, ":")
+    for _ in range(2):
+        atom = Atoms("Ge")
+        atom.calc = SinglePointCalculator(atom, energy=-1.0, forces=[[0, 0, 0]])
+        frames.append(atom)
+    ase.io.write(own_file, frames)
+    result = run(
+        "train", own_file, "--valid", 0.5, "--steps", 2, "--out", own_file.with_suffix(".st")
+    )
+    assert result.exit_code == 0 and "all               3" in result.output, result.output
 
 
 def test_a_checkpoint_is_never_a_file_of_the_user(own_file, tmp_path):
@@ -204,3 +263,22 @@ def test_a_card_names_what_was_asked_for():
     ):
         result = run(*arguments)
         assert result.exit_code == 1 and words in result.output
+
+
+def test_the_course_is_laid_into_a_folder(tmp_path):
+    """Never over what a learner has changed; links from notebooks to pages hold."""
+    names = run("course", "--list").output.splitlines()
+    assert names[0].startswith("00_start_here") and "Start here" in names[0] and len(names) >= 10
+    folder = tmp_path / "mine"
+    result = run("course", folder, "--no-open")
+    assert result.exit_code == 0 and f"the course is in {folder / 'notebooks'}" in result.output
+    assert (folder / "docs" / "results.md").is_file()
+    own = folder / "notebooks" / "01_silicon.ipynb"
+    own.write_text("changed")
+    (folder / "notebooks" / "02_germanium_transfer.ipynb").unlink()
+    result = run("course", folder, "--no-open")
+    assert "kept your notebooks/01_silicon.ipynb" in result.output and own.read_text() == "changed"
+    assert (folder / "notebooks" / "02_germanium_transfer.ipynb").is_file()
+    for path in (folder / "notebooks").glob("*.ipynb"):
+        for link in re.findall(r"\]\((\.\./docs/[\w.]+)\)", path.read_text()):
+            assert (path.parent / link).is_file(), link

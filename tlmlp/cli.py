@@ -1,5 +1,8 @@
 """The command line: the same work without a screen. `tlmlp --help` lists it."""
 
+import subprocess
+import sys
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -7,6 +10,9 @@ from typing import Annotated
 
 from tqdm import tqdm
 from typer import Argument, BadParameter, Exit, Option, Typer, echo, secho
+
+from .files import expanded
+from .refusal import refuse
 
 app = Typer(help="Transfer learning of potentials.", no_args_is_help=True, add_completion=False)
 
@@ -16,9 +22,13 @@ def _work() -> Iterator[None]:
     """Memory and jax are ready for it; what a user can mend is said in one sentence."""
     from . import allocator
 
+    say = lambda message, *where: secho(f"tlmlp: {message}", fg="yellow", err=True)
     try:
-        allocator.prepare()
-        yield
+        with warnings.catch_warnings():
+            warnings.simplefilter("default", UserWarning)
+            warnings.showwarning = say
+            allocator.prepare()
+            yield
     except (ValueError, OSError, RuntimeError, ImportError, FloatingPointError) as error:
         secho(f"tlmlp: {error}", fg="red", err=True)
         raise Exit(1) from None
@@ -34,25 +44,39 @@ def train(
     learning_rate: Annotated[float, Option(help="peak of the learning rate")] = 2e-3,
     valid: Annotated[float, Option(help="fraction held out, to choose the best weights")] = 0.1,
     seed: Annotated[int, Option(help="of weights, order and the held-out structures")] = 0,
+    format: Annotated[str | None, Option(help="of DATA, as ASE calls it [default: found]")] = None,
+    energy_key: Annotated[str | None, Option(help="name of the energies in DATA")] = None,
+    forces_key: Annotated[str | None, Option(help="name of the forces")] = None,
+    stress_key: Annotated[str | None, Option(help="name of the stresses or virials")] = None,
 ) -> None:
-    """Train on own structures or rebuild a shipped potential; stopped, the same command goes on."""
+    """Train on own structures or rebuild a shipped potential; stopped, the same command goes on.
+
+    Known names of labels are found; for others there are the options that end in key.
+    """
     from . import datasets, recipes
+    from .frames import is_isolated
     from .potential import Potential
     from .train import fit
 
     if (data is None) == (recipe is None):
         raise BadParameter("give either a file of structures or --recipe NAME")
     name = recipe or Path(str(data)).stem
-    out = out or Path(f"{name}.safetensors")
+    out = expanded(out or f"{name}.safetensors")
     checkpoint = out.with_name(out.name + ".checkpoint")
     with _work():
+        words = "--valid is a fraction of the frames, at least 0 and less than 1, such as 0.1"
+        refuse(not 0 <= valid < 1, f"{words}, not {valid:g}")
+        refuse(out.exists(), f"{out} exists: delete it, or give another name with --out")
         if recipe:
             best = _watch(recipes.run(recipe, checkpoint), name)
             errors = f"test set: {best.info['test_errors']}"
         elif data:
-            frames = datasets.read(data)
-            n = max(1, round(valid * len(frames))) if valid else 0
-            part, rest = datasets.split(frames, n, seed) if n else (frames, None)
+            frames = datasets.read(data, format, energy_key, forces_key, stress_key)
+            alone = [atoms for atoms in frames if is_isolated(atoms)]  # never held out
+            bound = [atoms for atoms in frames if not is_isolated(atoms)]
+            n = max(1, round(valid * len(bound))) if valid else 0
+            part, rest = datasets.split(bound, n, seed) if n else (bound, None)
+            part = part + alone
             elements = sorted({e for atoms in frames for e in atoms.get_chemical_symbols()})
             info = dict(data=data.name, frames=len(frames), steps=steps, seed=seed)
             fresh = Potential.create(preset, elements, seed).replace(info=info)
@@ -87,6 +111,9 @@ def sweep(
     out: Annotated[Path | None, Option(help="rows [default: SOURCE-TARGET.jsonl]")] = None,
     workers: Annotated[int, Option(help="processes of one thread each")] = 2,
     scheduler: Annotated[str | None, Option(help="address of a dask scheduler instead")] = None,
+    energy_key: Annotated[str | None, Option(help="name of the energies in both files")] = None,
+    forces_key: Annotated[str | None, Option(help="name of the forces")] = None,
+    stress_key: Annotated[str | None, Option(help="name of the stresses or virials")] = None,
 ) -> None:
     """Measure a learning curve of transfer and scratch on your own structures.
 
@@ -95,10 +122,17 @@ def sweep(
     """
     from . import sweep as sweeps
 
-    out = out or Path(f"{source.stem}-{target.stem}.jsonl")
+    source, target = expanded(source), expanded(target)
+    out = expanded(out or f"{source.stem}-{target.stem}.jsonl")
+    own = dict(energy_key=energy_key, forces_key=forces_key, stress_key=stress_key)
+    keys = {name: key for name, key in own.items() if key}
     figure = out.with_name(out.name.removesuffix(".jsonl") + ".png")
     with _work():
-        tasks = sweeps.pair(source, target, [*map(int, sizes.split(","))], seeds, steps, preset)
+        numbers = [*map(int, sizes.split(","))]
+        sweeps.check_rows(out)
+        words = f"{figure} exists, and is not of this sweep: give another name with --out"
+        refuse(figure.exists() and not out.exists(), words)
+        tasks = sweeps.pair(source, target, numbers, seeds, steps, preset, keys)
         from .show.figures.results import pair_curves  # all of show: not before the files are right
 
         done = sum(row is not None for row in sweeps.found(tasks, out))
@@ -123,10 +157,33 @@ def card(
 
     with _work():
         loaded = Potential.load(potential)
+        refuse(not loaded.trained, f"{potential} was never trained, so it has no properties")
         for m in measure(loaded.calculator(), element or loaded.trained[-1], only=only):
             words, unit = PROPERTIES[m.name]
             value = "–" if m.value is None else format(m.value, ".5g")
             echo(f"{words:28}{value:>10} {unit:8}{m.note}".rstrip())
+
+
+@app.command()
+def course(
+    folder: Annotated[Path, Argument(help="where to lay the notebooks")] = Path("tlmlp-course"),
+    list_: Annotated[bool, Option("--list", help="name the notebooks and do nothing")] = False,
+    open_: Annotated[bool, Option("--open/--no-open", help="start JupyterLab there")] = True,
+) -> None:
+    """Lay the notebooks of the course into a folder and open them; changed files are kept."""
+    from .course.folder import lay, titles
+
+    if list_:
+        for name, title in titles().items():
+            echo(f"{name:28}{title}")
+        return
+    with _work():
+        first, kept = lay(folder)
+    for name in kept:
+        echo(f"kept your {name}: it differs from that of this version")
+    echo(f"the course is in {first.parent}")
+    if open_:
+        raise Exit(subprocess.call([sys.executable, "-m", "jupyter", "lab", str(first)]))
 
 
 def _watch(progress, name):

@@ -27,6 +27,7 @@ from ase import Atoms
 
 from . import allocator, datasets, graph, transfer
 from .dimenet import Config
+from .frames import is_isolated
 from .potential import Potential
 from .recipes import circumstances
 from .refusal import refuse
@@ -44,6 +45,17 @@ def read(path: str | Path) -> list[dict]:
         with suppress(json.JSONDecodeError):
             out.append(json.loads(line))
     return out
+
+
+def check_rows(path: Path) -> None:
+    """ValueError for a file that holds anything but rows: it is never appended to."""
+    lines = path.read_text(encoding="utf-8", errors="replace").splitlines() if path.exists() else []
+    words = f"{path} exists and is no file of rows: give another name"
+    refuse(lines and len(lines) - len(read(path)) > 1 or not all(map(_is_row, lines[:-1])), words)
+
+
+def _is_row(line: str) -> bool:
+    return line.startswith('{"') or not line
 
 
 def found(tasks: Iterable[dict], path: str | Path) -> list[dict | None]:
@@ -110,7 +122,13 @@ def _environment(folder: Path) -> dict[str, str]:
 
 
 def pair(
-    source: Path, target: Path, sizes: list, seeds: int, steps: int = 800, preset: str = "course"
+    source: Path,
+    target: Path,
+    sizes: list,
+    seeds: int,
+    steps: int = 800,
+    preset: str = "course",
+    keys: dict[str, str] | None = None,
 ) -> list[dict]:
     """Tasks of a learning curve. They name what is in the files: rows of other data never mix in.
 
@@ -118,12 +136,13 @@ def pair(
     cells; the target may hold one element that the source does not. `sizes` are numbers of its
     structures to train on; `seeds` counts choices and orders of them, and random weights of
     scratch. The source has five times the `steps` of scratch and transfer. `preset` of the network
-    is "course" or "paper". Raises ValueError where one of these will not do.
+    is "course" or "paper", `keys` are arguments of datasets.read for labels under other names.
+    Isolated atoms are left out. Raises ValueError where one of these will not do.
     """
     Config(preset)  # raises for another
     if not sizes or min(*sizes, seeds, steps) < 1:
         raise ValueError("sizes, seeds and steps must be whole numbers of at least 1")
-    old, new = datasets.read(source), datasets.read(target)
+    old, new = (_bound(path, keys) for path in (source, target))
     known, wanted = ({e for a in part for e in a.get_chemical_symbols()} for part in (old, new))
     added, test = sorted(wanted - known), max(1, round(TEST * len(new)))
     words = f"{target} may hold one element that {source} does not, not {' and '.join(added)}"
@@ -131,10 +150,12 @@ def pair(
     words = f"there are {len(old)} and {len(new)} structures; {source} must hold at least 2, and "
     words += f"{target} {max(sizes)} beside the {test} that are held out"
     refuse(len(old) < 2 or max(sizes) > len(new) - test, words)
+    datasets.split(new, test)  # warns of structures that are on both sides
     data: dict[str, Any] = dict(element=(added or sorted(wanted))[0], test=test, preset=preset)
     data |= dict(elements=[*sorted(known), *added], source_steps=LONGER * steps)
     for name, path in dict(source=source, target=target).items():
         data |= {name: path.name, f"{name}_sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
+    data |= dict(keys=keys) if keys else {}
     if data["source_sha256"] == data["target_sha256"]:
         raise ValueError(f"{source} and {target} hold the same; transfer needs two sets of data")
     each = itertools.product(range(seeds), sorted(set(sizes)), ("scratch", "transfer"))
@@ -179,7 +200,7 @@ def _perform(task: dict, files: Sequence[Path], path: Path) -> dict:
         potential, test = _source(task, files[0], path)
         errors = potential.evaluate(test)
     else:
-        frames, shapes = _data(files[1], task["target_sha256"], elements, task["preset"])
+        frames, shapes = _data(files[1], task["target_sha256"], elements, task)
         train, test = datasets.split(frames, task["test"])
         some = datasets.subset(train, task["n"], task["seed"])
         if task["method"] == "scratch":
@@ -197,10 +218,11 @@ def _perform(task: dict, files: Sequence[Path], path: Path) -> dict:
 
 def _source(task: dict, file: Path, path: Path) -> tuple[Potential, list[Atoms]]:
     """(the source's potential, structures that chose it); trained where no file holds it yet."""
-    said = {key: task[key] for key in ("source_sha256", "source_steps", "preset", "elements")}
+    names = ("source_sha256", "source_steps", "preset", "elements", "keys")
+    said = {name: task[name] for name in names if name in task}
     digest = hashlib.sha256(json.dumps(said).encode()).hexdigest()
     weights = path.with_name(f"{path.name}.source-{digest[:8]}.safetensors")
-    frames, shapes = _data(file, task["source_sha256"], tuple(task["elements"]), task["preset"])
+    frames, shapes = _data(file, task["source_sha256"], tuple(task["elements"]), task)
     train, valid = datasets.split(frames, max(1, round(VALID * len(frames))))
     if not weights.is_file():
         checkpoint = weights.with_name(weights.name + ".checkpoint")
@@ -218,10 +240,19 @@ def _loss(frames: list[Atoms]) -> dict[str, Any]:
     return dict(weights=begin, final_weights=end)
 
 
-@lru_cache(maxsize=2)
-def _data(path: Path, sha256: str, elements: tuple, preset: str) -> tuple[list[Atoms], list]:
+def _data(path: Path, sha256: str, elements: tuple, task: dict) -> tuple[list[Atoms], list]:
     """(structures of a file, padded shapes that hold all, so that trainings share one program)."""
+    return _read_once(path, sha256, elements, task["preset"], tuple(task.get("keys", {}).items()))
+
+
+@lru_cache(maxsize=2)
+def _read_once(path, sha256, elements, preset, keys):
     words = f"{path} has changed since the sweep began; give the same command again"
     refuse(hashlib.sha256(path.read_bytes()).hexdigest() != sha256, words)
-    frames = datasets.read(path)
+    frames = _bound(path, dict(keys))
     return frames, graph.shapes_of(frames, elements, Config(preset).cutoff)
+
+
+def _bound(path: Path, keys: dict[str, str] | None) -> list[Atoms]:
+    """The structures of a file but for isolated atoms, which belong to neither side of a test."""
+    return [atoms for atoms in datasets.read(path, **keys or {}) if not is_isolated(atoms)]
