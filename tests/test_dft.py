@@ -115,7 +115,26 @@ def test_workers_share_the_structures(monkeypatch, tmp_path):
     worker = lambda: threading.Thread(target=generate.run, args=(tmp_path, jobs), kwargs=silent)
     workers = [worker() for _ in range(3)]
     [worker.start() for worker in workers], [worker.join() for worker in workers]
-    assert sorted(computed) == sorted(p.stem for p in tmp_path.iterdir()) and len(computed) == 30
+    assert (
+        sorted(computed) == sorted(p.stem for p in tmp_path.glob("*.extxyz"))
+        and len(computed) == 30
+    )
+
+
+def test_another_recipe_begins_another_folder(monkeypatch, tmp_path):
+    """A folder whose structures came about in another way is left alone."""
+    stub(monkeypatch, labelled)
+    jobs, silent = [("Si", "train", 0)], dict(say=lambda *a, **k: None)
+    generate.run(tmp_path, jobs, **silent)
+    before = sorted(tmp_path.iterdir())
+    monkeypatch.setattr(generate, "FRICTION", 0.01)
+    with pytest.raises(SystemExit, match="was begun with another drawn: give another folder"):
+        generate.run(tmp_path, [("Si", "train", 1)], **silent)
+    monkeypatch.setattr(generate, "FRICTION", 0.02)
+    monkeypatch.setitem(generate.cp2k.PROTOCOL, "cutoff", 1)
+    with pytest.raises(SystemExit, match="another protocol"):
+        generate.run(tmp_path, [("Si", "train", 1)], **silent)
+    assert sorted(tmp_path.iterdir()) == before
 
 
 def test_killed_worker_loses_its_structure_alone(monkeypatch, tmp_path):

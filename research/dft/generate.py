@@ -19,6 +19,7 @@ import json
 import lzma
 import os
 import sys
+import threading
 import time
 from collections import Counter
 from pathlib import Path
@@ -207,9 +208,23 @@ def unpack(out: Path):
                 ase.io.write(done, atoms, format="extxyz")
 
 
+def same_recipe(out: Path):
+    """SystemExit where the folder was begun by another recipe: its structures would be mixed in."""
+    drawn = [ELEMENTS, PATTERN, TEMPERATURES, SAMPLER, TIMESTEP, FRICTION]
+    own = json.loads(json.dumps(dict(protocol=cp2k.PROTOCOL | dict(name=cp2k.NAME), drawn=drawn)))
+    path = out / "recipe.json"
+    then = json.loads(path.read_text()) if path.exists() else own
+    if other := [key for key in own if then.get(key) != own[key]]:
+        sys.exit(f"{out} was begun with another {' and '.join(other)}: give another folder")
+    part = out / f"recipe.json.{os.getpid()}.{threading.get_ident()}"
+    part.write_text(json.dumps(own, indent=1) + "\n")
+    part.rename(path)
+
+
 def run(out: Path, jobs, say=print):
     """Compute what is missing. The lock on a structure's file ends with the process that has it."""
     out.mkdir(parents=True, exist_ok=True)
+    same_recipe(out)
     for element, split, index in jobs:
         name = f"{element}-{split}-{index:03d}"
         done, failed = out / f"{name}.extxyz", out / f"{name}.failed"
