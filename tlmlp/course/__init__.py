@@ -8,8 +8,8 @@ import importlib
 
 _NAMES = {
     "machine": "doctor memory_limit mode",
-    "checks": "Verdict check_bulk_modulus check_constant check_force check_frequency "
-    "check_kinetic_energy check_timestep",
+    "checks": "Verdict check_bulk_modulus check_constant check_failure_probability check_fewest "
+    "check_force check_frequency check_kinetic_energy check_margin check_timestep",
     "sources": "COURSE SOURCES data melt",
     "results": "rows",
     "runs": "Run",

@@ -1,7 +1,7 @@
 """Exercises: is an answer right, and if not, which mistake leads to it?"""
 
 import html
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -148,3 +148,49 @@ def check_timestep(answer, timestep: float, error: float, allowed: float) -> Ver
     )
     otherwise = f"error = c dt². Find c from the {error:.3g} at {timestep:g} fs, then solve for dt."
     return judge(answer, lambda x: 0.03 * x, (right, f"{words} square root."), wrong, otherwise)
+
+
+def check_fewest(answer, errors: Mapping[int, float], allowed: float) -> Verdict:
+    """The smallest number whose error is at most `allowed`. errors: {number: error in meV/Å}."""
+    enough = [number for number in errors if errors[number] <= allowed]
+    there = lambda number: f"the error at {number} is {errors[number]:.0f} meV/Å, "
+    fewest, limit = min(enough), f"the {allowed:.0f} meV/Å allowed."
+    words = dict.fromkeys(errors, f"more than {limit}")
+    words |= dict.fromkeys(enough, "low enough; but a smaller number is enough too.")
+    wrong = [(n, there(n) + words[n]) for n in errors if n != fewest]
+    otherwise = f"the curve has points at {', '.join(map(str, errors))}; choose one of them."
+    right = (fewest, f"{there(fewest)}at most {limit}")
+    return judge(answer, lambda x: 0.5, right, wrong, otherwise)
+
+
+def check_failure_probability(answer, held: int, confidence: float = 0.95) -> Verdict:
+    """Largest probability of failure that `held` runs, none of which failed, do not exclude."""
+    chance = 1 - confidence
+    right = 1 - chance ** (1 / held)
+    words = f"{right:.2f}: {held} of {held} runs hold by chance in {100 * chance:.0f} % of cases."
+    wrong = (
+        (0.0, f"{held} runs do not show that no run ever fails."),
+        (1 - right, "that is the probability p that a run holds; a failure has 1 - p."),
+        (1 - confidence ** (1 / held), f"set p to the power {held} equal to {chance:.2f}."),
+        (100 * right, "that is in percent; a number between 0 and 1 is asked for.", 1),
+    )
+    otherwise = f"{held} independent runs hold with probability p to the power {held}."
+    return judge(answer, lambda x: 0.01, (right, words), wrong, otherwise)
+
+
+def check_margin(answer, differences) -> Verdict:
+    """Half of the 95 % interval of a mean over seeds: t s / sqrt(S) of S differences."""
+    from scipy.stats import t
+
+    S, s = len(differences), float(np.std(differences, ddof=1))
+    right, student = t.ppf(0.975, S - 1) * s / S**0.5, f"Student's t of {S} seeds"
+    words = f"{right:.2f}: a mean difference within it is no difference."
+    wrong = (
+        (s, "that is the standard deviation: divide by the root of S, and multiply by t."),
+        (s / S**0.5, f"that is the standard error: multiply it by {student}."),
+        (1.96 * s / S**0.5, f"1.96 is for many seeds; {student} is larger."),
+        (right * S**0.5, "the mean of S seeds has less spread than one: divide by the root of S."),
+        (right * (1 - 1 / S) ** 0.5, "take the standard deviation with S - 1: ddof=1."),
+    )
+    otherwise = f"t s / sqrt(S), with {student}."
+    return judge(answer, lambda x: 0.01 * abs(x), (right, words), wrong, otherwise)
