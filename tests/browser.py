@@ -32,7 +32,8 @@ FLAGS = """--no-sandbox --use-gl=angle --use-angle=swiftshader --enable-unsafe-s
 PROMPTS = ".jp-Notebook .jp-CodeCell .jp-InputPrompt"
 ERRORS = (
     '.jp-OutputArea-output[data-mime-type="application/vnd.jupyter.stderr"], '
-    '.jp-OutputArea-output[data-mime-type="application/vnd.jupyter.error"]'
+    '.jp-OutputArea-output[data-mime-type="application/vnd.jupyter.error"], '
+    ".jupyter-widgets-error-widget"  # "Click to show javascript error"
 )
 VIEWER = ".jp-OutputArea .ui-resizable canvas"  # nglview gives its box no class of its own
 

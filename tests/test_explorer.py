@@ -11,6 +11,7 @@ from tlmlp import show
 from tlmlp.course import race
 from tlmlp.course.runs import Run
 from tlmlp.course.sources import SOURCES
+from tlmlp.show.widgets import explorer as explorer_module
 from tlmlp.show.widgets.explorer import fitting
 from tlmlp.show.widgets.explorer_table import sides, summary
 
@@ -135,6 +136,12 @@ def test_a_run_from_press_to_table(explorer, tmp_path):
         and f"<b>{mae:.0f}</b>" in other.table.value
     )
     assert not other.rows or other.rows == explorer.rows
+    mine, elsewhere = explorer.runs, tmp_path / "elsewhere.json"
+    explorer.runs = [run | dict(rows=[run["rows"][0] | dict(seconds=1.5)]) for run in mine]
+    with pytest.raises(ValueError, match="holds 1 runs that are not here and would be lost"):
+        explorer.save(path)  # of another session
+    assert "1 run saved" in explorer.save(elsewhere)
+    explorer.runs = mine
     (tmp_path / "bad.json").write_text('{"runs": [{}]}')
     with pytest.raises(ValueError, match="bad.json does not hold runs"):
         other.load(tmp_path / "bad.json")
@@ -148,6 +155,23 @@ def test_a_run_from_press_to_table(explorer, tmp_path):
     )
     with pytest.raises(ValueError, match="no run to save"):
         explorer.save(path)
+
+
+def test_precomputed_curves_wait_for_the_end_of_an_own_run(explorer, monkeypatch):
+    """They answer no question before the learner's own run of the same settings."""
+    drawn, draw = [], explorer_module.learning.race
+    seen = lambda *args: drawn.append(args) or draw(*args)
+    monkeypatch.setattr(explorer_module.learning, "race", seen)
+    explorer.precomputed = rows(n=5) + rows(n=10)
+    explorer.set(n=10).set(n=5)
+    until(lambda: drawn)
+    assert not any(known for _, _, known, *_ in drawn)
+    explorer.start().wait(240)
+    until(lambda: drawn[-1][2])
+    assert {row["n"] for row in drawn[-1][2]} == {5}
+    assert not any(known for own, _, known, *_ in drawn if own and own[0]["curve"][-1][0] < 100)
+    explorer.controls["n"].value = 10
+    until(lambda: not drawn[-1][2])
 
 
 def test_stop_keeps_what_there_is(explorer):

@@ -12,7 +12,7 @@ from ... import transfer
 from ...course import machine, race, results
 from ...course.runs import Run
 from ...course.sources import COURSE, SOURCES
-from ...files import write_whole
+from ...files import expanded, write_whole
 from ...potential import Potential
 from ...refusal import one_of, refuse
 from ..figures import learning
@@ -47,8 +47,8 @@ CSS = f"<style>{Path(__file__).with_name('explorer.css').read_text()}</style>"
 class TransferExplorer(Job):
     """Transfer and scratch race on one plot; you choose data, frozen groups, rate, steps and seeds.
 
-    source: of tlmlp.course.COURSE, what the controls start with; precomputed: rows to show
-    wherever they fit the controls [default: those that ship].
+    source: of tlmlp.course.COURSE, what the controls start with; precomputed: rows to show where
+    they fit the controls and a run of these settings has ended [default: those that ship].
 
     `.runs` holds every run, newest last: its settings and its rows, one a training. `.rows` are
     those of the newest run, `.potentials` what it trained: "transfer" and "scratch". `save` and
@@ -64,7 +64,7 @@ class TransferExplorer(Job):
         self.runs, self.potentials, self._pace, self._greeting = [], {}, [], GREETING
         self._network = Potential.load(SOURCES[source].silicon)
         self.groups, self.sizes = transfer.groups(self._network), transfer.sizes(self._network)
-        self.table = text().add_class("tlmlp-runs")
+        self._short, self.table = None, text().add_class("tlmlp-runs")
         css = text(CSS, height="0", margin="0", overflow="hidden")
         top = line(self._controls(), self._freeze_map(), width="100%", align_items="stretch")
         self.file = widgets.Text("germanium_runs.json", layout=fixed(220), continuous_update=False)
@@ -173,24 +173,21 @@ class TransferExplorer(Job):
 
     def save(self, path=None):
         """Write all runs to a JSON file; returns a sentence about it."""
-        path, runs = Path(path or self.file.value), [run for run in self.runs if run["rows"]]
+        path, runs = expanded(path or self.file.value), [run for run in self.runs if run["rows"]]
         refuse(not runs, "there is no run to save yet; press Train first")
+        known = json.loads(json.dumps(runs))
+        lost = [run for run in self._read(path) if run not in known] if path.is_file() else []
+        words = "runs that are not here and would be lost; press Load first, or name another file"
+        refuse(lost, f"{path} holds {len(lost)} {words}")
         write_whole(path, json.dumps(dict(tlmlp_runs=1, runs=runs)).encode())
         return f"{count(len(runs))} saved to {path}."
 
     def load(self, path=None):
         """Read runs that `save` wrote, before those of today; returns a sentence about it."""
-        path = Path(path or self.file.value)
+        path = expanded(path or self.file.value)
         words = f"there is no file {path}; press Save first, or name another"
         refuse(not path.is_file(), words, FileNotFoundError)
-        try:
-            runs = json.loads(path.read_text(encoding="utf-8"))["runs"]
-            for run in runs:
-                Run.of(run["rows"][0])
-                table([run], {})
-        except (ValueError, KeyError, TypeError, IndexError, AttributeError):
-            words = "does not hold runs of this explorer; Save writes such a file"
-            raise ValueError(f"{path} {words}") from None
+        runs = self._read(path)
         with self.lock:
             known = json.loads(json.dumps(self.runs))
             new = [run for run in runs if run not in known]
@@ -198,6 +195,18 @@ class TransferExplorer(Job):
         self.redraw()
         here = f", {len(runs) - len(new)} here already" if len(new) < len(runs) else ""
         return f"{count(len(new))} read from {path}{here}."
+
+    def _read(self, path):
+        """The runs of a file; ValueError for one that holds none."""
+        try:
+            runs = json.loads(path.read_text(encoding="utf-8"))["runs"]
+            for run in runs:
+                Run.of(run["rows"][0])
+                table([run], {})
+            return runs
+        except (ValueError, KeyError, TypeError, IndexError, AttributeError):
+            words = "does not hold runs of this explorer; Save writes such a file"
+            raise ValueError(f"{path} {words}") from None
 
     def _pressed(self, action):
         try:
@@ -215,6 +224,8 @@ class TransferExplorer(Job):
             before = self.settings["steps"]
             self.set(steps=steps).start().wait()
             self.set(steps=before)
+            self._short = self.settings
+            self.redraw()
             words = f"Nobody pressed Train, so this cell trained {steps} steps."
             print(f"{words} Press Train above for {before}.")
         while self.alive and not self.potentials:
@@ -253,6 +264,7 @@ class TransferExplorer(Job):
         with self.lock:
             runs, own, lap = [dict(r) for r in self.runs], self.asked is not None, run.latest
             settings, stale, pace = self.settings, self.stale, list(self._pace)
+            short = self.asked["steps"] if own and settings == self._short else 0  # see result
         done, total = (lap.done, lap.total) if lap else (0, 1)
         words = f"{lap.stage}, {duration(run.seconds)}" if lap else "beginning"
         if lap and len(pace) == 2:
@@ -262,8 +274,12 @@ class TransferExplorer(Job):
         earlier = [r["rows"] for r in (runs[:-1] if own else runs) if r["rows"]]
         self._label_blocks([] if stale else rows)
         self.table.value = table(runs, settings)
-        key = json.dumps([stale, [len(row["curve"]) for row in rows], len(earlier), settings])
-        known, moved = fitting(self.precomputed, settings), STALE * bool(stale and rows)
+        asked = bool(run.how) and settings in [r["settings"] for r in runs if r["rows"]]
+        lengths = [len(row["curve"]) for row in rows]
+        key = json.dumps([stale, lengths, len(earlier), settings, asked])
+        known = fitting(self.precomputed if asked else (), settings)
+        words = f"a short run of {short} steps: press Train" if short else STALE
+        moved = words * bool(stale and rows)
         self.show(key, lambda: learning.race(rows, earlier, known, moved, EMPTY, settings["steps"]))
         self.say(self._words(run, lap) if own else self._greeting)
 

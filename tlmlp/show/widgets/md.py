@@ -17,8 +17,10 @@ from ... import datasets, properties, simulate
 from ...course import machine
 from ...course.sources import SOURCES, melt
 from ...elements import ELEMENTS, element as element_row
+from ...files import expanded
 from ...potential import Potential, header, shipped
 from ...refusal import one_of, refuse
+from ...simulate import trajectory
 from ..figures.style import GREEN, RED
 from . import plots
 from .controls import NUMBERS, button, image, line, menu, muted, plain, slider, tag, text
@@ -142,8 +144,12 @@ class LiveMD(Player):
         with self.lock:
             frames = list(self._frames)
         refuse(not frames, "there is nothing to save yet: press Play first")
-        ase.io.write(path, [s.atoms for s in frames])
-        return Path(path)
+        atoms = [s.atoms for s in frames]
+        if (path := expanded(path)).suffix in trajectory.FORMATS:
+            trajectory.write(path, atoms)
+        else:
+            ase.io.write(path, atoms)
+        return path
 
     def _names(self, element):
         """Potentials that were trained on an element, Stillinger-Weber last."""

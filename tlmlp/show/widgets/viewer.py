@@ -9,9 +9,12 @@
 Whoever draws only when `ready` never fills a queue: the browser answers every frame it has drawn.
 """
 
+import importlib
 import itertools
+import sys
 import time
 from pathlib import Path
+from types import ModuleType
 
 import anywidget
 import numpy as np
@@ -48,10 +51,20 @@ class Viewer:
         self.shown, self.answered = True, max(self.answered, number)
 
 
+def _nglview():
+    """nglview, which asks for a front end of 4.0 and ships another: it is told of the latter.
+
+    All that it makes at its import, a register of colours, would be an error in the notebook else.
+    """
+    if "nglview" not in sys.modules:
+        told = sys.modules.setdefault("nglview._frontend", ModuleType("nglview._frontend"))
+        vars(told).setdefault("__frontend_version__", front_end())
+    return importlib.import_module("nglview")
+
+
 class NGLViewer(Viewer):
     def __init__(self, atoms, size):
-        import nglview
-
+        nglview = _nglview()
         self._wrap, self._symbols = wrapping(atoms), sorted(set(atoms.get_chemical_symbols()))
         self._dealt = None  # selections of the representations, where there are any for colours
         turned, periodic = atoms.copy(), atoms.cell.rank == 3
@@ -59,7 +72,6 @@ class NGLViewer(Viewer):
         if periodic:
             turned.set_cell(atoms.cell.standard_form()[0])
         turned.positions = self._wrap(atoms.positions)
-        # The Python side of nglview 4.0.1 asks for a front end that it does not ship.
         asked = dict.fromkeys(("_view_module_version", "_model_module_version"), front_end())
         view = nglview.NGLWidget(nglview.ASEStructure(turned), default=False, **asked)
         for symbol in self._symbols:
