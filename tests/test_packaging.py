@@ -2,16 +2,20 @@
 
 import importlib.metadata
 import json
+import os
 import re
 import subprocess
 import sys
 import tomllib
+import zipfile
 
 import nbformat
 import pytest
 import yaml
 from conftest import ROOT
 from packaging.requirements import Requirement
+
+from tlmlp.allocator import BAD_JAX
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 REQUIREMENTS = {r.name: r for r in map(Requirement, PROJECT["dependencies"])}
@@ -137,3 +141,39 @@ def test_version_is_said_once_and_explained():
 def test_weights_are_packaged():
     shipped = [path for path in tracked() if path.parent == ROOT / "tlmlp" / "weights"]
     assert {path.suffix for path in shipped} <= {".safetensors", ".toml"}
+
+
+@pytest.mark.parametrize("version", ["3.11", "3.12", "3.13", "3.14", "3.15"])
+def test_dependencies_can_be_resolved(version, tmp_path):
+    """`pip install .` on a new machine: nglview 4.0.0 asked for a numpy that Python 3.14 lacks."""
+    from uv import find_uv_bin
+
+    environment = dict(os.environ)
+    for theirs, ours in (("index-url", "UV_DEFAULT_INDEX"), ("extra-index-url", "UV_INDEX")):
+        command = [sys.executable, "-m", "pip", "config", "get", f"global.{theirs}"]
+        found = subprocess.run(command, capture_output=True, text=True).stdout.strip()
+        if found:
+            environment.setdefault(ours, found)
+    out, own = tmp_path / "requirements.txt", ROOT / "pyproject.toml"
+    command = [find_uv_bin(), "pip", "compile", "-q", "--python-version", version, str(own)]
+    command += ["-o", str(out), "--index-strategy", "unsafe-best-match"]
+    result = subprocess.run(command, capture_output=True, text=True, env=environment)
+    if result.returncode and "No solution found" not in result.stderr:
+        pytest.skip(f"no package index can be asked: {result.stderr.strip()[-200:]}")
+    assert result.returncode == 0, result.stderr
+    chosen = dict(re.findall(r"^([\w-]+)==(\S+)", out.read_text(), re.M))
+    assert chosen["jax"] not in BAD_JAX and chosen["nglview"] == "4.0.1"
+    if version >= "3.14":
+        assert tuple(map(int, chosen["numpy"].split(".")[:2])) >= (2, 3)
+
+
+def test_notebooks_travel_in_the_wheel(tmp_path):
+    command = [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "-w", str(tmp_path)]
+    result = subprocess.run([*command, str(ROOT)], capture_output=True, text=True)
+    if result.returncode:
+        pytest.skip(f"the build backend cannot be fetched: {result.stderr.strip()[-200:]}")
+    names = zipfile.ZipFile(next(tmp_path.glob("tlmlp-*.whl"))).namelist()
+    for path in [*(ROOT / "notebooks").glob("[!.]*.ipynb"), *(ROOT / "docs").glob("*.md")]:
+        assert f"tlmlp/{path.relative_to(ROOT).as_posix()}" in names
+    assert not [n for n in names if n.endswith((".pyc", ".checkpoint")) or "/mine" in n]
+    assert "tlmlp/weights/si-sw-course.safetensors" in names
