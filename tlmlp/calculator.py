@@ -87,7 +87,7 @@ class PotentialCalculator(GraphCalculator):
 
     def __init__(self, potential: Any, dtype: str = "float32", skin: float = 0.3) -> None:
         one_of("dtype", dtype, ("float32", "float64"))
-        refuse(not skin >= 0, f"skin must be 0 Å or more, not {skin!r}")
+        refuse(not 0 <= skin <= 5, f"skin must be from 0 to 5 Å, not {skin!r}")
         super().__init__(potential.elements, potential.config.cutoff, dtype, skin)
         self.potential = potential
         with self.precision():  # on the device once, not at every step

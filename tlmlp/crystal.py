@@ -72,6 +72,8 @@ def strained(atoms: Atoms, strain: np.ndarray) -> Atoms:
 
 def stress(atoms: Atoms, calculator: Calculator) -> np.ndarray:
     """Stress [6] in GPa; ValueError where the calculator knows none."""
+    words = f"a calculator of ASE's is needed, not {type(calculator).__name__}"
+    refuse(not hasattr(calculator, "get_property"), words, TypeError)
     atoms.calc = calculator
     try:
         return atoms.get_stress() / units.GPa

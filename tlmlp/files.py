@@ -4,6 +4,8 @@ import os
 import tempfile
 from pathlib import Path
 
+from .refusal import refuse
+
 
 def write_whole(path: str | Path, data: bytes) -> None:
     """Write through a temporary file beside `path`, so that no reader ever sees half of it."""
@@ -24,4 +26,6 @@ def write_whole(path: str | Path, data: bytes) -> None:
 
 def expanded(path: str | os.PathLike) -> Path:
     """A Path whose "~" is the home folder."""
+    words = f"a file is named by a str or a Path, not by {type(path).__name__}"
+    refuse(not isinstance(path, (str, os.PathLike)), words, TypeError)
     return Path(path).expanduser()

@@ -26,8 +26,9 @@ from ase import Atoms
 from ase.geometry import complete_cell
 from numpy.typing import DTypeLike
 
-from .refusal import refuse
+from .refusal import positive, refuse
 
+PAIRS = 3e8  # that a list may hold: some 10 GB
 Frames = Sequence[Atoms]  # a dataset
 Shapes = int | Sequence[tuple[int, int]]  # at most so many padded shapes (N, K), or these
 
@@ -99,7 +100,13 @@ def pairs(atoms: Atoms, cutoff: float, quantities: str) -> list[np.ndarray]:
     distance [P] and vector [P, 3] from i to j in Å. ValueError as check_cell.
     """
     check_cell(atoms)
-    pbc = np.asarray(atoms.pbc)
+    positive(cutoff=cutoff)
+    pbc, n = np.asarray(atoms.pbc), len(atoms)
+    near = 4 / 3 * np.pi * cutoff**3 / atoms.get_volume() if pbc.all() else 1.0
+    words = (
+        f"there are some {n * n * near:.0e} pairs of atoms within {cutoff:g} Å, too many to list"
+    )
+    refuse(n * n * near > PAIRS, words)
     # vesin wants a box also where nothing is periodic, and shifts no atom along those directions
     points, box = (np.ascontiguousarray(x) for x in (atoms.positions, box_of(atoms)))
     search = vesin.NeighborList(cutoff=float(cutoff), full_list=True)

@@ -31,7 +31,7 @@ from .files import expanded, write_whole
 from .forces import Core, on_device, predict
 from .frames import check, group_of, label, structures
 from .graph import Frames, Shapes
-from .refusal import refuse
+from .refusal import is_whole, refuse
 
 WEIGHTS = resources.files("tlmlp") / "weights"
 FORMAT = 1
@@ -76,6 +76,7 @@ class Potential:
         """A fresh potential with random weights; `config` is a Config or a preset's name."""
         allocator.prepare()
         config = Config(config) if isinstance(config, str) else config
+        refuse(not is_whole(seed, 0), f"seed must be a whole number of at least 0, not {seed!r}")
         elements = tuple(elements)
         weights = _initialiser(config, elements)(jax.random.key(seed))
         return cls(config, elements, jax.tree.map(np.asarray, weights), (0.0,) * len(elements))

@@ -1,7 +1,8 @@
 """Bad input gets one sentence that says what is allowed, before anything is computed."""
 
 from collections.abc import Iterable
-from numbers import Integral
+from math import inf
+from numbers import Integral, Real
 
 
 def refuse(when: object, sentence: str, error: type[Exception] = ValueError) -> None:
@@ -13,6 +14,13 @@ def refuse(when: object, sentence: str, error: type[Exception] = ValueError) -> 
 def is_whole(value: object, least: int = 1) -> bool:
     """Whether this is a whole number of at least `least`; True and False are none."""
     return isinstance(value, Integral) and not isinstance(value, bool) and int(value) >= least
+
+
+def positive(**values: object) -> None:
+    """Raise ValueError, by its name, for a value that is not a positive, finite number."""
+    for name, value in values.items():
+        fine = isinstance(value, Real) and not isinstance(value, bool) and 0 < float(value) < inf
+        refuse(not fine, f"{name} must be a positive, finite number, not {value!r}")
 
 
 def one_of(name: str, value: object, allowed: Iterable) -> None:

@@ -78,6 +78,7 @@ class Settings(NamedTuple):
 
     def check(self, train: Frames) -> None:
         """ValueError for what no training can use."""
+        refuse(not is_whole(self.seed, 0), f"seed must be a whole number, not {self.seed!r}")
         for name, value in dict(steps=self.steps, batch_size=self.batch_size).items():
             words = f"{name} must be a whole number of at least 1, not {value!r}"
             refuse(not is_whole(value), words)

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 
 from ..frames import label
 from ..graph import check_cell
-from ..refusal import refuse
+from ..refusal import is_whole, refuse
 from ..simulate import Snapshot
 
 Trajectory: TypeAlias = Atoms | Snapshot | Iterable[Atoms | Snapshot]
@@ -24,6 +24,7 @@ def mean_and_error(samples: ArrayLike, blocks: int = 5) -> tuple[np.ndarray, np.
     """
     series = np.asarray(samples, float)
     refuse(not len(series), "a mean needs at least one sample")
+    refuse(not is_whole(blocks), f"blocks must be a whole number of at least 1, not {blocks!r}")
     parts = np.array_split(series, min(blocks, len(series)))
     means = np.array([part.mean(0) for part in parts])
     if len(means) == 1:
@@ -40,6 +41,8 @@ def bare(atoms: Atoms) -> Atoms:
 
 def with_calculator(atoms: Atoms, calculator: Any) -> Atoms:
     """The same object, not a copy, with this calculator of ASE's."""
+    words = f"a calculator of ASE's is needed, not {type(calculator).__name__}"
+    refuse(not hasattr(calculator, "get_property"), words, TypeError)
     atoms.calc = calculator
     return atoms
 

@@ -23,9 +23,9 @@ from ase.optimize import FIRE
 from ..crystal import crystal_of, cubic_edge
 from ..frames import label
 from ..graph import heights, pairs
-from ..refusal import one_of, refuse
+from ..refusal import is_whole, one_of, refuse
 from .blocks import energy_of
-from .mechanics import relaxed
+from .mechanics import crystal as crystal_at, relaxed
 
 FORCE, STEPS = 0.01, 300  # eV/Å, where relaxations end, and how many steps they may take
 PUSH = 0.4  # Å, inward, of a vacancy's neighbours: Stillinger-Weber has a saddle where they were
@@ -62,8 +62,8 @@ class Surface(NamedTuple):
     converged: bool
 
 
-def _host(atoms):
-    """The perfect crystal, checked: diamond structure, large enough for a defect."""
+def _host(atoms, index):
+    """The perfect crystal, checked: of diamond structure, large enough for a defect."""
     atoms = crystal_of(atoms)
     edge, height = cubic_edge(atoms), heights(atoms.cell.array)
     diamond = np.isfinite(edge) and len(pairs(atoms, 0.55 * edge, "i")[0]) == 4 * len(atoms)
@@ -73,6 +73,8 @@ def _host(atoms):
     small = "the cell is too small for a defect, which would meet its own images"
     words = f"its smallest height is {height.min():.1f} Å; atoms.repeat({repeats}) is enough"
     refuse(height.min() < 0.9 * HEIGHT, f"{small}: {words}")
+    words = f"index must be the number of an atom, from 0 to {len(atoms) - 1}"
+    refuse(not is_whole(index, 0) or index >= len(atoms), f"{words}, not {index!r}")
     return atoms
 
 
@@ -113,7 +115,7 @@ def vacancy(atoms: Atoms, calculator: Calculator, index: int = 0) -> Defect:
     The relaxation starts twice: with the four neighbours where they were, and 0.4 Å farther in. The
     lower energy counts. Neighbours form pairs where that has less energy.
     """
-    atoms = _host(atoms)
+    atoms = _host(atoms, index)
     near, bonds = _neighbours(atoms, index)
     cut, pushed = atoms.copy(), atoms.copy()
     pushed.positions[near] -= PUSH * bonds / np.linalg.norm(bonds, axis=1, keepdims=True)
@@ -131,7 +133,7 @@ def interstitial(
     site. The atom can leave a place that is a saddle, so look at `.atoms`.
     """
     one_of("kind", kind, ("tetrahedral", "hexagonal", "dumbbell"))
-    atoms = _host(atoms)
+    atoms = _host(atoms, index)
     _, bonds = _neighbours(atoms, index)
     start, site, symbol = atoms.copy(), atoms.positions[index], atoms.symbols[index]
     if kind == "dumbbell":
@@ -155,8 +157,9 @@ def migration(
     """
     from ase.mep import NEB
 
-    refuse(images < 1, f"a band needs at least one image between its ends, not {images!r}")
-    atoms = _host(atoms)
+    words = f"a band needs at least one image between its ends, not {images!r}"
+    refuse(not is_whole(images), words)
+    atoms = _host(atoms, index)
     lowest = vacancy(atoms, calculator, index)
     band = [lowest.atoms.copy() for _ in range(images + 1)]
     band.append(_moved_vacancy(atoms, lowest.atoms, index))
@@ -210,7 +213,8 @@ def surface(
     those that buckle by themselves can.
     """
     words = "a slab needs at least 8 layers, or its two faces feel each other"
-    refuse(layers < 8, f"{words}; not {layers!r}")
+    refuse(not is_whole(layers, 8), f"{words}; not {layers!r}")
+    crystal_at(symbol, "diamond", lattice_constant)  # raises for what is no element or length
     cut = dict(a=lattice_constant, periodic=True)
     slab = diamond100(symbol, (2, 2, layers), vacuum=7.5, **cut)
     width, depth = slab.cell.lengths()[:2]

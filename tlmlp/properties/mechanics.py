@@ -20,11 +20,12 @@ import numpy as np
 from ase import Atoms, units
 from ase.build import bulk
 from ase.calculators.calculator import Calculator
+from ase.data import chemical_symbols
 from ase.optimize import LBFGS
 from numpy.typing import ArrayLike
 
 from ..crystal import at_zero_pressure, crystal_of, cubic_edge, in_standard_frame, strained, stress
-from ..refusal import one_of, refuse
+from ..refusal import one_of, positive, refuse
 from .blocks import energy_of, with_calculator
 
 RANGE = 0.04  # of the length, to either side: where an equation of state is sampled
@@ -100,6 +101,7 @@ def equation_of_state(atoms: Atoms, calculator: Calculator, span: float = RANGE)
     RuntimeError where the energy has no minimum between 0.6 and 1.6 times the length.
     """
     atoms = crystal_of(atoms)
+    positive(span=span)
     volume = atoms.get_volume() / len(atoms)
 
     @cache
@@ -163,6 +165,9 @@ class Phases(NamedTuple):
 def crystal(symbol: str, phase: str, lattice_constant: float) -> Atoms:
     """Eight atoms in one of PHASES, at about the volume that goes with a diamond lattice in Å."""
     one_of("phase", phase, PHASES)
+    known = isinstance(symbol, str) and symbol in chemical_symbols[1:]
+    refuse(not known, f"symbol must be that of an element, such as 'Si', not {symbol!r}")
+    positive(lattice_constant=lattice_constant)
     volume = VOLUME[phase] * lattice_constant**3 / 8
     if phase == "diamond":
         return bulk(symbol, "diamond", a=lattice_constant, cubic=True)
@@ -210,6 +215,7 @@ def elastic(
     atoms = at_zero_pressure(atoms, calculator) if zero_pressure else crystal_of(atoms)
     (atoms, rotation), edge = in_standard_frame(atoms), cubic_edge(atoms)
     refuse(cubic and not np.isfinite(edge), "this crystal is not cubic: leave cubic=False")
+    positive(strain=strain)
     words = "strain must be a small positive number such as 0.005"
     refuse(not 0 < strain < 0.1, f"{words}, not {strain!r}")
 

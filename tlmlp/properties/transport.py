@@ -18,8 +18,8 @@ from ase.md.velocitydistribution import thermalize_momenta
 
 from .. import simulate
 from ..graph import box_of, check_masses
-from ..refusal import refuse
-from .blocks import Trajectory, bare, frames_of, interval_of, mean_and_error
+from ..refusal import is_whole, refuse
+from .blocks import Trajectory, bare, frames_of, interval_of, mean_and_error, with_calculator
 from .structure import Coordination, RadialDistribution, coordination, radial_distribution
 
 SETTLING = 1000  # fs, after which a liquid does not depend on where it started
@@ -57,6 +57,7 @@ def diffusion(
     interval = interval_of(frames, interval_fs)
     words = "fit must be two fractions of a block such as (0.2, 0.8)"
     refuse(not 0 <= fit[0] < fit[1] <= 1, f"{words}, not {fit!r}")
+    refuse(not is_whole(blocks), f"blocks must be a whole number of at least 1, not {blocks!r}")
     words = f"{len(frames)} frames are too few for {blocks} blocks: 5 of each are needed"
     length = len(frames) // blocks
     refuse(length < 5, words)
@@ -131,6 +132,7 @@ def liquid(
     """
     words = f"temperature_K must be a positive number, not {temperature_K!r}"
     refuse(not 0 < temperature_K < np.inf, words)
+    with_calculator(bare(atoms), calculator)  # raises for what is none
     refuse(not 1 <= length_ps < np.inf, f"length_ps must be at least 1, not {length_ps!r}")
     settle, every = round(SETTLING / timestep_fs), max(1, round(INTERVAL / timestep_fs))
     n = round(1000 * length_ps / timestep_fs / every)

@@ -10,6 +10,7 @@ them. An imaginary one, where the crystal is unstable, is given as a negative nu
 Units: Å, THz; heat capacities in k_B per atom.
 """
 
+import re
 from typing import NamedTuple
 
 import numpy as np
@@ -20,7 +21,7 @@ from numpy.typing import ArrayLike
 
 from ..crystal import crystal_of
 from ..graph import heights
-from ..refusal import refuse
+from ..refusal import is_whole, positive, refuse
 from .blocks import with_calculator
 
 # Of a face-centred cubic lattice, as measured bands are drawn; others as ASE has them.
@@ -63,6 +64,11 @@ def phonons(
     Atoms of one element with different masses or magnetic moments make the cell as it is given the
     primitive one. Raises ValueError for a supercell below 7 Å, and where atoms are not at rest.
     """
+    T = np.arange(0, 1001, 20.0) if temperatures is None else np.asarray(temperatures, float)
+    whole = is_whole(points, 2) and is_whole(mesh) and np.all(T >= 0)
+    words = "points must be at least 2, mesh at least 1, both whole, and temperatures at least 0 K"
+    refuse(not whole, words)
+    positive(displacement=displacement)
     job = _force_constants(crystal_of(atoms), calculator, supercell, displacement)
     primitive = _atoms(job.primitive)
     q, parts, ticks, labels, waves = _path(primitive, path, points)
@@ -74,7 +80,6 @@ def phonons(
     alike = _alike(atoms, atoms.get_masses())  # else two wave vectors that look alike are not
     grid = job.run_mesh([mesh] * 3, is_gamma_center=True, is_mesh_symmetry=alike).frequencies
     dos = job.run_total_dos(freq_pitch=0.05)
-    T = np.arange(0, 1001, 20.0) if temperatures is None else np.asarray(temperatures, float)
     thermal = job.run_thermal_properties(temperatures=T, exclude_gamma_acoustic=True)
     per_cell = np.asarray(thermal.heat_capacity)  # J/K per mol of primitive cells
     capacity = np.where(T > 0, per_cell * units.J / units.mol / units.kB / len(primitive), 0.0)
@@ -104,10 +109,13 @@ def _force_constants(atoms, calculator, supercell, displacement):
 
     height = heights(atoms.cell.array)
     enough = tuple(int(n) for n in np.ceil(HEIGHT / height - 1e-9))
-    repeats = enough if supercell is None else tuple(int(n) for n in np.broadcast_to(supercell, 3))
+    asked = enough if supercell is None else np.ravel(supercell).tolist()
+    words = f"supercell must be one or three whole numbers of at least 1, not {supercell!r}"
+    refuse(len(asked) not in (1, 3) or not all(is_whole(n) for n in asked), words)
+    repeats = tuple(np.broadcast_to(asked, 3).tolist())
     least = (height * repeats).min()
     words = f"a supercell of {least:.1f} Å is too small, images of a displaced atom would be felt"
-    refuse(min(repeats) < 1 or least < LEAST, f"{words}; supercell={enough} is enough")
+    refuse(least < LEAST, f"{words}; supercell={enough} is enough")
     if np.linalg.det(atoms.cell.array) < 0:  # phonopy wants the three in a right-handed order
         atoms.set_cell(atoms.cell.array[[1, 0, 2]])
         repeats = tuple(np.array(repeats)[[1, 0, 2]])
@@ -136,6 +144,10 @@ def _force_constants(atoms, calculator, supercell, displacement):
 def _path(primitive, path, points):
     """(q [Q], parts, ticks [L], labels [L], waves [Q, 3]) along the special points of a lattice."""
     lattice = primitive.cell.get_bravais_lattice()
+    known = set(lattice.get_special_points())
+    points_of = re.findall("[A-Z][0-9]?", path or "")
+    words = f"path must be special points of this lattice, {' '.join(sorted(known))}, not {path!r}"
+    refuse(path is not None and not (points_of and set(points_of) <= known), words)
     band = primitive.cell.bandpath(path or PATHS.get(lattice.name), npoints=0)
     stretches = parse_path_string(band.path)
     inverse, fractions = primitive.cell.reciprocal(), np.linspace(0, 1, points)

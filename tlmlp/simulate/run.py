@@ -17,7 +17,6 @@ import os
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import ase
@@ -51,7 +50,7 @@ def start(potential: Any, atoms: ase.Atoms, settings: Settings) -> Iterator[Snap
     if settings.trajectory is not None:
         run, began = _described(settings, spec, (weights, core, reference)), _digest(_moving(atoms))
         frame = trajectory.last_frame(settings.trajectory, atoms, settings.resume, run, began)
-        kept, left_out = trajectory.storable(atoms, Path(settings.trajectory).suffix)
+        kept, left_out = trajectory.storable(atoms, expanded(settings.trajectory).suffix)
         kept.info |= dict(run=run, start=began if frame is None else frame.info.get("start", began))
         words = f"{settings.trajectory} leaves out {', '.join(left_out)}: it could not be read back"
         if left_out:

@@ -40,6 +40,7 @@ class Settings:
             ("steps", lambda x: x is None or whole(x), f"{number}, or None for ever"),
             ("every", lambda x: callable(x) or whole(x), number),
             ("slots", lambda x: x is None or whole(x), number),
+            ("seed", lambda x: x == 0 or whole(x), "a whole number of at least 0"),
             ("timestep_fs", time, duration),
             ("damping_fs", time, duration),
             ("pressure_damping_fs", time, duration),
