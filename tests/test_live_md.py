@@ -133,6 +133,32 @@ def test_save(live, tmp_path):
     )
 
 
+def test_the_saved_file_names_the_element(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    atoms = bulk("Ge", "diamond", a=5.66, cubic=True).repeat(2)
+    for options, name in (
+        (dict(element="Ge", system="vacancy"), "Stillinger-Weber-Ge-vacancy-300K-0.extxyz"),
+        (dict(atoms=atoms), "Stillinger-Weber-Ge64-300K-0.extxyz"),
+    ):
+        live = md.LiveMD(SW, viewer="canvas", **options)
+        live.step().wait()
+        live._save()
+        assert (tmp_path / name).is_file() and name in live.status.value
+        live.close()
+
+
+def test_the_numbers_keep_pace_with_the_curves(live, monkeypatch):
+    """When a picture comes, the line of numbers is already that of its last point."""
+    drawn, seen, draw = [], [], md.plots.live
+    monkeypatch.setattr(md.plots, "live", lambda c, *args: drawn.append(c) or draw(c, *args))
+    beside = lambda _: seen.append((drawn[-1][-1][0] if drawn[-1] else None, live.numbers.value))
+    live.image.observe(beside, "value")
+    played(live, 50)
+    until(lambda: len([time_ps for time_ps, _ in seen if time_ps]) > 1)
+    live.image.unobserve(beside, "value")
+    assert all(f"{time_ps:.2f} ps" in words for time_ps, words in seen if time_ps is not None)
+
+
 @pytest.mark.parametrize("kind", ["nglview", "canvas"])
 def test_a_browser_that_does_not_answer_is_not_flooded(kind, monkeypatch):
     """Two frames are under way at most; the next is sent when one was drawn, or after a while."""

@@ -174,7 +174,10 @@ class LiveMD(Player):
             self.play()
 
     def _save(self):
-        words = f"{self.choice} {self.system_menu.value} {self.target:.0f}K"
+        kind = self.rest[0].get_chemical_formula()  # of atoms of one's own the menus say nothing
+        if self._own_atoms is None:
+            kind = f"{self.element_menu.value} {self.system_menu.value}"
+        words = f"{self.choice} {kind} {self.target:.0f}K"
         name = re.sub(r"\W+", "-", words).strip("-")
         paths = (Path(f"{name}-{number}.extxyz") for number in itertools.count())
         try:
@@ -287,7 +290,7 @@ class LiveMD(Player):
             s, speed, curves = self.snapshot, self._speed, list(self._curves)
             frames, n = list(self._frames)[-20:], len(self.rest[0])
         rdf = properties.radial_distribution(frames, plots.FARTHEST, BINS)[:2] if frames else None
-        self.image.value = plots.live(curves, rdf, self.plot_size)
+        png = plots.live(curves, rdf, self.plot_size)
         cells = [muted(f"{n} atoms at rest")]
         if s:
             cells = [f"step {s.step}", f"{s.time_fs / 1000:.2f} ps", f"{s.temperature_K:.0f} K"]
@@ -296,6 +299,7 @@ class LiveMD(Player):
             cells += [f"{s.potential_energy / n:.3f} eV/atom", fast, f"{n} atoms"]
         look = dict(display="inline-block", min_width="90px", padding_right="16px") | NUMBERS
         self.numbers.value = "".join(tag("span", words, **look) for words in cells)
+        self.image.value = png  # last: whoever sees new curves sees their numbers beside them
 
     def words(self, run):
         last = "The last good frame is shown; Stop takes the atoms back, Play tries again."
