@@ -63,6 +63,21 @@ def test_play_pause_stop_with_equal_weapons(duel):
     assert duel.looks == (None, None) and "back at the start" in duel.status.value
 
 
+@pytest.mark.parametrize("duel", [(SW, SW)], indirect=True)
+def test_a_setting_begins_anew_and_plays_on_where_it_played(duel):
+    duel.play()
+    until(lambda: all(duel.looks) and duel.looks[1].snapshot.step > 20)
+    held = duel.sides[1].run
+    duel.seed_box.value = 3
+    assert duel.running
+    until(lambda: all(duel.looks) and duel.sides[1].run is not held)
+    assert duel.sides[1].curve[0][0] <= 5 * stability.TIMESTEP / 1000
+    duel.pause()
+    duel.wait()
+    duel.rate_menu.value = 400
+    assert not duel.running and duel.looks == (None, None)
+
+
 @pytest.mark.parametrize("duel", [(nothing(), SW)], indirect=True)
 def test_a_clock_stops_when_its_side_breaks_and_the_other_goes_on(duel):
     duel.play()

@@ -60,6 +60,17 @@ def test_play_pause_step_stop(live):
     assert live._curves == [] and not live._frames
 
 
+def test_a_setting_begins_anew_and_plays_on_where_it_played(live):
+    played(live)
+    live.system_menu.value = "vacancy"
+    assert live.running
+    until(lambda: live.snapshot is not None and len(live.snapshot.positions) == 63)
+    live.pause()
+    live.wait()
+    live.system_menu.value = "crystal"
+    assert not live.running and live.snapshot is None and len(live.rest[0]) == 64
+
+
 def test_temperature_acts_while_it_runs(live):
     played(live)
     live.thermostat.value = 2500

@@ -46,7 +46,8 @@ class Duel(Player):
     left, right: names of potentials that ship, or Potentials [default: scratch and transfer, both
     trained on `n` structures of `source`]; source: of tlmlp.course.TRAJECTORIES, which says how
     germanium should look; rate: K/ps by which the thermostat rises from 300 K; seed: of velocities
-    and heat; viewer and pause_after as in LiveMD.
+    and heat; viewer and pause_after as in LiveMD. Where one of these changes, the duel begins
+    anew, and plays on where it played.
 
     Both take the same number of steps in turn, so their clocks agree. A side has broken when
     tlmlp.course.stability.heat says so: its clock stops and its atoms hold still, while the other
@@ -109,7 +110,7 @@ class Duel(Player):
         below = clocks, line(*controls, self.viewer_menu), self.image, self.status
         self.children = [line(*titles), self.stage, *below]
         for control in (*self.choices, self.rate_menu, self.seed_box):
-            control.observe(lambda change: self.stop(), "value")
+            control.observe(self.anew, "value")
 
     def play(self):
         if self.over and not self.running:

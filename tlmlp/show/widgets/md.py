@@ -68,8 +68,9 @@ class LiveMD(Player):
     pause_after: s after which it pauses by itself.
 
     The temperature acts while it runs; so does another potential, which takes the atoms over where
-    they are. Another element or system begins anew. Save writes what was seen since the start as
-    extended xyz. `.snapshot` is the newest Snapshot, `.health` "ok" or what went wrong.
+    they are. Another element or system begins anew, and plays on where it played. Save writes what
+    was seen since the start as extended xyz. `.snapshot` is the newest Snapshot, `.health` "ok" or
+    what went wrong.
     """
 
     plot_size = (390, 390)  # pixels; with the viewer no wider than a cell on a small screen
@@ -163,15 +164,15 @@ class LiveMD(Player):
         self.redraw()
 
     def _anew(self, *_):
-        """Begin from the start of another system, and go on playing where it played."""
-        playing, names = self.running, self._names(self.element_menu.value)
-        with self.lock:
-            keep = self.choice if self.choice in names else names[0]
-            self.stop()
+        """Another element or system, which may need another potential."""
+        names = self._names(self.element_menu.value)
+        keep = self.choice if self.choice in names else names[0]
+
+        def offer():
             if names != list(self.potential_menu.options):
                 self.potential_menu.options, self.potential_menu.value = names, keep
-        if playing:
-            self.play()
+
+        self.anew(between=offer)
 
     def _save(self):
         kind = self.rest[0].get_chemical_formula()  # of atoms of one's own the menus say nothing

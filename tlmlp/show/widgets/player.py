@@ -75,6 +75,15 @@ class Player(Live):
                     self.run = Run(how)
         self.redraw()
 
+    def anew(self, *_, between=lambda: None):
+        """A setting of the start has moved: go back to it, and play on where it played."""
+        with self.lock:  # a worker that ends meanwhile goes back when `between` is done as well
+            playing = self.running
+            self.stop()
+            between()
+        if playing:
+            self.play()
+
     def heat(self, change):
         """The slider of a thermostat was moved."""
         self.target = float(change["new"])
