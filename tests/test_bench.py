@@ -1,5 +1,6 @@
 """PropertyBench: what it computes is what the library says, and it can be stopped."""
 
+import threading
 import time
 
 import pytest
@@ -64,6 +65,47 @@ def test_it_stops_between_potentials_and_says_what_the_picture_shows(quick, monk
     assert 1 <= len(bench.results) < 5
     bench.controls["n"].value = 50
     until(lambda: "other settings" in bench.status.value)
+    bench.close()
+
+
+def test_a_picture_is_named_after_what_was_computed(quick, monkeypatch):
+    """Not after what the controls say by now."""
+    going, drawn, plot = threading.Event(), [], module.figures.plot
+    monkeypatch.setattr(module.figures, "plot", lambda r: drawn.append(plot(r)) or drawn[-1])
+    radial = lambda k, source: going.wait(60) and properties.radial_distribution(module.cube(k))
+    monkeypatch.setitem(module.KINDS, "vacancy", radial)
+    bench = show.PropertyBench(kind="vacancy")
+    bench.start()
+    bench.controls["kind"].value = "phonon bands"
+    bench.controls["n"].value = 50
+    going.set()
+    bench.wait(120)
+    until(lambda: len(bench.results) == 5 and "other settings" in bench.status.value)
+    titles = {figure.get_suptitle() for figure in drawn}
+    assert titles == {"Vacancy of Ge: Stillinger-Weber, 10 structures"}
+    assert bench.asked["kind"] == "vacancy"
+    bench.close()
+
+
+def test_what_is_computed_is_what_was_chosen_when_compute_was_pressed(quick, monkeypatch):
+    """Also where the computation before ends a step first."""
+    begun, going, seen = threading.Event(), threading.Event(), []
+
+    def slow(calculator, source):
+        begun.set()
+        assert going.wait(60)
+        return properties.radial_distribution(module.cube(calculator))
+
+    monkeypatch.setitem(module.KINDS, "vacancy", slow)
+    monkeypatch.setitem(module.KINDS, "liquid", lambda *_: seen.append("liquid") or slow(*_))
+    bench = show.PropertyBench(kind="vacancy").start()
+    begun.wait(60)
+    bench.controls["kind"].value = "liquid"
+    bench.start()
+    bench.controls["kind"].value = "other crystals"
+    going.set()
+    bench.wait(120)
+    assert bench.asked["kind"] == "liquid" and len(seen) == 5
     bench.close()
 
 

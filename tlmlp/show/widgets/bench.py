@@ -96,8 +96,9 @@ class PropertyBench(Job):
 
     def work(self):
         """Yields (percent done, words), while `results` grows."""
-        asked = self.asked = self.settings
-        self.results, self.missing = {}, {}
+        with self.lock:  # no picture of the results before under this one's title
+            asked = self.asked = self.order
+            self.results, self.missing = {}, {}
         frozen = self.groups[: asked["depth"]]
         exact = asked["source"] == "stillinger-weber"
         methods = ["scratch", "transfer", *["reduced"] * (not frozen), "silicon"]
@@ -122,23 +123,34 @@ class PropertyBench(Job):
             yield 100 * (number + 1) / len(names), words
 
     def paint(self, run):
-        depth, results, missing = self.settings["depth"], self.results, self.missing
+        with self.lock:
+            asked, results, missing = self.asked, self.results, self.missing
+        depth = self.settings["depth"]
         names = ", ".join(name.replace("_", " ") for name in self.groups[:depth]) or "nothing"
         self.frozen.value = small(names + " (trains here, 20 to 60 s)" * (depth > 0))
         done, words = run.latest or (0, "")
         words = f"{words}, {duration(run.seconds)}" if words and not run.how else ""
         self.progress(run, round(done), 100, words)
         if results:
-            self.show((run.started, *results), lambda: figures.plot(results), 130)
+            self.show((run.started, *results), lambda: titled(asked, results), 130)
         words = "Stopped." if run.how else "Computing."
         if not self.begun:
             words = FIRST
         elif run.how and self.stale:
             words = OTHER
         elif run.how == "done":
-            words = said(self.asked)
+            words = said(asked)
         failed = " ".join(f"{name}: {why}." for name, why in missing.items())
         self.say(f"{words} {failed}".strip(), "warn" if failed or words == OTHER else "note")
+
+
+def titled(asked, results):
+    """The figure of some results, with a title that says what was computed, and from what."""
+    figure, frozen = figures.plot(results), f", {asked['depth']} groups frozen"
+    words = f"{asked['kind'].capitalize()} of Ge: {SOURCES[asked['source']].words}, "
+    words += f"{asked['n']} structures" + frozen * bool(asked["depth"])
+    figure.suptitle(words, x=0.01, ha="left", fontsize=10)
+    return figure
 
 
 def said(asked):

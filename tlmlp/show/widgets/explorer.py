@@ -238,14 +238,10 @@ class TransferExplorer(Job):
         refuse(not self.potentials, UNTRAINED, RuntimeError)
         return dict(self.potentials)
 
-    def start(self, *_):
-        self._order = self.settings
-        return super().start()
-
     def work(self):
         pooch.get_logger().setLevel("WARNING")  # it announces a download in red, like an error
         with self.lock:
-            self.asked, self.potentials, self._pace = dict(self._order), {}, []
+            self.asked, self.potentials, self._pace = dict(self.order), {}, []
             self.runs.append(dict(settings=self.asked, rows=[], seconds=0.0))
         if psutil.Process().memory_info().rss > FULL * 1e9 * machine.memory_limit():
             race.forget_programs()

@@ -12,12 +12,13 @@ class Job(Live):
     """Live with a start and a stop button, a bar, words beside it and a picture.
 
     label: of the start button; picture: an Image. A subclass paints with `progress` and `show`.
-    `.settings` is what its `.controls` say now, `.asked` what they said when the work began.
+    `.settings` is what its `.controls` say now; `work` takes for `.asked` what they said, `.order`,
+    when it was started: the work may begin later, where the one before has to end its step.
     """
 
     def __init__(self, label, picture):
         super().__init__()
-        self.controls, self.asked, self.quiet = {}, None, False
+        self.controls, self.asked, self.order, self.quiet = {}, None, None, False
         self.start_button = button(label, "play", self.start, button_style="primary")
         self.stop_button = button("Stop", "stop", self.stop, disabled=True)
         self.bar = widgets.IntProgress(0, 0, 1, layout=widgets.Layout(width="200px"))
@@ -32,6 +33,10 @@ class Job(Live):
     def stale(self):
         """Whether a control has moved since the newest run began."""
         return self.asked is not None and self.asked != self.settings
+
+    def start(self, *_):
+        self.order = self.settings
+        return super().start()
 
     def changed(self, *_):
         """A control has moved. While it works, the painter draws by itself."""
