@@ -1,6 +1,7 @@
 """The explorer: controls say the same thing, and what is shown is what was run."""
 
 import json
+import threading
 import time
 
 import pytest
@@ -172,6 +173,38 @@ def test_precomputed_curves_wait_for_the_end_of_an_own_run(explorer, monkeypatch
     assert not any(known for own, _, known, *_ in drawn if own and own[0]["curve"][-1][0] < 100)
     explorer.controls["n"].value = 10
     until(lambda: not drawn[-1][2])
+
+
+def test_a_run_under_way_shows_its_own_settings_until_it_ends(explorer, monkeypatch):
+    drawn, draw, held, laps = [], explorer_module.learning.race, threading.Event(), race.laps
+    seen = lambda *args: drawn.append(args) or draw(*args)
+    monkeypatch.setattr(explorer_module.learning, "race", seen)
+
+    def waits(pairs):
+        for lap in laps(pairs):
+            yield lap
+            if lap.done > 4:
+                assert held.wait(120)
+
+    monkeypatch.setattr(race, "laps", waits)
+    explorer.precomputed = rows(n=5) + rows(n=10)
+    explorer.start()
+    until(lambda: drawn and drawn[-1][0] and explorer.run.latest.done > 4)
+    assert "press Train" not in explorer.status.value
+    explorer.set(n=10, steps=800)
+    explorer.blocks["embedding"].value = True
+    until(lambda: "for the next one" in explorer.status.value)
+    current, _, known, stale, empty, steps = drawn[-1]
+    assert (known, stale, steps) == ([], "", 100) and "press" not in empty and current
+    words = "This training has 5 DFT structures, transfer, nothing frozen, rate 0.002, 100 steps"
+    assert words in explorer.status.value
+    assert "step 2 of 100:" in explorer.time.value  # of each side, not 5 of 200 of both
+    assert 'class="other"' not in explorer.table.value
+    until(lambda: "frozen" in explorer.blocks["embedding"].description)
+    held.set()
+    explorer.wait(240)
+    until(lambda: drawn[-1][3] == explorer_module.STALE and drawn[-1][5] == 800)
+    assert 'class="other"' in explorer.table.value and not explorer.start_button.disabled
 
 
 def test_stop_keeps_what_there_is(explorer):

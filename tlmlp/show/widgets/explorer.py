@@ -17,7 +17,7 @@ from ...potential import Potential
 from ...refusal import one_of, refuse
 from ..figures import learning
 from .controls import button, duration, fixed, left, line, muted, plain, slider, small, tag, text
-from .explorer_table import count, summary, table, thousands
+from .explorer_table import chosen, count, summary, table, thousands
 from .job import UNTRAINED, Job
 
 CHOICES = dict(  # what each control offers: [(words, value)]
@@ -33,7 +33,8 @@ FULL = 0.6  # fraction of the memory beyond which compiled programs are given up
 GREETING = "Choose, then press Train. The first time, the network is compiled: 10 to 30 s."
 FREE = "One group at least must stay free, or there is nothing to train."
 STALE = "a control has moved since this run: press Train"
-EMPTY = "press Train: both curves grow here"
+WAIT = "both curves grow here"
+EMPTY = f"press Train: {WAIT}"
 TOOLTIPS = {
     "embedding": "one row of numbers for each element, the frequencies of the radial functions, "
     "and the first message of a bond",
@@ -241,7 +242,7 @@ class TransferExplorer(Job):
     def work(self):
         pooch.get_logger().setLevel("WARNING")  # it announces a download in red, like an error
         with self.lock:
-            self.asked, self.potentials, self._pace = dict(self.order), {}, []
+            self.asked, self.potentials, self._pace = self.order, {}, []
             self.runs.append(dict(settings=self.asked, rows=[], seconds=0.0))
         if psutil.Process().memory_info().rss > FULL * 1e9 * machine.memory_limit():
             race.forget_programs()
@@ -258,29 +259,35 @@ class TransferExplorer(Job):
 
     def paint(self, run):
         with self.lock:
-            runs, own, lap = [dict(r) for r in self.runs], self.asked is not None, run.latest
-            settings, stale, pace = self.settings, self.stale, list(self._pace)
-            short = self.asked["steps"] if own and settings == self._short else 0  # see result
+            runs, lap, pace = [dict(r) for r in self.runs], run.latest, list(self._pace)
+            # A run under way shows its own settings; before it, the one before may end a step.
+            shown = self.settings if run.how else self.order
+            own = self.asked is not None and (bool(run.how) or self.asked is shown)
+            stale = own and self.asked != shown
+            short = self.asked["steps"] if own and shown == self._short else 0  # see result
         done, total = (lap.done, lap.total) if lap else (0, 1)
         words = f"{lap.stage}, {duration(run.seconds)}" if lap else "beginning"
         if lap and len(pace) == 2:
-            words = f"{lap.stage}, step {done} of {total}: {left(*pace, total)}"
+            steps = self.asked["steps"]  # of each side of a pair: they take turns
+            step = f"step {done % (2 * steps) // 2} of {steps}"
+            words = f"{lap.stage}, {step}: {left(*pace, total)}"
         self.progress(run, done, total, small(muted("" if run.how else words)))
         rows = runs[-1]["rows"] if runs and own else []
         earlier = [r["rows"] for r in (runs[:-1] if own else runs) if r["rows"]]
-        self._label_blocks([] if stale else rows)
-        self.table.value = table(runs, settings)
-        asked = bool(run.how) and settings in [r["settings"] for r in runs if r["rows"]]
-        lengths = [len(row["curve"]) for row in rows]
-        key = json.dumps([stale, lengths, len(earlier), settings, asked])
-        known = fitting(self.precomputed if asked else (), settings)
+        self._label_blocks(rows if not stale and shown["frozen"] == self.settings["frozen"] else [])
+        self.table.value = table(runs, shown)
+        asked = bool(run.how) and shown in [r["settings"] for r in runs if r["rows"]]
+        lengths, known = [len(r["curve"]) for r in rows], fitting(self.precomputed * asked, shown)
         words = f"a short run of {short} steps: press Train" if short else STALE
-        moved = words * bool(stale and rows)
-        self.show(key, lambda: learning.race(rows, earlier, known, moved, EMPTY, settings["steps"]))
-        self.say(self._words(run, lap) if own else self._greeting)
+        moved, empty = words * bool(stale and rows), EMPTY if run.how else WAIT
+        key = json.dumps([moved, empty, lengths, len(earlier), shown, asked])
+        self.show(key, lambda: learning.race(rows, earlier, known, moved, empty, shown["steps"]))
+        self.say(self._words(run, lap) if own or not run.how else self._greeting)
 
     def _words(self, run, lap):
         if not run.how:
+            if self.order != self.settings:
+                return f"This training has {chosen(self.order)}: the controls are for the next one."
             return "Training runs in the background: move the controls, run other cells."
         words = {"superseded": "Stopped, because another explorer was started. "}
         words["done"] = f"Done in {duration(self.runs[-1]['seconds'])}. "

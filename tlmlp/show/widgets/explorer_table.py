@@ -55,7 +55,7 @@ def summary(rows):
 
 
 def table(runs, settings):
-    """All runs, newest first; grey where the controls say something else."""
+    """All runs, newest first; grey where they have other settings than these."""
     rows = ""
     for run in reversed([run for run in runs if run["rows"]]):
         kind = "" if run["settings"] == settings else ' class="other"'
@@ -63,20 +63,35 @@ def table(runs, settings):
     if not rows:
         return small(muted(NONE + "and the error on silicon before and after."))
     head = "".join(f"<th>{name}</th>" for name in HEAD)
-    units = small(muted(UNITS + "Grey: not what the controls say."))
+    units = small(muted(UNITS + "Grey: other settings."))
     return f"{units}<table><tr>{head}</tr>{rows}</table>"
+
+
+def chosen(s):
+    """Settings in words."""
+    seeds = f"{s['seeds']} seed{'s' * (s['seeds'] > 1)}"
+    words = f"{_data(s)} structures, {METHODS[s['start']].word}, {_frozen(s)} frozen"
+    return f"{words}, rate {s['learning_rate']:g}, {s['steps']} steps, {seeds}"
+
+
+def _data(s):
+    data = "SW" if s["source"] == "stillinger-weber" else SOURCES[s["source"]].words
+    return f"{s['n'] or 'all'} {data}"
+
+
+def _frozen(s):
+    parts = (name.partition("_") for name in s["frozen"])
+    return ", ".join(f"{SHORT[kind]} {number}".strip() for kind, _, number in parts) or "nothing"
 
 
 def _cells(run):
     s, (ours, scratch) = run["settings"], sides(run["rows"])
     after, before = _mean(ours, "silicon_force_mae"), _mean(ours, "silicon_before")
     last = min(row["curve"][-1][0] for row in ours + scratch)
-    data = "SW" if s["source"] == "stillinger-weber" else SOURCES[s["source"]].words
-    parts = (name.partition("_") for name in s["frozen"])
     return [
-        f"{s['n'] or 'all'} {data}",
+        _data(s),
         METHODS[s["start"]].short,
-        ", ".join(f"{SHORT[kind]} {number}".strip() for kind, _, number in parts) or "nothing",
+        _frozen(s),
         f"{s['learning_rate']:g}",
         f"{s['steps']}" if last >= s["steps"] else f"{last} of {s['steps']}",
         f"{len(ours)}",
