@@ -249,6 +249,34 @@ def test_result_trains_a_little_where_nobody_pressed_train(explorer, capsys):
     assert explorer.result() == explorer.potentials
 
 
+def test_a_cell_that_comes_early_waits_for_the_end(explorer, capsys):
+    explorer.start()
+    assert set(explorer.result()) == {"transfer", "scratch"}
+    assert not explorer.alive and explorer.rows[0]["curve"][-1][0] == 100
+    assert "this cell waits for its end" in capsys.readouterr().out
+    explorer.result()
+    assert capsys.readouterr().out == ""
+
+
+def test_weights_before_the_first_point_are_no_result(explorer, capsys, monkeypatch):
+    laps, enough = race.laps, [lambda lap: lap.rows]
+
+    def stopped(pairs):
+        for lap in laps(pairs):
+            yield lap
+            if enough[0](lap):
+                explorer.stop()
+
+    monkeypatch.setattr(race, "laps", stopped)
+    explorer.set(steps=400).start()
+    with pytest.raises(RuntimeError, match="wait for the first point of the curve"):
+        explorer.result()
+    enough[0] = lambda lap: explorer.potentials
+    explorer.start()
+    assert set(explorer.result()) == {"transfer", "scratch"}
+    assert "stopped: its curve ends at step 40 of 400" in capsys.readouterr().out
+
+
 def test_a_seed_under_way_does_not_count_in_the_mean():
     ours = [r for r in rows(2) if r["method"] != "reduced"]
     begun = [r | dict(curve=r["curve"][:1], force_mae=300.0) if r["seed"] == 1 else r for r in ours]

@@ -198,6 +198,13 @@ def test_result_trains_a_little_where_nobody_pressed_train(potential, capsys):
     assert "Nobody pressed Train" in capsys.readouterr().out
 
 
+def test_a_cell_that_comes_early_waits_for_the_end(potential, capsys):
+    training = show.Training(lambda: tlmlp.fit(potential, frames(3), steps=200, report_every=1))
+    training.start().result()
+    assert training.last.step == 200
+    assert "this cell waits for its end" in capsys.readouterr().out
+
+
 def test_a_training_that_cannot_start_says_why(potential):
     training = show.Training(lambda: tlmlp.fit(potential, [], steps=10))
     training.start()

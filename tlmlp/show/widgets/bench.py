@@ -89,9 +89,7 @@ class PropertyBench(Job):
 
     def result(self):
         """The results, {name: result}; computes them here where nobody has pressed Compute."""
-        if not self.begun:
-            self.start()
-        self.wait()
+        (self.finish if self.begun else self.start().wait)()
         return self.results
 
     def work(self):

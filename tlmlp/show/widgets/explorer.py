@@ -219,7 +219,8 @@ class TransferExplorer(Job):
         """The potentials of the newest run: {"transfer": Potential, "scratch": Potential}.
 
         Where nobody has pressed Train, it trains `steps` steps here and now, so that a notebook
-        runs from top to bottom. A training under way goes on.
+        runs from top to bottom. Waits for the end of a training under way. RuntimeError where one
+        was stopped before the first point of its curve.
         """
         if not self.begun:
             before = self.settings["steps"]
@@ -229,14 +230,10 @@ class TransferExplorer(Job):
             self.redraw()
             words = f"Nobody pressed Train, so this cell trained {steps} steps."
             print(f"{words} Press Train above for {before}.")
-        while self.alive and not self.potentials:
-            time.sleep(0.05)
-        if self.running and self.rows:
-            steps = self.rows[0]["curve"][-1][0]
-            print(f"The training still runs; these are its weights after {steps} steps.")
-        if not self.potentials:
-            self.wait()
+        self.finish()
         refuse(not self.potentials, UNTRAINED, RuntimeError)
+        if self._reached < (of := self.runs[-1]["settings"]["steps"]):
+            print(f"The training was stopped: its curve ends at step {self._reached} of {of}.")
         return dict(self.potentials)
 
     def work(self):
@@ -253,7 +250,9 @@ class TransferExplorer(Job):
             run = self.runs[-1]
             rows = {(row["method"], row["seed"]): row for row in [*run["rows"], *lap.rows]}
             run["rows"], run["seconds"] = list(rows.values()), round(self.run.seconds, 1)
-            self.potentials = dict(lap.potentials)
+            reached = max(row["curve"][-1][0] for row in lap.rows)
+            if reached:  # no weights before the first point of a curve
+                self.potentials, self._reached = dict(lap.potentials), reached
         if lap.stage.startswith("training"):
             self._pace = [*self._pace[:1], (time.monotonic(), lap.done)]
 

@@ -6,6 +6,7 @@ from .controls import button, text
 from .live import Live
 
 UNTRAINED = "nothing is trained yet: press Train, and wait for the first point of the curve"
+WAITING = "The widget is still at work: this cell waits for its end (Kernel, Interrupt gives up)."
 
 
 class Job(Live):
@@ -37,6 +38,12 @@ class Job(Live):
     def start(self, *_):
         self.order = self.settings
         return super().start()
+
+    def finish(self):
+        """Wait for what was started, in a cell that asks for its result; says so."""
+        if self.alive:
+            print(WAITING)
+        return self.wait()
 
     def changed(self, *_):
         """A control has moved. While it works, the painter draws by itself."""

@@ -49,23 +49,22 @@ class Training(Job):
         """`.best`, after a training of at least so many steps; says which.
 
         Where nobody has pressed Train, it trains `at_least` steps here and now, so that a notebook
-        runs from top to bottom. A training that is under way goes on.
+        runs from top to bottom. Waits for the end of a training that is under way.
         """
         started_here = not self.begun
         if started_here:
             self.start()
-        while self.alive and (self.last is None or self.last.step < at_least and started_here):
-            time.sleep(0.05)
-        if started_here:
+            while self.alive and (self.last is None or self.last.step < at_least):
+                time.sleep(0.05)
             self.stop()
-        if started_here or self.last is None:
             self.wait()
+        self.finish()
         last = self._reached()
         reached = f"{last.step} of {last.steps} steps"
         if started_here and last.step < last.steps:
             print(f"Nobody pressed Train, so this cell trained {reached}. Press Train for all.")
-        elif self.running:
-            print(f"The training still runs; these are its weights after {reached}.")
+        elif last.step < last.steps:
+            print(f"The training was stopped: these are its weights after {reached}.")
         return self.best
 
     def work(self):
