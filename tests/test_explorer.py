@@ -131,6 +131,7 @@ def test_a_run_from_press_to_table(explorer, tmp_path):
     path = tmp_path / "runs.json"
     assert "1 run saved" in explorer.save(path)
     other = show.TransferExplorer(precomputed=[])
+    other.reset()  # it has taken over the run
     assert "1 run read" in other.load(path) and "0 runs read" in other.load(path)
     assert (
         other.runs == json.loads(json.dumps(explorer.runs))
@@ -149,6 +150,7 @@ def test_a_run_from_press_to_table(explorer, tmp_path):
     other.file.value = str(tmp_path / "none.json")
     other.load_button.click()
     assert "there is no file" in other.status.value
+    other.close()
 
     explorer.reset()
     assert (
@@ -220,6 +222,40 @@ def test_stop_keeps_what_there_is(explorer):
     }
     assert explorer.stop_button.disabled and not explorer.start_button.disabled
     assert " of 1600" in explorer.table.value
+
+
+def test_the_cell_run_twice_loses_nothing(explorer):
+    """The new explorer stops the training of the old one and has its runs and its weights."""
+    explorer.set(steps=1600, seeds=5).start()
+    until(lambda: explorer.potentials)
+    second = show.TransferExplorer(precomputed=[])
+    until(lambda: not explorer.alive)
+    until(lambda: "another explorer was started" in explorer.status.value)
+    assert second.runs == explorer.runs and " of 1600" in second.table.value
+    assert "1 run of the explorer before" in second.status.value
+    assert second.result() == explorer.potentials  # nothing is trained anew
+    third = show.TransferExplorer(precomputed=[])
+    assert third.runs == explorer.runs  # once, not once from each
+    third.reset()
+    fourth = show.TransferExplorer(precomputed=[])
+    assert fourth.runs == [] and len(second.runs) == 1
+    for other in (second, third, fourth):
+        other.close()
+
+
+def test_reset_while_it_trains_does_not_end_as_stopped(explorer, monkeypatch):
+    """Pressed in the middle of a training, and just when one begins."""
+    explorer.set(steps=1600).start()
+    until(lambda: explorer.potentials)
+    explorer.reset()
+    until(lambda: not any(thread.is_alive() for thread in explorer.run.threads))
+    assert "All runs are forgotten" in explorer.status.value and explorer.bar.bar_style == ""
+    logger = explorer_module.pooch.get_logger
+    monkeypatch.setattr(explorer_module.pooch, "get_logger", lambda: explorer.reset() or logger())
+    explorer.start()
+    until(lambda: not any(thread.is_alive() for thread in explorer.run.threads))
+    assert "All runs are forgotten" in explorer.status.value and explorer.runs == []
+    monkeypatch.undo()
 
 
 def test_closing_ends_the_thread(explorer):

@@ -32,6 +32,7 @@ DEFAULT = dict(n=10, start="transfer", frozen=(), learning_rate=2e-3, steps=400,
 FULL = 0.6  # fraction of the memory beyond which compiled programs are given up
 GREETING = "Choose, then press Train. The first time, the network is compiled: 10 to 30 s."
 FREE = "One group at least must stay free, or there is nothing to train."
+TAKEN = "which has stopped: they are in the table. Choose, then press Train."
 STALE = "a control has moved since this run: press Train"
 WAIT = "both curves grow here"
 EMPTY = f"press Train: {WAIT}"
@@ -53,8 +54,11 @@ class TransferExplorer(Job):
 
     `.runs` holds every run, newest last: its settings and its rows, one a training. `.rows` are
     those of the newest run, `.potentials` what it trained: "transfer" and "scratch". `save` and
-    `load` keep runs in a file.
+    `load` keep runs in a file. A new explorer stops the one before and takes over its runs and
+    potentials, so that a cell that is run twice loses nothing.
     """
+
+    _given = ()  # runs that another explorer has taken over; Reset there does not bring them back
 
     def __init__(self, source="dft", precomputed=None):
         one_of("source", source, COURSE)
@@ -63,6 +67,7 @@ class TransferExplorer(Job):
             precomputed = results.rows("learning-curve") + results.rows("frozen")
         self.default, self.precomputed = DEFAULT | dict(source=source), list(precomputed)
         self.runs, self.potentials, self._pace, self._greeting = [], {}, [], GREETING
+        self._reached = 0  # step of the newest point on the curve of the potentials
         self._network = Potential.load(SOURCES[source].silicon)
         self.groups, self.sizes = transfer.groups(self._network), transfer.sizes(self._network)
         self._short, self.table = None, text().add_class("tlmlp-runs")
@@ -75,9 +80,20 @@ class TransferExplorer(Job):
         files = line(widgets.Label("Runs:"), self.file, save_button, self.load_button)
         self.children = [css, top, self.table, files]
         self.layout.width, self.layout.max_width = "100%", "1100px"
+        self._take_over()
         self.set(**self.default)
         for control in self.controls.values():
             control.observe(self.changed, "value")
+
+    def _take_over(self):
+        for other in self.others:
+            other.stop("superseded")  # from here on its runs stay as they are
+            runs = getattr(other, "runs", [])  # none where its __init__ has failed
+            if new := [run for run in runs if run["rows"] and run not in other._given]:
+                self.runs += [run for run in new if run not in self.runs]
+                self.potentials, self._reached = other.potentials, other._reached
+                self._greeting = f"{count(len(self.runs))} of the explorer before, {TAKEN}"
+            other._given = list(runs)
 
     def _controls(self):
         for name, width in dict(source="134px", n="41px", start="134px").items():
@@ -166,9 +182,11 @@ class TransferExplorer(Job):
 
     def reset(self):
         """Stop, forget all runs and put the controls back."""
-        self.stop()
+        self.stop("reset")
         with self.lock:
-            self.runs, self.potentials, self.asked, self.run.latest = [], {}, None, None
+            self.run.latest = self.run.error = None
+            self.run.how = "reset" if self.begun else self.run.how
+            self.runs, self.potentials, self.asked = [], {}, None
             self._greeting = "All runs are forgotten. Choose, then press Train."
         self.set(**self.default)
 
@@ -222,7 +240,7 @@ class TransferExplorer(Job):
         runs from top to bottom. Waits for the end of a training under way. RuntimeError where one
         was stopped before the first point of its curve.
         """
-        if not self.begun:
+        if not self.begun and not self.potentials:
             before = self.settings["steps"]
             self.set(steps=steps).start().wait()
             self.set(steps=before)
@@ -239,6 +257,8 @@ class TransferExplorer(Job):
     def work(self):
         pooch.get_logger().setLevel("WARNING")  # it announces a download in red, like an error
         with self.lock:
+            if self.run.stop.is_set():  # Reset was pressed just now
+                return ()
             self.asked, self.potentials, self._pace = self.order, {}, []
             self.runs.append(dict(settings=self.asked, rows=[], seconds=0.0))
         if psutil.Process().memory_info().rss > FULL * 1e9 * machine.memory_limit():
@@ -267,7 +287,7 @@ class TransferExplorer(Job):
         done, total = (lap.done, lap.total) if lap else (0, 1)
         words = f"{lap.stage}, {duration(run.seconds)}" if lap else "beginning"
         if lap and len(pace) == 2:
-            steps = self.asked["steps"]  # of each side of a pair: they take turns
+            steps = shown["steps"]  # of each side of a pair: they take turns
             step = f"step {done % (2 * steps) // 2} of {steps}"
             words = f"{lap.stage}, {step}: {left(*pace, total)}"
         self.progress(run, done, total, small(muted("" if run.how else words)))

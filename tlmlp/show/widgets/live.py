@@ -80,15 +80,19 @@ class Live(widgets.VBox):
 
     @property
     def begun(self):
-        """Whether it was ever started."""
-        return self.run is not IDLE
+        """Whether it was ever started, and not forgotten since."""
+        return self.run.how not in ("idle", "reset")
+
+    @property
+    def others(self):
+        """Open widgets of the same kind."""
+        return [o for o in list(_open) if o is not self and type(o) is type(self) and o.comm]
 
     def start(self, *_):
         """Start anew, from the beginning of the generator."""
         prepare()
-        for other in list(_open):
-            if other is not self and type(other) is type(self):
-                other.stop("superseded")
+        for other in self.others:
+            other.stop("superseded")
         self.stop("restarted")
         with self.lock:
             before, run = self.run, Run()
