@@ -232,7 +232,7 @@ def test_the_cell_run_twice_loses_nothing(explorer):
     until(lambda: not explorer.alive)
     until(lambda: "another explorer was started" in explorer.status.value)
     assert second.runs == explorer.runs and " of 1600" in second.table.value
-    assert "1 run of the explorer before" in second.status.value
+    assert "explorer before, which has stopped: 1 run." in second.status.value
     assert second.result() == explorer.potentials  # nothing is trained anew
     third = show.TransferExplorer(precomputed=[])
     assert third.runs == explorer.runs  # once, not once from each

@@ -32,7 +32,7 @@ DEFAULT = dict(n=10, start="transfer", frozen=(), learning_rate=2e-3, steps=400,
 FULL = 0.6  # fraction of the memory beyond which compiled programs are given up
 GREETING = "Choose, then press Train. The first time, the network is compiled: 10 to 30 s."
 FREE = "One group at least must stay free, or there is nothing to train."
-TAKEN = "which has stopped: they are in the table. Choose, then press Train."
+TAKEN = "Taken over from the explorer before, which has stopped"
 STALE = "a control has moved since this run: press Train"
 WAIT = "both curves grow here"
 EMPTY = f"press Train: {WAIT}"
@@ -92,7 +92,7 @@ class TransferExplorer(Job):
             if new := [run for run in runs if run["rows"] and run not in other._given]:
                 self.runs += [run for run in new if run not in self.runs]
                 self.potentials, self._reached = other.potentials, other._reached
-                self._greeting = f"{count(len(self.runs))} of the explorer before, {TAKEN}"
+                self._greeting = f"{TAKEN}: {count(len(self.runs))}. Press Train for more."
             other._given = list(runs)
 
     def _controls(self):
