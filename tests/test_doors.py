@@ -22,7 +22,7 @@ from silicon import TINY
 from typer.testing import CliRunner
 
 import tlmlp
-from tlmlp import datasets, properties as P, simulate, sweep, transfer
+from tlmlp import Potential, datasets, properties as P, simulate, sweep, transfer
 from tlmlp.cli import app
 from tlmlp.properties.measured import measure
 
@@ -340,3 +340,128 @@ def test_card(element, only):
             finite(m.value)
 
     or_a_sentence(door)
+
+
+# -- arguments -----------------------------------------------------------------------------------
+
+CRYSTAL = bulk("Si", cubic=True)
+BIG = CRYSTAL.repeat(2)
+WRONG_ARGUMENTS = [
+    lambda: P.surface("Si", sw(), np.nan),
+    lambda: P.surface("Si", sw(), -5),
+    lambda: P.surface("Si", sw(), 5.43, layers=9.5),
+    lambda: P.surface("Ge", sw(), 5.43),
+    lambda: P.phases("Si", sw(), -1),
+    lambda: P.phases("Si", sw(), np.nan),
+    lambda: P.liquid(Atoms(), sw(), 300),
+    lambda: P.liquid(CRYSTAL, None, 300),
+    lambda: P.liquid(None, sw(), 300),
+    lambda: P.liquid(CRYSTAL, sw(), 300, timestep_fs=0),
+    lambda: P.liquid(CRYSTAL, sw(), 300, timestep_fs=np.nan),
+    lambda: P.liquid(CRYSTAL, sw(), "hot"),
+    lambda: P.vacancy(BIG, sw(), index=64),
+    lambda: P.vacancy(BIG, sw(), index=-1),
+    lambda: P.vacancy(BIG, None),
+    lambda: P.vacancy(BIG, sw(), index="a"),
+    lambda: P.vacancy(BIG, sw(), index=2.5),
+    lambda: P.migration(BIG, sw(), images=0),
+    lambda: P.migration(BIG, sw(), images=2.5),
+    lambda: P.migration(BIG, sw(), index=99),
+    lambda: P.elastic(CRYSTAL, None),
+    lambda: P.elastic("Si", sw()),
+    lambda: P.elastic(CRYSTAL, sw(), strain=np.nan),
+    lambda: P.elastic(CRYSTAL, sw(), strain="a"),
+    lambda: P.phonons(CRYSTAL, sw(), path="QW"),
+    lambda: P.phonons(CRYSTAL, sw(), points=0),
+    lambda: P.phonons(CRYSTAL, sw(), mesh=0),
+    lambda: P.phonons(CRYSTAL, sw(), supercell="a"),
+    lambda: P.phonons(CRYSTAL, sw(), displacement=0),
+    lambda: P.phonons(CRYSTAL, sw(), temperatures=[-5]),
+    lambda: P.phonons(CRYSTAL, sw(), supercell=2.7),
+    lambda: P.phonons(CRYSTAL, sw(), displacement=np.nan),
+    lambda: P.radial_distribution(CRYSTAL, farthest=np.nan),
+    lambda: P.radial_distribution(CRYSTAL, bins=1),
+    lambda: P.radial_distribution(CRYSTAL, farthest=1e4),
+    lambda: P.coordination(CRYSTAL, cutoff=-1),
+    lambda: P.coordination(CRYSTAL, cutoff=np.nan),
+    lambda: P.coordination(CRYSTAL, cutoff="a"),
+    lambda: P.radial_distribution(CRYSTAL, blocks=0),
+    lambda: P.tetrahedrality(None),
+    lambda: P.tetrahedrality(Atoms("Si")),
+    lambda: P.structure.first_minimum(Atoms("Si")),
+    lambda: P.diffusion([CRYSTAL] * 50, 10.0, blocks=0),
+    lambda: P.diffusion([CRYSTAL] * 25 + [BIG] * 25, 10.0),
+    lambda: P.diffusion([CRYSTAL] * 50, np.nan),
+    lambda: P.diffusion([CRYSTAL] * 50, "a"),
+    lambda: P.equation_of_state(CRYSTAL, sw(), span=0),
+    lambda: P.equation_of_state(CRYSTAL, sw(), span=np.nan),
+    lambda: P.equation_of_state(CRYSTAL, None),
+    lambda: P.lattice_constant(CRYSTAL, None),
+    lambda: P.softening(CRYSTAL, sw()),
+    lambda: P.softening([CRYSTAL], None),
+    lambda: P.softening([CRYSTAL], [CRYSTAL, CRYSTAL]),
+    lambda: network().calculator("float16"),
+    lambda: network().calculator(skin=-1),
+    lambda: network().calculator(skin=np.nan),
+    lambda: network().calculator(skin="a"),
+    lambda: network().calculator(skin=np.inf),
+    lambda: network().predict("a"),
+    lambda: network().predict(None),
+    lambda: network().predict([CRYSTAL], shapes=0),
+    lambda: network().predict([CRYSTAL], shapes=[(1, 1)]),
+    lambda: network().predict([CRYSTAL], shapes="a"),
+    lambda: Potential.create("nope"),
+    lambda: Potential.create("course", "Si"),
+    lambda: Potential.create("course", ("Si", "Si")),
+    lambda: Potential.create("course", ()),
+    lambda: Potential.create("course", ("Si",), seed="a"),
+    lambda: Potential.create(None),
+    lambda: Potential.create("course", ("Si",), seed=-1),
+    lambda: Potential.load(""),
+    lambda: Potential.load(None),
+    lambda: transfer.start(network(), "Xx", [CRYSTAL]),
+    lambda: transfer.start(None, "Ge", [CRYSTAL]),
+    lambda: transfer.start(network(), "Ge", [CRYSTAL]),
+    lambda: transfer.freeze(network(), ["x"]),
+    lambda: transfer.rescale(network(), np.nan, 1),
+    lambda: transfer.rescale(network(), "a", 1),
+    lambda: datasets.subset([CRYSTAL], 2),
+    lambda: datasets.subset([CRYSTAL], "a"),
+    lambda: datasets.split([CRYSTAL, CRYSTAL], np.nan),
+    lambda: datasets.split([CRYSTAL], 0.5),
+    lambda: datasets.split([CRYSTAL, CRYSTAL], "a"),
+    lambda: datasets.read(None),
+    lambda: datasets.dft("C", "train"),
+    lambda: datasets.mlearn("Si", "valid"),
+    lambda: P.surface("Qq", sw(), 5.43),
+    lambda: P.phases("Qq", sw(), 5.43),
+    lambda: simulate.nvt(None, BIG, 300),
+    lambda: simulate.nvt("nothere", BIG, 300),
+    lambda: simulate.nvt(sw(), BIG, np.nan),
+    lambda: simulate.nvt(sw(), BIG, 300, skin="a"),
+    lambda: simulate.nvt(sw(), BIG, 300, trajectory=5),
+    lambda: simulate.nvt(sw(), BIG, 300, seed="a"),
+    lambda: simulate.nvt(sw(), BIG, 300, seed=-1),
+    lambda: simulate.npt(sw(), BIG, 300, pressure_GPa=np.nan),
+]
+
+
+@functools.cache
+def network():
+    return Potential.load("si-sw-course")
+
+
+@pytest.mark.parametrize("number", range(len(WRONG_ARGUMENTS)))
+def test_wrong_arguments(number):
+    """Each is refused by a sentence of ours: none runs, none meets an error of a library below."""
+    refused = []
+
+    def door():
+        try:
+            WRONG_ARGUMENTS[number]()
+        except Exception:
+            refused.append(True)
+            raise
+
+    or_a_sentence(door)
+    assert refused

@@ -711,7 +711,7 @@ def test_melting_temperature_is_published(sw):
         (lambda c, k: P.radial_distribution([]), "the trajectory is empty"),
         (lambda c, k: P.diffusion([c] * 50), "the time between two frames is not known"),
         (lambda c, k: P.diffusion([c] * 8, 10.0), "8 frames are too few"),
-        (lambda c, k: P.liquid(c, k, -5), "temperature_K must be a positive number"),
+        (lambda c, k: P.liquid(c, k, -5), "temperature_K must be a positive, finite number"),
         (lambda c, k: P.liquid(c, k, 2000, 0.1), "length_ps must be at least 1"),
         (lambda c, k: P.softening([], k), "at least one frame"),
         (lambda c, k: melting(k, c, 1500, 1000), "low and high must be positive temperatures"),

@@ -26,7 +26,7 @@ from ase import Atoms
 from ase.geometry import complete_cell
 from numpy.typing import DTypeLike
 
-from .refusal import positive, refuse
+from .refusal import is_whole, positive, refuse
 
 PAIRS = 3e8  # that a list may hold: some 10 GB
 Frames = Sequence[Atoms]  # a dataset
@@ -73,6 +73,8 @@ def box_of(atoms: Atoms) -> np.ndarray:
 
 def check_cell(atoms: Atoms) -> None:
     """ValueError where there are no neighbours to find: by positions, or by periodic directions."""
+    words = f"a structure is one ase.Atoms, not {type(atoms).__name__}"
+    refuse(not isinstance(atoms, Atoms), words, TypeError)
     words = "positions and cell must be finite, and positions within 1e6 Å of the origin"
     refuse(not np.isfinite(atoms.cell.array).all() or not (abs(atoms.positions) < 1e6).all(), words)
     pbc, cell = np.asarray(atoms.pbc), atoms.cell.array
@@ -228,6 +230,10 @@ def few_shapes(graphs: Sequence[Graph], most: Shapes) -> list[tuple[int, int]]:
     Shapes are merged two at a time, always the two that add the fewest slots. `most` may also be
     the shapes themselves, of a larger dataset; ValueError for a graph that fits none of them.
     """
+    words = f"shapes must be a whole number of at least 1 or a list of pairs, not {most!r}"
+    pair = lambda x: isinstance(x, (tuple, list)) and len(x) == 2 and all(map(is_whole, x))
+    listed = isinstance(most, (list, tuple)) and all(map(pair, most))
+    refuse(not is_whole(most) and not listed, words)
     own: list[tuple[int, int]] = [g.neighbors.shape for g in graphs]
     if not isinstance(most, int):
         fitting = [[(N * K, (N, K)) for N, K in most if N >= n and K >= k] for n, k in own]

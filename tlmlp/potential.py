@@ -11,6 +11,7 @@ Units: eV, Å, eV/Å, eV/Å^3 (stress in ASE's sign, positive is tension; order 
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from difflib import get_close_matches
 from functools import lru_cache
 from importlib import resources
 from pathlib import Path
@@ -76,6 +77,8 @@ class Potential:
         """A fresh potential with random weights; `config` is a Config or a preset's name."""
         allocator.prepare()
         config = Config(config) if isinstance(config, str) else config
+        words = f"config must be a Config, 'course' or 'paper', not {config!r}"
+        refuse(not isinstance(config, Config), words, TypeError)
         refuse(not is_whole(seed, 0), f"seed must be a whole number of at least 0, not {seed!r}")
         elements = tuple(elements)
         weights = _initialiser(config, elements)(jax.random.key(seed))
@@ -201,8 +204,9 @@ def _read(name: str | Path, weights: bool = True) -> tuple[dict[str, Any], dict[
     if not path.suffix and not path.is_file():
         path = Path(str(WEIGHTS / f"{name}.safetensors"))
     if not path.is_file():
-        known = ", ".join(shipped())
-        raise FileNotFoundError(f"no potential {str(name)!r}: give a file or one of {known}")
+        like = get_close_matches(str(name), shipped(), 3, 0.0)  # `tlmlp list` names all
+        words = f"no potential {str(name)!r}: give a file, or a name that ships such as"
+        raise FileNotFoundError(f"{words} {', '.join(like)}")
     try:
         with safetensors.safe_open(path, "numpy") as file:
             head = json.loads((file.metadata() or {})["tlmlp"])

@@ -23,7 +23,7 @@ from . import crystal, frames as datasets
 from .graph import Frames, Shapes
 from .potential import Potential
 from .reference import shift_reference
-from .refusal import refuse
+from .refusal import positive, refuse
 from .train import Mask
 
 
@@ -56,7 +56,8 @@ def freeze(potential: Potential, names: str | Collection[str]) -> Mask:
 
     Raises ValueError for a group that the network does not have, and where none is left to train.
     """
-    names, known = {names} if isinstance(names, str) else set(names), groups(potential)
+    names = {names} if isinstance(names, str) else set(names or ())
+    known = groups(potential)
     unknown = ", ".join(sorted(map(repr, names - set(known))))
     refuse(unknown, f"no group {unknown}; there are {', '.join(known)}")
     refuse(len(names) == len(known), "every group is frozen; leave at least one to train")
@@ -126,6 +127,8 @@ def start(
 
 def _checked(source: Potential, element: str, train: Frames) -> list[Atoms]:
     """The frames, where `source` can start a potential for `element` on them."""
+    words = f"source must be a tlmlp.Potential, not {type(source).__name__}"
+    refuse(not isinstance(source, Potential), words, TypeError)
     rows = f"embedding rows for {', '.join(source.elements)}, none for {element}"
     words = f"the source has {rows}; train it with elements that include {element}"
     refuse(element not in source.elements, words)
@@ -152,8 +155,7 @@ def _energy_ratio(potential: Potential, train: list[Atoms], shapes: Shapes) -> f
 
 def rescale(potential: Potential, length: float, energy: float) -> Potential:
     """The same potential in other units: E'(r) = energy E(r / length), exactly, beyond `core`."""
-    good = 0 < length < np.inf and 0 < energy < np.inf
-    refuse(not good, f"units must be positive numbers, not {length!r} and {energy!r}")
+    positive(length=length, energy=energy)
     c = potential.config
     params = {module: dict(weights) for module, weights in potential.params.items()}
     for module, weights in params.items():

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 
 from ..frames import label
 from ..graph import check_cell
-from ..refusal import is_whole, refuse
+from ..refusal import is_whole, positive, refuse
 from ..simulate import Snapshot
 
 Trajectory: TypeAlias = Atoms | Snapshot | Iterable[Atoms | Snapshot]
@@ -61,16 +61,17 @@ def frames_of(trajectory: Trajectory, skip: float = 0.0) -> list[Atoms]:
     words = "skip is a fraction of the frames, at least 0 and less than 1"
     refuse(not 0 <= skip < 1, f"{words}, not {skip!r}")
     one = isinstance(trajectory, Atoms) or hasattr(trajectory, "health")
+    words = "a trajectory is a list of ase.Atoms or of Snapshots"
+    refuse(
+        not one and not isinstance(trajectory, Iterable), f"{words}, not {trajectory!r}", TypeError
+    )
     frames: list[Any] = [trajectory] if one else list(trajectory)
     out: list[Atoms] = []
     for frame in frames[int(skip * len(frames)) :]:
         health = getattr(frame, "health", "ok")
         refuse(health != "ok", f"this simulation broke down and has no properties: {health}")
         frame = frame.atoms if hasattr(frame, "health") else frame
-        words = (
-            f"a trajectory is a list of ase.Atoms or of Snapshots, not of {type(frame).__name__}"
-        )
-        refuse(not isinstance(frame, Atoms), words, TypeError)
+        refuse(not isinstance(frame, Atoms), f"{words}, not of {type(frame).__name__}", TypeError)
         refuse(not len(frame), "a frame of a trajectory has no atoms")
         check_cell(frame)
         out.append(frame)
@@ -81,8 +82,7 @@ def frames_of(trajectory: Trajectory, skip: float = 0.0) -> list[Atoms]:
 def interval_of(frames: Sequence[Atoms], interval_fs: float | None = None) -> float:
     """Time in fs between frames, given or by info["time_fs"]; ValueError if unknown or changing."""
     if interval_fs is not None:
-        words = "interval_fs must be a positive number of femtoseconds"
-        refuse(not 0 < interval_fs < np.inf, f"{words}, not {interval_fs!r}")
+        positive(interval_fs=interval_fs)
         return float(interval_fs)
     known = len(frames) > 1 and all("time_fs" in atoms.info for atoms in frames)
     refuse(not known, "the time between two frames is not known: give interval_fs")

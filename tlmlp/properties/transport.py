@@ -18,7 +18,7 @@ from ase.md.velocitydistribution import thermalize_momenta
 
 from .. import simulate
 from ..graph import box_of, check_masses
-from ..refusal import is_whole, refuse
+from ..refusal import is_whole, positive, refuse
 from .blocks import Trajectory, bare, frames_of, interval_of, mean_and_error, with_calculator
 from .structure import Coordination, RadialDistribution, coordination, radial_distribution
 
@@ -61,6 +61,8 @@ def diffusion(
     words = f"{len(frames)} frames are too few for {blocks} blocks: 5 of each are needed"
     length = len(frames) // blocks
     refuse(length < 5, words)
+    words = "all frames of a trajectory must have the same atoms"
+    refuse(any(len(atoms) != len(frames[0]) for atoms in frames), words)
     r = _unwrapped(frames)
     check_masses(frames[0])
     mass = frames[0].get_masses()
@@ -130,10 +132,10 @@ def liquid(
     there, others in ASE's loop. A network of the course preset takes some 20 s of one core for 64
     atoms and 8 ps. Raises ValueError for bad input, RuntimeError where atoms fly apart.
     """
-    words = f"temperature_K must be a positive number, not {temperature_K!r}"
-    refuse(not 0 < temperature_K < np.inf, words)
+    positive(temperature_K=temperature_K, timestep_fs=timestep_fs, length_ps=length_ps)
+    (atoms,) = frames_of(atoms)
     with_calculator(bare(atoms), calculator)  # raises for what is none
-    refuse(not 1 <= length_ps < np.inf, f"length_ps must be at least 1, not {length_ps!r}")
+    refuse(not length_ps >= 1, f"length_ps must be at least 1, not {length_ps!r}")
     settle, every = round(SETTLING / timestep_fs), max(1, round(INTERVAL / timestep_fs))
     n = round(1000 * length_ps / timestep_fs / every)
     plan = (bare(atoms), calculator, temperature_K, settle, every, n, timestep_fs, seed)

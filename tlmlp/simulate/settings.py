@@ -45,7 +45,7 @@ class Settings:
             ("damping_fs", time, duration),
             ("pressure_damping_fs", time, duration),
             ("dtype", lambda x: x in ("float32", "float64"), "'float32' or 'float64'"),
-            ("skin", lambda x: x is None or x >= 0, "0 Å or more"),
+            ("skin", lambda x: x is None or isinstance(x, NUMBER) and x >= 0, "0 Å or more"),
         ):
             value = getattr(self, name)
             refuse(not fine(value), f"{name} must be {words}, not {value!r}")
