@@ -69,7 +69,7 @@ def test_a_file_that_holds_no_potential_says_so(potential, tmp_path):
     potential.replace(params=other.params).save(bad)
     with pytest.raises(ValueError, match="do not fit"):
         tlmlp.Potential.load(bad)
-    with pytest.raises(FileNotFoundError, match="give a file or one of"):
+    with pytest.raises(FileNotFoundError, match="give a file, or a name that ships such as si-"):
         tlmlp.Potential.load("si-unobtainium")
 
 
