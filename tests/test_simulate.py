@@ -437,7 +437,7 @@ def test_hot_walls_heat(sw):
         (dict(atoms=Atoms("Si2", [[0, 0, 0], [0, 0, np.nan]])), ValueError, "must be finite"),
         (dict(atoms=bulk("Ge", cubic=True).repeat(2)), ValueError, "knows Si alone, not Ge"),
         (dict(potential=object()), TypeError, "potential must be a tlmlp.Potential"),
-        (dict(potential="si-unobtainium"), FileNotFoundError, "give a file or one of"),
+        (dict(potential="si-unobtainium"), FileNotFoundError, "give a file, or a name that ships"),
         (dict(trajectory="run.cif"), ValueError, r"written as .extxyz"),
     ],
 )

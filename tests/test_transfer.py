@@ -190,7 +190,7 @@ def test_another_part_of_the_same_data_compiles_nothing(tiny, source):
             "go with reduced_units=True",
         ),
         (lambda p, ge: transfer.start(p, "Ge", ge, True, -1.0), "positive number"),
-        (lambda p, ge: transfer.rescale(p, 0.0, 1.0), "positive numbers"),
+        (lambda p, ge: transfer.rescale(p, 0.0, 1.0), "length must be a positive"),
         (lambda p, ge: transfer.moved(p, tlmlp.Potential.create("course")), "different shapes"),
         (lambda p, ge: p.evaluate(ge, [(2, 4)]), "fits none of the shapes"),
         (
