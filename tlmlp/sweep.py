@@ -23,11 +23,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pooch
 from ase import Atoms
 
 from . import allocator, datasets, graph, transfer
 from .dimenet import Config
-from .frames import is_isolated
+from .frames import apart
 from .potential import Potential
 from .recipes import circumstances
 from .refusal import refuse
@@ -49,13 +50,12 @@ def read(path: str | Path) -> list[dict]:
 
 def check_rows(path: Path) -> None:
     """ValueError for a file that holds anything but rows: it is never appended to."""
-    lines = path.read_text(encoding="utf-8", errors="replace").splitlines() if path.exists() else []
+    if not path.exists():
+        return
+    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    rows = all(line.startswith('{"') for line in lines if line)
     words = f"{path} exists and is no file of rows: give another name"
-    refuse(lines and len(lines) - len(read(path)) > 1 or not all(map(_is_row, lines[:-1])), words)
-
-
-def _is_row(line: str) -> bool:
-    return line.startswith('{"') or not line
+    refuse(not rows or not all("method" in row for row in read(path)), words)
 
 
 def found(tasks: Iterable[dict], path: str | Path) -> list[dict | None]:
@@ -154,7 +154,7 @@ def pair(
     data: dict[str, Any] = dict(element=(added or sorted(wanted))[0], test=test, preset=preset)
     data |= dict(elements=[*sorted(known), *added], source_steps=LONGER * steps)
     for name, path in dict(source=source, target=target).items():
-        data |= {name: path.name, f"{name}_sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
+        data |= {name: path.name, f"{name}_sha256": pooch.file_hash(str(path))}
     data |= dict(keys=keys) if keys else {}
     if data["source_sha256"] == data["target_sha256"]:
         raise ValueError(f"{source} and {target} hold the same; transfer needs two sets of data")
@@ -248,11 +248,11 @@ def _data(path: Path, sha256: str, elements: tuple, task: dict) -> tuple[list[At
 @lru_cache(maxsize=2)
 def _read_once(path, sha256, elements, preset, keys):
     words = f"{path} has changed since the sweep began; give the same command again"
-    refuse(hashlib.sha256(path.read_bytes()).hexdigest() != sha256, words)
+    refuse(pooch.file_hash(str(path)) != sha256, words)
     frames = _bound(path, dict(keys))
     return frames, graph.shapes_of(frames, elements, Config(preset).cutoff)
 
 
 def _bound(path: Path, keys: dict[str, str] | None) -> list[Atoms]:
     """The structures of a file but for isolated atoms, which belong to neither side of a test."""
-    return [atoms for atoms in datasets.read(path, **keys or {}) if not is_isolated(atoms)]
+    return apart(datasets.read(path, **keys or {}))[0]
