@@ -88,10 +88,8 @@ class PotentialCalculator(GraphCalculator):
 
     def __init__(self, potential: Any, dtype: str = "float32", skin: float = 0.3) -> None:
         one_of("dtype", dtype, ("float32", "float64"))
-        refuse(
-            not isinstance(skin, Real) or not 0 <= float(skin) <= 5,
-            f"skin must be from 0 to 5 Å, not {skin!r}",
-        )
+        fine = isinstance(skin, Real) and 0 <= float(skin) <= 5
+        refuse(not fine, f"skin must be from 0 to 5 Å, not {skin!r}")
         super().__init__(potential.elements, potential.config.cutoff, dtype, skin)
         self.potential = potential
         with self.precision():  # on the device once, not at every step

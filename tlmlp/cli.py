@@ -18,16 +18,17 @@ app = Typer(help="Transfer learning of potentials.", no_args_is_help=True, add_c
 
 
 @contextmanager
-def _work() -> Iterator[None]:
+def _work(computes: bool = True) -> Iterator[None]:
     """Memory and jax are ready for it; what a user can mend is said in one sentence."""
-    from . import allocator
-
     say = lambda message, *where: secho(f"tlmlp: {message}", fg="yellow", err=True)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("default", UserWarning)
             warnings.showwarning = say
-            allocator.prepare()
+            if computes:
+                from . import allocator
+
+                allocator.prepare()
             yield
     except (ValueError, OSError, RuntimeError, ImportError, FloatingPointError) as error:
         secho(f"tlmlp: {error}", fg="red", err=True)
@@ -54,7 +55,7 @@ def train(
     Known names of labels are found; for others there are the options that end in key.
     """
     from . import datasets, recipes
-    from .frames import is_isolated
+    from .frames import apart
     from .potential import Potential
     from .train import fit
 
@@ -72,8 +73,7 @@ def train(
             errors = f"test set: {best.info['test_errors']}"
         elif data:
             frames = datasets.read(data, format, energy_key, forces_key, stress_key)
-            alone = [atoms for atoms in frames if is_isolated(atoms)]  # never held out
-            bound = [atoms for atoms in frames if not is_isolated(atoms)]
+            bound, alone = apart(frames)  # isolated atoms are never held out
             n = max(1, round(valid * len(bound))) if valid else 0
             part, rest = datasets.split(bound, n, seed) if n else (bound, None)
             part = part + alone
@@ -177,7 +177,7 @@ def course(
         for name, title in titles().items():
             echo(f"{name:28}{title}")
         return
-    with _work():
+    with _work(computes=False):
         first, kept = lay(folder)
     for name in kept:
         echo(f"kept your {name}: it differs from that of this version")

@@ -70,11 +70,17 @@ def strained(atoms: Atoms, strain: np.ndarray) -> Atoms:
     return out
 
 
-def stress(atoms: Atoms, calculator: Calculator) -> np.ndarray:
-    """Stress [6] in GPa; ValueError where the calculator knows none."""
+def with_calculator(atoms: Atoms, calculator: Any) -> Atoms:
+    """The same object, not a copy, with this calculator of ASE's."""
     words = f"a calculator of ASE's is needed, not {type(calculator).__name__}"
     refuse(not hasattr(calculator, "get_property"), words, TypeError)
     atoms.calc = calculator
+    return atoms
+
+
+def stress(atoms: Atoms, calculator: Calculator) -> np.ndarray:
+    """Stress [6] in GPa; ValueError where the calculator knows none."""
+    with_calculator(atoms, calculator)
     try:
         return atoms.get_stress() / units.GPa
     except (PropertyNotImplementedError, NotImplementedError):

@@ -99,11 +99,7 @@ def _label(frame: Atoms, index: int, name: str) -> Any:
         if name in known:
             words = f"'{name}' of frame {index} is out of date: its atoms changed since"
         raise ValueError(words) from None
-    except (
-        TypeError,
-        AssertionError,
-        AttributeError,
-    ):  # ASE, of a stress that is no array of numbers
+    except (TypeError, AssertionError, AttributeError):  # of ASE, for what is no array
         raise ValueError(f"{name} of frame {index} must be numbers") from None
 
 
@@ -115,6 +111,11 @@ def labels(frames: Sequence[Atoms], name: str) -> list:
 def is_isolated(frame: Atoms) -> bool:
     """Whether this is one atom alone, whose energy is the element's own."""
     return len(frame) == 1 and not any(frame.pbc & (frame.cell.lengths() < 10))
+
+
+def apart(frames: Sequence[Atoms]) -> tuple[list[Atoms], list[Atoms]]:
+    """(frames of bound atoms, isolated atoms)."""
+    return [f for f in frames if not is_isolated(f)], [f for f in frames if is_isolated(f)]
 
 
 def fingerprint(frames: Iterable[Atoms]) -> str:

@@ -105,10 +105,8 @@ def pairs(atoms: Atoms, cutoff: float, quantities: str) -> list[np.ndarray]:
     positive(cutoff=cutoff)
     pbc, n = np.asarray(atoms.pbc), len(atoms)
     near = 4 / 3 * np.pi * cutoff**3 / atoms.get_volume() if pbc.all() else 1.0
-    words = (
-        f"there are some {n * n * near:.0e} pairs of atoms within {cutoff:g} Å, too many to list"
-    )
-    refuse(n * n * near > PAIRS, words)
+    words = f"pairs of atoms are within {cutoff:g} Å, too many to list"
+    refuse(n * n * near > PAIRS, f"some {n * n * near:.0e} {words}")
     # vesin wants a box also where nothing is periodic, and shifts no atom along those directions
     points, box = (np.ascontiguousarray(x) for x in (atoms.positions, box_of(atoms)))
     search = vesin.NeighborList(cutoff=float(cutoff), full_list=True)

@@ -20,7 +20,7 @@ from .potential import WEIGHTS, Errors, Potential
 from .refusal import refuse
 from .train import Progress, Weights, fit
 
-FIT = ("steps", "learning_rate", "average", "batch_size", "clip", "seed")  # passed on to fit
+FIT = ("steps", "learning_rate", "average", "batch_size", "seed")  # passed on to fit
 
 
 def recipes() -> dict[str, dict]:

@@ -11,7 +11,7 @@ import warnings
 import numpy as np
 from ase import Atoms
 
-from .frames import is_isolated, label
+from .frames import apart, label
 from .graph import Frames, Shapes
 from .potential import Potential
 
@@ -23,7 +23,7 @@ def shift_reference(potential: Potential, frames: Frames, shapes: Shapes = 3) ->
     isolated atoms, where there are some of these elements; else a warning says so.
     """
     frames = fixing(potential, frames)
-    alone, bound = ([a for a in frames if is_isolated(a) == x] for x in (True, False))
+    bound, alone = apart(frames)
     energies = lambda frames: np.array([label(a, "energy") for a in frames])
     shift = np.zeros(len(potential.elements))
     for e, element in enumerate(potential.elements):
@@ -50,8 +50,7 @@ def fixing(potential: Potential, frames: Frames) -> list[Atoms]:
 
     All, where those do not span what all hold; and every isolated atom.
     """
-    bound = [atoms for atoms in frames if not is_isolated(atoms)]
-    alone = [atoms for atoms in frames if is_isolated(atoms)]
+    bound, alone = apart(frames)
     if not bound:
         return alone
     counts, chosen = _counts(potential, bound), set()

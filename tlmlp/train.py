@@ -241,7 +241,7 @@ def fit(
     s = Settings(steps, seed, learning_rate, batch_size, *ends, average, validate_every)
     s.check(train)
     words = "all frames are isolated atoms, which fix reference energies alone"
-    refuse(all(map(datasets.is_isolated, train)), f"{words}: training needs others")
+    refuse(not datasets.apart(train)[0], f"{words}: training needs others")
     potential = _for(potential, train, valid)
     yield from _steps(potential, train, valid, trainable, checkpoint, shapes, report_every, s)
 
@@ -257,8 +257,9 @@ def _steps(potential, train, valid, trainable, checkpoint, shapes, report_every,
     s = s._replace(validate_every=s.validate_every or max(1, s.steps // 20))
     sizes = dict(frames=len(train), n_weights=potential.n_weights)
     settings = s._asdict() | sizes | dict(frozen=hk.data_structures.tree_size(frozen))
-    settings |= dict(train=datasets.fingerprint(train), valid=datasets.fingerprint(valid))
-    settings |= dict(start=checkpoints.sketch(potential.params))
+    if checkpoint:
+        settings |= dict(train=datasets.fingerprint(train), valid=datasets.fingerprint(valid))
+        settings |= dict(start=checkpoints.sketch(potential.params))
     some = fixing(potential, train)  # once, not at every report
     if resumed := checkpoint and checkpoints.load(checkpoint, settings, state, potential):
         state, potential, best = resumed
@@ -274,7 +275,7 @@ def _steps(potential, train, valid, trainable, checkpoint, shapes, report_every,
     if state.step == s.steps:  # a checkpoint of a finished training: what it reached is not lost
         yield Progress(s.steps, s.steps, 0.0, 0.0, *[np.nan] * 3, None, averaged(), *best[:2])
         return
-    bound = [atoms for atoms in train if not datasets.is_isolated(atoms)]
+    bound, _ = datasets.apart(train)
     examples = _examples(potential, bound, s.batch_size, shapes)
     n, clock, metrics = len(examples), time.perf_counter(), []
     for step in range(int(state.step), s.steps):

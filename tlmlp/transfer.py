@@ -56,8 +56,7 @@ def freeze(potential: Potential, names: str | Collection[str]) -> Mask:
 
     Raises ValueError for a group that the network does not have, and where none is left to train.
     """
-    names = {names} if isinstance(names, str) else set(names or ())
-    known = groups(potential)
+    names, known = {names} if isinstance(names, str) else set(names), groups(potential)
     unknown = ", ".join(sorted(map(repr, names - set(known))))
     refuse(unknown, f"no group {unknown}; there are {', '.join(known)}")
     refuse(len(names) == len(known), "every group is frozen; leave at least one to train")
@@ -176,8 +175,8 @@ def lattice_ratio_of(source: Potential, train: Frames) -> float:
     New: by the median volume per atom of `train`; where many frames are liquids or under pressure,
     give `start` the ratio. Old: at zero pressure. Raises ValueError where no frame is periodic.
     """
-    bound = [atoms for atoms in train if atoms.pbc.all() and not datasets.is_isolated(atoms)]
-    volumes = [atoms.get_volume() / len(atoms) for atoms in bound]
+    bound, _ = datasets.apart(train)
+    volumes = [atoms.get_volume() / len(atoms) for atoms in bound if atoms.pbc.all()]
     words = "the training frames have no volume (not periodic); give the lattice_ratio yourself"
     refuse(not volumes, words)
     symbol = source.trained[0]

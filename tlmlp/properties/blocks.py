@@ -7,8 +7,8 @@ import numpy as np
 from ase import Atoms
 from numpy.typing import ArrayLike
 
+from ..crystal import with_calculator
 from ..frames import label
-from ..graph import check_cell
 from ..refusal import is_whole, positive, refuse
 from ..simulate import Snapshot
 
@@ -39,14 +39,6 @@ def bare(atoms: Atoms) -> Atoms:
     return out
 
 
-def with_calculator(atoms: Atoms, calculator: Any) -> Atoms:
-    """The same object, not a copy, with this calculator of ASE's."""
-    words = f"a calculator of ASE's is needed, not {type(calculator).__name__}"
-    refuse(not hasattr(calculator, "get_property"), words, TypeError)
-    atoms.calc = calculator
-    return atoms
-
-
 def energy_of(atoms: Atoms, calculator: Any) -> float:
     """Energy in eV by a calculator: the one that forces are the gradient of."""
     return label(with_calculator(atoms, calculator), "energy")
@@ -62,9 +54,8 @@ def frames_of(trajectory: Trajectory, skip: float = 0.0) -> list[Atoms]:
     refuse(not 0 <= skip < 1, f"{words}, not {skip!r}")
     one = isinstance(trajectory, Atoms) or hasattr(trajectory, "health")
     words = "a trajectory is a list of ase.Atoms or of Snapshots"
-    refuse(
-        not one and not isinstance(trajectory, Iterable), f"{words}, not {trajectory!r}", TypeError
-    )
+    bad = not one and not isinstance(trajectory, Iterable)
+    refuse(bad, f"{words}, not {trajectory!r}", TypeError)
     frames: list[Any] = [trajectory] if one else list(trajectory)
     out: list[Atoms] = []
     for frame in frames[int(skip * len(frames)) :]:
@@ -73,7 +64,6 @@ def frames_of(trajectory: Trajectory, skip: float = 0.0) -> list[Atoms]:
         frame = frame.atoms if hasattr(frame, "health") else frame
         refuse(not isinstance(frame, Atoms), f"{words}, not of {type(frame).__name__}", TypeError)
         refuse(not len(frame), "a frame of a trajectory has no atoms")
-        check_cell(frame)
         out.append(frame)
     refuse(not out, "the trajectory is empty; it needs at least one frame")
     return out

@@ -18,10 +18,10 @@ import numpy as np
 from ase import Atoms
 from ase.calculators.calculator import Calculator
 
+from ..crystal import with_calculator
 from ..frames import group_of, labels, structures
 from ..potential import Potential
 from ..refusal import refuse
-from .blocks import with_calculator
 
 
 class Slope(NamedTuple):

@@ -17,9 +17,10 @@ from ase.md.nose_hoover_chain import NoseHooverChainNVT
 from ase.md.velocitydistribution import thermalize_momenta
 
 from .. import simulate
-from ..graph import box_of, check_masses
+from ..crystal import with_calculator
+from ..graph import box_of, check_cell, check_masses
 from ..refusal import is_whole, positive, refuse
-from .blocks import Trajectory, bare, frames_of, interval_of, mean_and_error, with_calculator
+from .blocks import Trajectory, bare, frames_of, interval_of, mean_and_error
 from .structure import Coordination, RadialDistribution, coordination, radial_distribution
 
 SETTLING = 1000  # fs, after which a liquid does not depend on where it started
@@ -64,6 +65,8 @@ def diffusion(
     words = "all frames of a trajectory must have the same atoms"
     refuse(any(len(atoms) != len(frames[0]) for atoms in frames), words)
     r = _unwrapped(frames)
+    for atoms in frames:
+        check_cell(atoms)
     check_masses(frames[0])
     mass = frames[0].get_masses()
     r = r - (mass[:, None] * r).sum(1, keepdims=True) / mass.sum()
@@ -134,11 +137,11 @@ def liquid(
     """
     positive(temperature_K=temperature_K, timestep_fs=timestep_fs, length_ps=length_ps)
     (atoms,) = frames_of(atoms)
-    with_calculator(bare(atoms), calculator)  # raises for what is none
     refuse(not length_ps >= 1, f"length_ps must be at least 1, not {length_ps!r}")
     settle, every = round(SETTLING / timestep_fs), max(1, round(INTERVAL / timestep_fs))
     n = round(1000 * length_ps / timestep_fs / every)
-    plan = (bare(atoms), calculator, temperature_K, settle, every, n, timestep_fs, seed)
+    start = with_calculator(bare(atoms), calculator)
+    plan = (start, calculator, temperature_K, settle, every, n, timestep_fs, seed)
     try:
         run = (_by_jax_md if length_ps >= COMPILED else _by_ase)(*plan)
     except (TypeError, ValueError):  # another's calculator, or a cell too small for jax-md
@@ -170,7 +173,7 @@ def _by_jax_md(atoms, calculator, T, settle, every, n, timestep, seed):
 
 def _by_ase(atoms, calculator, T, settle, every, n, timestep, seed):
     """The same by ASE, for every calculator; the pressure of one without stress is nan."""
-    atoms.calc, rng, step = calculator, np.random.default_rng(seed), timestep * units.fs
+    rng, step = np.random.default_rng(seed), timestep * units.fs
     thermalize_momenta(atoms, temperature_K=T, rng=rng)
     friction = 1 / (DAMPING * units.fs)
     Langevin(atoms, step, temperature_K=T, friction=friction, rng=rng, fixcm=False).run(settle)

@@ -19,10 +19,9 @@ from ase.calculators.calculator import Calculator
 from ase.dft.kpoints import parse_path_string
 from numpy.typing import ArrayLike
 
-from ..crystal import crystal_of
+from ..crystal import crystal_of, with_calculator
 from ..graph import heights
 from ..refusal import is_whole, positive, refuse
-from .blocks import with_calculator
 
 # Of a face-centred cubic lattice, as measured bands are drawn; others as ASE has them.
 PATHS = {"FCC": "GXU,KGL"}

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..refusal import refuse
+from ..refusal import is_whole, refuse
 
 Asked = float | Callable[[float], float]  # a number, or a function of the time in fs
 NUMBER = (int, float, np.integer, np.floating)
@@ -33,14 +33,13 @@ class Settings:
     pressure_damping_fs: float = 1000.0
 
     def __post_init__(self) -> None:
-        whole = lambda x: isinstance(x, (int, np.integer)) and not isinstance(x, bool) and x >= 1
         time = lambda x: isinstance(x, NUMBER) and 0 < x < np.inf
         number, duration = "a whole number of at least 1", "a positive number of femtoseconds"
         for name, fine, words in (
-            ("steps", lambda x: x is None or whole(x), f"{number}, or None for ever"),
-            ("every", lambda x: callable(x) or whole(x), number),
-            ("slots", lambda x: x is None or whole(x), number),
-            ("seed", lambda x: x == 0 or whole(x), "a whole number of at least 0"),
+            ("steps", lambda x: x is None or is_whole(x), f"{number}, or None for ever"),
+            ("every", lambda x: callable(x) or is_whole(x), number),
+            ("slots", lambda x: x is None or is_whole(x), number),
+            ("seed", lambda x: is_whole(x, 0), "a whole number of at least 0"),
             ("timestep_fs", time, duration),
             ("damping_fs", time, duration),
             ("pressure_damping_fs", time, duration),
