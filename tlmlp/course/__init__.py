@@ -7,6 +7,7 @@ is missing.
 import importlib
 
 _NAMES = {
+    "answers": "collect",
     "machine": "doctor memory_limit mode",
     "checks": "Verdict check_bulk_modulus check_constant check_failure_probability check_fewest "
     "check_force check_frequency check_kinetic_energy check_margin check_timestep",

@@ -8,6 +8,8 @@ import numpy as np
 from ase import Atoms
 from ase.units import kB
 
+from .answers import recorded
+
 
 class Verdict(NamedTuple):
     """Whether an answer is right, and why. True or False in an `if`."""
@@ -47,6 +49,7 @@ def judge(answer, tolerance: Callable[[float], float], right, wrong, otherwise: 
     return Verdict(False, otherwise.format(answer=number))
 
 
+@recorded
 def check_kinetic_energy(answer, temperature_K: float) -> Verdict:
     """Mean kinetic energy of an atom, in eV, at a temperature in K."""
     right = 1.5 * kB * temperature_K
@@ -62,6 +65,7 @@ def check_kinetic_energy(answer, temperature_K: float) -> Verdict:
     return judge(answer, lambda x: 0.03 * x, (right, words), wrong, f"{theorem}{kB:.4e} eV/K.")
 
 
+@recorded
 def check_force(answer, atoms: Atoms, atom: int, axis: int) -> Verdict:
     """Force on one atom along one axis (0, 1 or 2), in eV/Å, against the calculator's own.
 
@@ -85,6 +89,7 @@ def check_force(answer, atoms: Atoms, atom: int, axis: int) -> Verdict:
     return judge(answer, lambda x: margin, right, [*wrong, (0.0, zero, 1e-6)], otherwise)
 
 
+@recorded
 def check_constant(answer) -> Verdict:
     """By how much forces change (eV/Å) when every atom's energy is shifted by 1 eV."""
     anew = "This is why a reference energy can be fitted anew and no force moves."
@@ -93,6 +98,7 @@ def check_constant(answer) -> Verdict:
     return judge(answer, lambda x: 1e-9, right, (), f"a force is a slope of the energy; {lift}")
 
 
+@recorded
 def check_frequency(answer, known: float, length: float, energy: float, mass: float) -> Verdict:
     """A frequency (THz) by the law of corresponding states, from the `known` one (THz).
 
@@ -114,6 +120,7 @@ def check_frequency(answer, known: float, length: float, energy: float, mass: fl
     return judge(answer, lambda x: 0.01 * abs(x), (right, words), wrong, otherwise)
 
 
+@recorded
 def check_bulk_modulus(answer, c11: float, c12: float) -> Verdict:
     """Bulk modulus in GPa of a cubic crystal, from its elastic constants in GPa."""
     right = (c11 + 2 * c12) / 3
@@ -131,6 +138,7 @@ def check_bulk_modulus(answer, c11: float, c12: float) -> Verdict:
     return judge(answer, lambda x: 0.005 * abs(right), (right, words), wrong, otherwise)
 
 
+@recorded
 def check_timestep(answer, timestep: float, error: float, allowed: float) -> Verdict:
     """The longest timestep (fs) for which the error of the energy stays below `allowed`.
 
@@ -150,6 +158,7 @@ def check_timestep(answer, timestep: float, error: float, allowed: float) -> Ver
     return judge(answer, lambda x: 0.03 * x, (right, f"{words} square root."), wrong, otherwise)
 
 
+@recorded
 def check_fewest(answer, errors: Mapping[int, float], allowed: float) -> Verdict:
     """The smallest number whose error is at most `allowed`. errors: {number: error in meV/Å}."""
     enough = [number for number in errors if errors[number] <= allowed]
@@ -163,6 +172,7 @@ def check_fewest(answer, errors: Mapping[int, float], allowed: float) -> Verdict
     return judge(answer, lambda x: 0.5, right, wrong, otherwise)
 
 
+@recorded
 def check_failure_probability(answer, held: int, confidence: float = 0.95) -> Verdict:
     """Largest probability of failure that `held` runs, none of which failed, do not exclude."""
     chance = 1 - confidence
@@ -178,6 +188,7 @@ def check_failure_probability(answer, held: int, confidence: float = 0.95) -> Ve
     return judge(answer, lambda x: 0.01, (right, words), wrong, otherwise)
 
 
+@recorded
 def check_margin(answer, differences) -> Verdict:
     """Half of the 95 % interval of a mean over seeds: t s / sqrt(S) of S differences."""
     from scipy.stats import t

@@ -59,7 +59,7 @@ class Report(list):
 
 def doctor() -> Report:
     """A table of what this computer has and lacks, with what to do about it. Downloads nothing."""
-    rest = _viewer, _device, _memory, _weights, _dft, _mlearn, _writable
+    rest = _viewer, _device, memory, _weights, _dft, _mlearn, _writable
     python = Line("ok", "Python", platform.python_version())
     return Report([python, *map(_package, PACKAGES), *(look() for look in rest)])
 
@@ -145,18 +145,32 @@ def _numbers(text):
     return [float(x) for x in text.split() if x.replace(".", "", 1).isdigit() and float(x)]
 
 
-def _memory():
+def memory() -> Line:
+    """Whether memory is left for one more notebook; with advice where it is short."""
     import psutil
 
-    limit = memory_limit()
-    used = psutil.Process().memory_info().rss / 1e9
-    free = min(psutil.virtual_memory().available / 1e9, limit - used)
+    limit, own = memory_limit(), psutil.Process().memory_info().rss / 1e9
+    n, others = _other_kernels()
+    free = min(psutil.virtual_memory().available / 1e9, limit - own - others)
     found = f"{free:.1f} of {limit:.1f} GB free"
+    found += f", {n} other kernel{'s' * (n > 1)} hold{'s' * (n == 1)} {others:.1f} GB" if n else ""
     if free < 0.7:
         advice = "The kernel may be killed: shut down other kernels (Kernel, Shut Down All)."
         return Line("fail", "memory", found, advice)
     advice = "" if free >= 1.5 else "Enough for one notebook: shut down the kernels of others."
     return Line("warn" if advice else "ok", "memory", found, advice)
+
+
+def _other_kernels():
+    """(number, GB) of the other Jupyter kernels that can be seen from here."""
+    import psutil
+
+    sizes = []
+    for process in psutil.process_iter(["pid", "cmdline", "memory_info"]):
+        words, used = process.info["cmdline"] or (), process.info["memory_info"]
+        if process.pid != os.getpid() and used and any("ipykernel" in word for word in words):
+            sizes.append(used.rss / 1e9)
+    return len(sizes), sum(sizes)
 
 
 def _weights():

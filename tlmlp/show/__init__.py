@@ -13,9 +13,19 @@ from .widgets.live import Live
 from .widgets.md import LiveMD
 from .widgets.training import Training
 from .widgets.watch import Watch
+from .widgets.worksheet import Worksheet
 
 watch = Watch
-__all__ = ["Duel", "Live", "LiveMD", "PropertyBench", "Training", "TransferExplorer", "Watch"]
+__all__ = [
+    "Duel",
+    "Live",
+    "LiveMD",
+    "PropertyBench",
+    "Training",
+    "TransferExplorer",
+    "Watch",
+    "Worksheet",
+]
 __all__ += ["coexistence", "conservation", "freezing", "learning_curve", "learning_curves"]
 __all__ += ["likeness", "melting", "parity", "picture_bases", "picture_network", "picture_slots"]
 __all__ += ["plot", "repair", "stability_map", "temperatures", "training_curves", "watch"]

@@ -1,0 +1,194 @@
+"""Answers of a student: predictions that were locked, tables that were filled in, exercises.
+
+They stand in one file, answers.json, in the folder of the notebooks: a teacher collects it.
+
+    {"name": "...", "notebooks": {"00_start_here": {
+        "predictions": {"1": {"question", "said", "is", "right", "at"}},
+        "tables": {"1": [["cell", ...], ...]},
+        "exercises": {"kinetic_energy": [{"answer", "right", "words", "at"}, ...]}}}}
+
+What a notebook asks is written in questions/, a file for each.
+"""
+
+import json
+import tomllib
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from functools import wraps
+from importlib import resources
+from numbers import Integral, Real
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from ..files import write_whole
+from ..refusal import one_of, refuse
+
+QUESTIONS = resources.files("tlmlp") / "course" / "questions"
+FILE = "answers.json"
+SHORTENED = 200  # characters of an answer that is no number
+
+
+class Question(NamedTuple):
+    """A prediction to choose before something is measured."""
+
+    ask: str
+    choices: list[str]
+    right: str  # one of the choices
+    because: str
+
+
+class Table(NamedTuple):
+    """A table to fill in: the heads of its columns, the first of which names its rows."""
+
+    title: str
+    columns: list[str]
+    rows: list[str]
+
+
+class Questions(NamedTuple):
+    """What one notebook asks; both are counted from 1."""
+
+    predictions: dict[int, Question]
+    tables: dict[int, Table]
+
+
+def questions(notebook: str) -> Questions:
+    """Predictions and tables of a notebook. Raises ValueError for a notebook that has none."""
+    asked = sorted(p.name.removesuffix(".toml") for p in QUESTIONS.iterdir())
+    one_of("notebook", notebook, asked)
+    own = tomllib.loads((QUESTIONS / f"{notebook}.toml").read_text(encoding="utf-8"))
+    number = lambda kind, make: {k: make(**x) for k, x in enumerate(own.get(kind, ()), 1)}
+    return Questions(number("predictions", Question), number("tables", Table))
+
+
+class Answers:
+    """Answers to one notebook, written to `path` at every change.
+
+    What the file holds of other notebooks is kept. Where it cannot be written, `trouble` says why
+    and the answers stay in memory.
+    """
+
+    opened: "Answers | None" = None  # of this kernel: exercises are recorded here
+
+    def __init__(self, notebook: str, path: str | Path = FILE) -> None:
+        self.notebook, self.path, self.trouble = notebook, Path(path).absolute(), ""
+        self.questions = questions(notebook)
+        self.whole = self._file()
+        Answers.opened = self
+
+    def _file(self) -> dict[str, Any]:
+        """What the file holds. A file that is not ours is left alone, and `trouble` says so."""
+        self.trouble = ""
+        try:
+            if self.path.exists():
+                return load(self.path)
+        except ValueError as error:
+            self.trouble = f"Nothing is saved: {error}. Move it away."
+        return {"name": "", "notebooks": {}}
+
+    @property
+    def own(self) -> dict[str, Any]:
+        """The answers to this notebook."""
+        empty: dict[str, Any] = dict(predictions={}, tables={}, exercises={})
+        return self.whole["notebooks"].setdefault(self.notebook, empty)
+
+    def write(self, name: str | None = None) -> None:
+        """Write the file, with what other notebooks have written meanwhile, and the name if any."""
+        own, there = self.own, self._file()
+        there["name"] = there["name"] if name is None else name
+        there["notebooks"][self.notebook] = own
+        self.whole = there
+        if self.trouble:
+            return
+        try:
+            write_whole(self.path, json.dumps(there, indent=1, ensure_ascii=False).encode())
+        except OSError as error:
+            self.trouble = f"Nothing is saved in this folder: {error.strerror}."
+
+    def said(self, number: int) -> str | None:
+        """What was locked for a prediction; None before that, "" where it was skipped."""
+        return self.own["predictions"].get(str(number), {}).get("said")
+
+    def lock(self, number: int, said: str) -> None:
+        """Record a choice, or "" for none, for good. Raises ValueError where it is no choice."""
+        one_of("prediction", number, self.questions.predictions)
+        question = self.questions.predictions[number]
+        one_of("choice", said, ["", *question.choices])
+        words = f"prediction {number} is locked: {self.said(number)}"
+        refuse(self.said(number) is not None, words)
+        entry = dict(question=question.ask, said=said, right=said == question.right)
+        entry |= {"is": question.right, "at": now()}
+        self.own["predictions"][str(number)] = entry
+        self.write()
+
+    def fill(self, number: int, cells: list[list[str]]) -> None:
+        """Record the cells of a table, row by row."""
+        self.own["tables"][str(number)] = cells
+        self.write()
+
+    def exercise(self, name: str, answer: Any, right: bool, words: str) -> None:
+        """Record one try at an exercise."""
+        tries = self.own["exercises"].setdefault(name, [])
+        if not tries or tries[-1]["answer"] != brief(answer):
+            tries.append(dict(answer=brief(answer), right=right, words=words, at=now()))
+            self.write()
+
+
+def now() -> str:
+    """The time, to the second, as JSON has it."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def brief(answer: Any) -> Any:
+    """A number as JSON has it, anything else in some words."""
+    if isinstance(answer, Real) and not isinstance(answer, bool):
+        return int(answer) if isinstance(answer, Integral) else float(answer)
+    return (answer if isinstance(answer, str) else repr(answer))[:SHORTENED]
+
+
+def recorded(check: Callable[..., Any]) -> Callable[..., Any]:
+    """A check of exercises that keeps each try in the answers of this kernel, where some are open.
+
+    Dots in place of an answer are no try.
+    """
+
+    @wraps(check)
+    def judge(answer, *args, **options):
+        verdict = check(answer, *args, **options)
+        if Answers.opened is not None and answer is not None and answer is not ...:
+            name = check.__name__.removeprefix("check_")
+            Answers.opened.exercise(name, answer, verdict.right, verdict.words)
+        return verdict
+
+    return judge
+
+
+def load(path: str | Path) -> dict[str, Any]:
+    """The answers in a file. Raises ValueError where it holds none."""
+    try:
+        whole = json.loads(Path(path).read_text(encoding="utf-8"))
+        dict(whole["notebooks"]), str(whole["name"])
+        return whole
+    except (ValueError, KeyError, TypeError, OSError):
+        raise ValueError(f"{path} holds no answers of this course") from None
+
+
+def collect(folder: str | Path) -> Iterator[dict[str, Any]]:
+    """All answers in the JSON files of a folder and below it, a dict for each.
+
+    Keys: file, name, notebook, kind ("prediction", "table" or "exercise"), which, answer, right
+    (None for a table), tries. Raises ValueError for a file that holds no answers.
+    """
+    for path in sorted(Path(folder).rglob("*.json")):
+        whole = load(path)
+        for notebook, own in sorted(whole["notebooks"].items()):
+            row = dict(file=path.name, name=whole["name"], notebook=notebook)
+            for which, x in own["predictions"].items():
+                rest = dict(which=which, answer=x["said"], right=x["right"], tries=1)
+                yield row | dict(kind="prediction") | rest
+            for which, cells in own["tables"].items():
+                filled = dict(answer=cells, right=None, tries=1)
+                yield row | dict(kind="table", which=which) | filled
+            for which, tries in own["exercises"].items():
+                last = dict(answer=tries[-1]["answer"], right=tries[-1]["right"], tries=len(tries))
+                yield row | dict(kind="exercise", which=which) | last
