@@ -185,6 +185,24 @@ def test_errors_are_what_they_say(potential, atoms):
     assert "meV/Å" in str(e) and "b " in str(e)
 
 
+def test_energies_with_another_zero_are_shifted_and_it_is_said(potential, atoms):
+    """Another method's energies: 100 eV/atom lower, and scattered by 10 and 30 meV/atom."""
+    frames = []
+    for group, de in (("a", -0.010), ("b", 0.030)):
+        p = potential.predict([atoms])[0]
+        labelled = atoms.copy()
+        labelled.info["group"] = group
+        energy = p.get_potential_energy() - len(atoms) * (100 + de)
+        labelled.calc = SinglePointCalculator(labelled, energy=energy, forces=p.get_forces())
+        frames.append(labelled)
+    e = potential.evaluate(frames)
+    assert e.shift == pytest.approx(100.01, abs=1e-4)
+    assert e.energy_mae == e.groups["a"].energy_mae == pytest.approx(20, abs=1e-2)
+    assert "100.01 eV/atom are subtracted" in str(e)
+    same = potential.evaluate(potential.predict([atoms]))
+    assert same.shift == 0 and "zeros" not in str(same)
+
+
 def test_a_lone_atom_has_no_forces(potential):
     lone = Atoms("Si")
     lone.calc = potential.calculator()

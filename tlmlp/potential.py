@@ -36,6 +36,7 @@ from .refusal import is_whole, refuse
 
 WEIGHTS = resources.files("tlmlp") / "weights"
 FORMAT = 1
+OTHER_ZERO = 1.0  # eV/atom: a mean error of energies that no potential of one method has
 
 
 class Errors(NamedTuple):
@@ -48,6 +49,7 @@ class Errors(NamedTuple):
     stress_rmse: float  # GPa, nan where no frame carries a stress
     frames: int
     groups: dict[str, "Errors"]  # the same for each value of atoms.info["group"]
+    shift: float = 0.0  # eV/atom, taken from the predicted energies where the zeros differ
 
     def __str__(self) -> str:
         out = " " * 13 + "frames  energy RMSE  force MAE  force RMSE  stress RMSE\n"
@@ -55,7 +57,8 @@ class Errors(NamedTuple):
         line = "\n{:12}{:7}{:13.2f}{:11.1f}{:12.1f}{:13.3f}".format
         for name, e in [("all", self), *sorted(self.groups.items())]:
             out += line(name, e.frames, e.energy_rmse, e.force_mae, e.force_rmse, e.stress_rmse)
-        return out
+        words = f"\nThe zeros of energy differ: {self.shift:.2f} eV/atom are subtracted first."
+        return out + words * bool(self.shift)
 
 
 @dataclass(frozen=True)
@@ -159,13 +162,19 @@ class Potential:
         return out
 
     def evaluate(self, frames: Frames, shapes: Shapes = 3) -> Errors:
-        """Errors against the labels that `frames` carry, in all and for each info["group"]."""
+        """Errors against the labels that `frames` carry, in all and for each info["group"].
+
+        Where the energies differ by more than 1 eV/atom on average, as two methods' do, the mean
+        difference is subtracted from those predicted: `.shift`.
+        """
         frames = check(frames)
         pairs = list(zip(frames, self.predict(frames, shapes)))
+        mean = float(np.mean([_energy_error(pair) for pair in pairs]))
+        shift = mean if abs(mean) > OTHER_ZERO else 0.0
         in_group = lambda name: [pair for pair in pairs if group_of(pair[0]) == name]
         names = sorted({name for atoms in frames if (name := group_of(atoms))})
-        by_group = {name: _errors(in_group(name)) for name in names}
-        return _errors(pairs)._replace(groups=by_group if len(names) > 1 else {})
+        by_group = {name: _errors(in_group(name), shift) for name in names}
+        return _errors(pairs, shift)._replace(groups=by_group if len(names) > 1 else {})
 
 
 @lru_cache(maxsize=8)
@@ -231,14 +240,18 @@ def _plain(value: Any) -> Any:
     return str(value)
 
 
-def _errors(pairs: Sequence[tuple[Atoms, Atoms]]) -> Errors:
-    """Errors of (reference, prediction) pairs."""
-    energies = [(label(p, "energy") - label(t, "energy")) / len(t) for t, p in pairs]
-    de = np.array(energies) * 1e3
+def _energy_error(pair: tuple[Atoms, Atoms]) -> float:
+    """Predicted less reference energy in eV/atom."""
+    return float(label(pair[1], "energy") - label(pair[0], "energy")) / len(pair[0])
+
+
+def _errors(pairs: Sequence[tuple[Atoms, Atoms]], shift: float) -> Errors:
+    """Errors of (reference, prediction) pairs, whose zeros of energy differ by `shift`."""
+    de = (np.array([_energy_error(pair) for pair in pairs]) - shift) * 1e3
     forces = [[label(a, "forces").ravel() for a in pair] for pair in pairs]
     df = np.concatenate([p - t for t, p in forces]) * 1e3
     known = [all("stress" in atoms.calc.results for atoms in pair) for pair in pairs]
     ds = [label(p, "stress") - label(t, "stress") for (t, p), both in zip(pairs, known) if both]
     rms = lambda x: float(np.sqrt(np.mean(np.square(x)))) if len(x) else float("nan")
     mae = lambda x: float(np.abs(x).mean())
-    return Errors(rms(de), mae(de), rms(df), mae(df), rms(ds) / units.GPa, len(pairs), {})
+    return Errors(rms(de), mae(de), rms(df), mae(df), rms(ds) / units.GPa, len(pairs), {}, shift)
