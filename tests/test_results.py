@@ -5,7 +5,7 @@ import re
 import numpy as np
 import pytest
 
-from research import results
+from research import answers, results
 from tlmlp.course import rows
 
 
@@ -23,6 +23,10 @@ def tables(page, title):
 
 def test_the_page_is_what_its_generator_writes(page):
     assert page == results.page(), "python -m research.results"
+
+
+def test_the_page_of_answers_is_what_its_generator_writes():
+    assert answers.PAGE.read_text(encoding="utf-8") == answers.page(), "python -m research.answers"
 
 
 def test_every_table_is_complete(page):
