@@ -284,3 +284,14 @@ def test_the_course_is_laid_into_a_folder(tmp_path):
     for path in (folder / "notebooks").glob("*.ipynb"):
         for link in re.findall(r"\]\((\.\./docs/[\w.]+)\)", path.read_text()):
             assert (path.parent / link).is_file(), link
+
+
+def test_without_a_command_the_course_is_opened(tmp_path, monkeypatch):
+    """What `uvx tlmlp` does."""
+    monkeypatch.chdir(tmp_path)
+    opened = []
+    monkeypatch.setattr("subprocess.call", lambda command: opened.append(command) or 0)
+    result = run()
+    assert result.exit_code == 0 and "tlmlp --help" in result.output
+    assert opened[0][1:4] == ["-m", "jupyter", "lab"]
+    assert (tmp_path / "tlmlp-course" / "notebooks" / "00_start_here.ipynb").is_file()

@@ -9,12 +9,20 @@ from pathlib import Path
 from typing import Annotated
 
 from tqdm import tqdm
-from typer import Argument, BadParameter, Exit, Option, Typer, echo, secho
+from typer import Argument, BadParameter, Context, Exit, Option, Typer, echo, secho
 
 from .files import expanded
 from .refusal import refuse
 
-app = Typer(help="Transfer learning of potentials.", no_args_is_help=True, add_completion=False)
+app = Typer(invoke_without_command=True, add_completion=False)
+
+
+@app.callback()
+def main(context: Context) -> None:
+    """Transfer learning of machine-learning potentials. Without a command: the course, opened."""
+    if context.invoked_subcommand is None:
+        echo("tlmlp --help lists all commands; this one is tlmlp course")
+        course()
 
 
 @contextmanager
