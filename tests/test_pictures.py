@@ -23,7 +23,7 @@ from tlmlp.show.figures import learning, picture, results, style
 from tlmlp.show.figures.properties import FIGURES
 from tlmlp.show.widgets import plots
 
-LARGEST = 934, 647  # pixels of an output of JupyterLab in a window of 1366 x 768
+LARGEST = 914, 647  # pixels of an output of JupyterLab in a window of 1366 x 768
 CELL = bulk("Ge", "diamond", a=5.66, cubic=True)
 SW = "stillinger-weber"
 

@@ -26,7 +26,7 @@ def card_dots(results, sizes=None, methods=TRAINED):
     if not known:
         return nothing()
     sizes = sizes or sorted({line.n for line in whole} - {None}, key=lambda n: n or np.inf)
-    size = 2.7 + 2.2 * len(sizes), 1.2 + 0.193 * len(known)
+    size = 2.65 + 2.15 * len(sizes), 1.2 + 0.193 * len(known)
     figure, (axes,) = panels(*size, 1, len(sizes), sharey=True)
     null = METHODS["silicon"]._replace(word=NULLS[card.element])
     for ax, n in zip(axes, sizes):
@@ -102,7 +102,7 @@ def repair(rows, source="stillinger-weber"):
     kinds = sorted(methods[0][1][0]["softening"], key=lambda k: (k != "all", k in late))
     along = all(kind.endswith(" K") for kind in kinds[1:])
     r2, small = (dict(ls=":"), 8.5) if along else (dict(ls="", marker="_", ms=13), 8)
-    figure, (axes,) = panels(0.9 + 2.8 * len(methods), 3.8, 1, len(methods), sharey=True)
+    figure, (axes,) = panels(0.7 + 2.8 * len(methods), 3.8, 1, len(methods), sharey=True)
     said = []
     for ax, (method, own) in zip(axes, methods):
         _, _, colour, marker, _ = METHODS[method]

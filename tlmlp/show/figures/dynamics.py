@@ -70,7 +70,7 @@ def coexistence(rows):
         return nothing()
     elements = groups(rows, element=("Si", "Ge"))
     most = max(len(own) for _, own in elements)
-    figure, (axes,) = panels(4.4 * len(elements) + 0.5, 0.42 * most + 1.5, 1, len(elements))
+    figure, (axes,) = panels(4.3 * len(elements) + 0.5, 0.42 * most + 1.5, 1, len(elements))
     said = []
     for (element, own), ax in zip(elements, axes):
         own.sort(key=lambda r: (r["steps"] > 0, r["n"], list(METHODS).index(r["method"])))

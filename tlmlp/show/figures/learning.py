@@ -57,7 +57,7 @@ def parity(frames, predicted, by="group", shift=False):
     kinds = [str(atoms.info.get(by, "all")) for atoms in frames]
     n = len(predicted)
     many = dict(rows=2, columns=n, sharex="row", sharey="row")
-    figure, axes = panels(min(3.9 * n, 9.3), 6.3, **many) if n > 1 else panels(8.4, 3.7, 1, 2)
+    figure, axes = panels(min(3.9 * n, 9.1), 6.3, **many) if n > 1 else panels(8.4, 3.7, 1, 2)
     axes, said = axes.reshape(2, n), []
     energy = lambda atoms: np.array([label(atoms, "energy") / len(atoms)])
     force = lambda atoms: label(atoms, "forces").ravel()
@@ -104,7 +104,7 @@ def likeness(silicon, germanium, cutoff=1.25):
 
     silicon, germanium: (structures, lattice constant in Å); cutoff: the longest distance, of these.
     """
-    figure, ((far, scaled, angles),) = panels(9.3, 3.1, 1, 3)
+    figure, ((far, scaled, angles),) = panels(9.1, 3.1, 1, 3)
     for name, (frames, a), line in (("Si", silicon, "-"), ("Ge", germanium, "--")):
         found = [_lengths_and_angles(atoms, cutoff, a) for atoms in frames]
         lengths, bends = map(np.concatenate, zip(*found))

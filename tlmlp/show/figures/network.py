@@ -36,7 +36,7 @@ def picture_slots(atoms, cutoff):
     shells = [part.mean() for part in np.split(distances[0, near], gaps)]
     shell = np.abs(distances[..., None] - shells).argmin(-1)  # of each slot
 
-    figure, ((ax, table),) = panels(9.3, 4.5, 1, 2, width_ratios=(1, 1.15))
+    figure, ((ax, table),) = panels(9.1, 4.5, 1, 2, width_ratios=(1, 1.15))
     figure.get_layout_engine().set(rect=(0, 0.03, 1, 0.96))
     seen = Rotation.from_euler("yx", (24, -18), degrees=True).apply(vectors[0, near])
     _messages(ax, list(zip(seen, top.neighbors[0, near], shell[0, near])), cutoff)
@@ -104,7 +104,7 @@ def picture_bases(config):
     angle. Right: one product R_ln(d) P_l(cosθ) around an atom.
     """
     c = config
-    figure = Picture(9.3, 3.4)
+    figure = Picture(9.1, 3.4)
     radial, angular, both = figure.subplots(1, 3, width_ratios=(1, 1, 0.95))
     d = np.linspace(1.0, 1.06 * c.cutoff, 400, dtype=np.float32)
     inside = np.minimum(d / c.cutoff, 1)
@@ -155,7 +155,7 @@ def picture_bases(config):
 def picture_network(potential):
     """The blocks of a Potential from messages to energy, each with its number of weights."""
     sizes, blocks = transfer.sizes(potential), potential.config.n_blocks
-    figure, ((ax,),) = panels(max(8.0, 2.3 * (blocks + 1) + 2.4), 3.5)
+    figure, ((ax,),) = panels(max(8.0, 2.25 * (blocks + 1) + 2.35), 3.5)
     step, width, height, top, low, base = 3.0, 2.2, 1.0, 3.0, 1.2, -0.35
     last = blocks * step
     number = lambda count: f"{count:,}".replace(",", " ")

@@ -141,7 +141,7 @@ def _formation(ax, r, look, shift, width):
 
 def phonon_bands(results):
     """Phonon bands along the path (left), density of states (middle) and heat capacity (right)."""
-    figure, ((path, states, heat),) = panels(9.3, 3.8, 1, 3, width_ratios=(2.2, 0.8, 1.1))
+    figure, ((path, states, heat),) = panels(9.1, 3.8, 1, 3, width_ratios=(2.2, 0.8, 1.1))
     first = next(iter(results.values()))
     for r, look in styled(results):
         line = dict(color=look.colour, lw=1.4, zorder=look.zorder)
@@ -173,7 +173,7 @@ def phonon_bands(results):
 
 def liquids(results):
     """g(r) (left) and mean squared displacement (right) of liquids."""
-    figure, ((near, far),) = panels(9.2, 3.6, 1, 2)
+    figure, ((near, far),) = panels(9.1, 3.6, 1, 2)
     for r, look in styled(results):
         line, _ = _radial(near, r.structure._replace(half_height=np.inf), look)
         line.set_label(f"{look.word}  {r.coordination.mean:.2f} neighbours".strip())
@@ -191,7 +191,7 @@ def phase_curves(results):
     """Energy against volume of all phases, measured from diamond's minimum; a panel a potential."""
     n = len(results)
     rows, columns = -(-n // 3), min(n, 3)
-    figure, axes = panels(1.0 + 2.75 * columns, 0.7 + 2.7 * rows, rows, columns, sharey=True)
+    figure, axes = panels(0.85 + 2.75 * columns, 0.7 + 2.7 * rows, rows, columns, sharey=True)
     for k, (ax, (r, look)) in enumerate(zip(axes.flat, styled(results))):
         zero = r.curves.get("diamond", min(r.curves.values(), key=lambda eos: eos.energy)).energy
         for phase, eos in r.curves.items():
@@ -212,7 +212,7 @@ def phase_curves(results):
 def force_slopes(results):
     """Predicted against reference force components, and a line of slope s; a panel a potential."""
     n = len(results)
-    figure, (axes,) = panels(0.9 + 2.8 * n, 3.9, 1, n, sharex=True, sharey=True)
+    figure, (axes,) = panels(0.7 + 2.8 * n, 3.9, 1, n, sharex=True, sharey=True)
     end, said = max(np.abs(r.true).max() for r in results.values()) * 1.05, []
     for ax, (r, look) in zip(axes, styled(results)):
         ax.plot(r.true, r.predicted, ".", ms=2, color=look.colour, alpha=0.35, rasterized=True)

@@ -48,7 +48,7 @@ def _data_panel(ax, rows, sizes, words):
     ax.set(xlabel=words, ylabel=AXIS)
 
 
-def _columns(rows, lines=1, size=(4.65, 4.0), **options):
+def _columns(rows, lines=1, size=(4.55, 4.0), **options):
     """(Picture, [(Source, its rows, its axes)]): a column of axes a source."""
     sources = groups(rows, source=SOURCES)
     if not sources:
@@ -92,7 +92,7 @@ def training_curves(rows):
     sizes = [n for n in SIZES if where(rows, n=n)]
     longest = max((r["steps"] for r in rows), default=1)
     ticks = [longest // 2**k for k in range(6, -1, -1)]
-    figure, columns = _columns(rows, len(sizes), (4.65, 2.8 * len(sizes) + 0.4), sharex=True)
+    figure, columns = _columns(rows, len(sizes), (4.55, 2.8 * len(sizes) + 0.4), sharex=True)
     said = []
     for source, own, axes in columns:
         for n, ax in zip(sizes, axes):
@@ -142,7 +142,7 @@ def freezing(rows):
 
 def temperatures(rows):
     """Force errors at every temperature of the test set, trained on one phase, of "temperature"."""
-    figure, columns = _columns(rows, 2, (4.65, 6.3))
+    figure, columns = _columns(rows, 2, (4.55, 6.3))
     for source, own, axes in columns:
         kinds = sorted({(e[1], e[0]) for r in own for e in r["temperatures"]})  # crystals first
         for phase, ax in zip(("crystal", "liquid"), axes):
@@ -172,7 +172,7 @@ def stability_map(rows):
         words = f", {n} {phase or 'structure'}s" * bool(n) + " alone" * bool(phase)
         for method, _ in groups(where(rows, n=n, phase=phase), method=METHODS):
             kinds[METHODS[method].word + words] = dict(method=method, n=n, phase=phase)
-    figure, columns = _columns(rows, size=(4.65, 0.4 * len(kinds) + 1.3), sharey=True)
+    figure, columns = _columns(rows, size=(4.55, 0.4 * len(kinds) + 1.3), sharey=True)
     said = []
     for source, own, (ax,) in columns:
         phases = {t["temperature"]: t["phase"] for r in own for t in r["trials"]}
@@ -198,7 +198,7 @@ def stability_map(rows):
         words = [f"{T:.0f} K\n{T / source.melting['Ge']:.2f}" for T in temperatures]
         ax.set_xticks(at[0], words, fontsize=8.5)
         ax.set_yticks(at[1], kinds, fontsize=9)
-        ax.set_xlabel("temperature, and divided by melting temperature", fontsize=9)
+        ax.set_xlabel("temperature T; T / melting temperature", fontsize=9)
         length = max(r["length_ps"] for r in own)
         ax.set_title(f"{source.words}, precomputed:\nruns that hold for {length:g} ps", fontsize=10)
         ax.spines[:].set_visible(False)
