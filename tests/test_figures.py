@@ -10,7 +10,7 @@ from tlmlp import datasets, properties, show
 from tlmlp.course.results import own_best
 from tlmlp.course.runs import Run
 from tlmlp.show.figures import learning, results
-from tlmlp.show.figures.style import BLUE, GREEN, METHODS, OWN, method_of
+from tlmlp.show.figures.style import BLUE, GREEN, METHODS, PALETTE, method_of
 
 
 @pytest.fixture(scope="module")
@@ -52,8 +52,6 @@ def ticks(ax):
 def test_a_method_is_found_by_its_key_and_by_its_word():
     assert method_of("reduced") is method_of("transfer, reduced units") is METHODS["reduced"]
     assert method_of("mine") is None and method_of("") is None
-    assert len({m.colour for m in METHODS.values()}) == len(METHODS)
-    assert not {m.colour for m in METHODS.values()} & set(OWN)
 
 
 # -- learning --------------------------------------------------------------------------------------
@@ -124,8 +122,7 @@ def test_the_three_pictures(potential):
     for block, size in tlmlp.transfer.sizes(potential).items():
         assert block in words and f"{size:,} weights".replace(",", " ") in words
     for figure in (slots, bases, network):
-        bundle, metadata = figure._repr_mimebundle_()
-        assert bundle["image/png"].startswith(b"\x89PNG") and metadata["image/png"]["width"] > 300
+        assert figure.png(50).startswith(b"\x89PNG") and figure.get_figwidth() > 3
     with pytest.raises(ValueError, match="no neighbour within"):
         show.picture_slots(atoms, 1.0)
 
@@ -271,7 +268,7 @@ def test_names_are_looked_up_by_key_or_word_and_others_have_colours_of_their_own
     assert texts(ax.get_legend()) == ["transfer", "transfer, reduced units", "mine"]
     colours = [tuple(bars[0].get_facecolor()) for bars in ax.containers]
     rgb = lambda colour: tuple(int(colour[k : k + 2], 16) / 255 for k in (1, 3, 5)) + (1.0,)
-    assert colours == [rgb(colour) for colour in (BLUE, GREEN, OWN[2])]
+    assert colours == [rgb(colour) for colour in (BLUE, GREEN, PALETTE[2])]
     heights = [bar.get_height() for bar in ax.containers[0]]
     assert heights[:3] == [elastic.c11, elastic.c12, elastic.c44]
 

@@ -5,8 +5,8 @@ import numpy as np
 from ...course.sources import SOURCES
 from ...properties.structure import radial_distribution
 from .learning import groups
-from .picture import DISTANCE, SMALL, G, legend_below, note, nothing, panels
-from .style import BLUE, GREEN, GREY, MARKERS, METHODS, ORANGE, PALETTE, PURPLE, RED, SKY
+from .picture import DISTANCE, SMALL, G, legend_below, log_axis, note, nothing, panels
+from .style import INDIGO, MARKERS, METHODS, SAND, TEXT, shades
 
 
 def conservation(runs):
@@ -16,22 +16,24 @@ def conservation(runs):
     """
     figure, ((energy, error),) = panels(8.6, 3.2, 1, 2, width_ratios=(1.5, 1))
     steps, spreads = sorted(runs), []
-    for k, dt in enumerate(steps):
+    for k, (dt, colour) in enumerate(zip(steps, shades(len(steps)))):
         meV = 1e3 * np.array([s.conserved_energy for s in runs[dt]]) / len(runs[dt][0].positions)
         spreads.append(meV[1:].std())
-        look = dict(color=PALETTE[k % 8], zorder=3 - 0.1 * k)  # long steps are noisy: behind
+        look = dict(color=colour, zorder=3 - 0.1 * k)  # long steps are noisy: behind
         time = np.array([s.time_fs for s in runs[dt]]) / 1000
         energy.plot(time, meV - meV[0], lw=1.2, label=f"{dt:g} fs", **look)
         error.plot(dt, spreads[-1], MARKERS[k % 8], ms=7, **look)
     ends = np.array([steps[0] / 1.2, steps[-1] * 1.2])
-    error.plot(ends, spreads[0] * (ends / steps[0]) ** 2, "--", color=GREY, lw=1.2, label="∝ dt²")
+    error.plot(ends, spreads[0] * (ends / steps[0]) ** 2, "--", color=TEXT, lw=1.2, label="∝ dt²")
     energy.set(xlabel="time (ps)", ylabel="E − E(0) (meV/atom)")
     energy.legend(title="time step", ncol=len(steps), **SMALL)
-    error.set(xscale="log", yscale="log", xlabel="time step (fs)", ylabel="spread of E (meV/atom)")
+    error.set(xscale="log", xlabel="time step (fs)", ylabel="spread of E (meV/atom)")
+    log_axis(error, spreads)
     error.set_xticks(steps, [f"{dt:g}" for dt in steps])
     error.minorticks_off()
     error.legend(**SMALL)
-    return figure
+    found = (f"{spread:.2g} meV/atom at {dt:g} fs" for dt, spread in zip(steps, spreads))
+    return figure.describe("conservation", f"The energy spreads by {', '.join(found)}.")
 
 
 def melting(snapshots, stages=(), width_ps=0.4):
@@ -44,31 +46,32 @@ def melting(snapshots, stages=(), width_ps=0.4):
     t = np.array([s.time_fs for s in snapshots]) / 1000
     E = np.array([s.potential_energy / len(s.positions) for s in snapshots])
     figure, ((energy, g),) = panels(8.6, 3.3, 1, 2)
-    energy.plot(T, E, color=GREY, lw=1, label="each frame")
-    for k, stage in enumerate(stages or (T[0], (T[0] + T[-1]) / 2, T[-1])):
+    energy.plot(T, E, color=TEXT, lw=0.8, alpha=0.7, label="each frame")
+    stages, said = stages or (T[0], (T[0] + T[-1]) / 2, T[-1]), []
+    for k, (stage, colour) in enumerate(zip(stages, shades(len(stages) + 1))):
         middle = np.clip(t[np.argmin(abs(T - stage))], t[0] + width_ps / 2, t[-1] - width_ps / 2)
         part = np.flatnonzero(abs(t - middle) <= width_ps / 2)
-        look = dict(color=(BLUE, ORANGE, RED, GREEN)[k % 4], label=f"{stage:.0f} K")
+        look = dict(color=colour, label=f"{stage:.0f} K")
         energy.plot(T[part].mean(), E[part].mean(), MARKERS[k % 8], ms=8, **look)
         found = radial_distribution([snapshots[i].atoms for i in part], 6.0, 80)
         g.plot(found.r, found.g, lw=1.5, **look)
+        said.append(f"{found.g.max():.1f} at {stage:.0f} K")
     energy.set(xlabel="temperature of the thermostat (K)", ylabel="potential energy (eV/atom)")
     g.set(xlabel=DISTANCE, ylabel=G, xlim=(1.5, 6), ylim=(0, min(9, g.get_ylim()[1])))
     for ax in (energy, g):
         ax.legend(**SMALL)
-    return figure
+    peaks = f"The highest peak of g(r) is {', '.join(said)}."
+    return figure.describe("melting", peaks, width=width_ps)
 
 
 def coexistence(rows):
-    """Melting temperatures by two-phase coexistence, a panel an element, of "melting".
-
-    The bar lies between the hottest crystal and the coldest liquid that grew; dashed: reference.
-    """
+    """Melting temperatures by two-phase coexistence, a panel an element, of "melting"."""
     if not rows:
         return nothing()
     elements = groups(rows, element=("Si", "Ge"))
     most = max(len(own) for _, own in elements)
-    figure, (axes,) = panels(4.6 * len(elements) + 0.6, 0.42 * most + 1.5, 1, len(elements))
+    figure, (axes,) = panels(4.3 * len(elements) + 0.5, 0.42 * most + 1.5, 1, len(elements))
+    said = []
     for (element, own), ax in zip(elements, axes):
         own.sort(key=lambda r: (r["steps"] > 0, r["n"], list(METHODS).index(r["method"])))
         names = []
@@ -77,16 +80,17 @@ def coexistence(rows):
             names.append(METHODS[method].word + f", {row['n'] or 'all'}" * bool(row["steps"]))
             low, high = row["interval"]
             for T, *_ in row["runs"]:
-                fill, kind = (PURPLE, "crystal") if T <= low else ("white", "liquid")
-                ax.plot(T, y, "o", color=PURPLE, mfc=fill, ms=6, zorder=3, label=f"the {kind} grew")
+                fill, kind = (INDIGO, "crystal") if T <= low else ("white", "liquid")
+                ax.plot(T, y, "o", color=INDIGO, mfc=fill, ms=6, zorder=3, label=f"the {kind} grew")
             words = row["note"] if row["note"].startswith("melts") else "broke down"
             if row["melting_K"]:
                 words = "{:.0f} ± {:.0f} K".format(*row["melting_K"])
-                look = dict(color=SKY, alpha=0.45, zorder=2, label="melting is in here")
+                look = dict(color=SAND, alpha=0.6, zorder=2, label="melting is in here")
                 ax.barh(y, high - low, 0.5, low, **look)
             if row["melting_K"] and row["method"] == "reference":
-                look = dict(color=GREY, lw=1, ls="--", zorder=1, label="middle of the reference's")
+                look = dict(color=TEXT, lw=1, ls="--", zorder=1, label="middle of the reference's")
                 ax.axvline(row["melting_K"][0], **look)
+            said.append(f"{element}, {names[-1]}: {words}")
             note(ax, words, (1.0, y), (4, 0), ("axes fraction", "data"), va="center", fontsize=9)
         ax.set_yticks(range(len(own)), names, fontsize=9)
         low, high = own[0]["between"]
@@ -94,4 +98,4 @@ def coexistence(rows):
         ax.set_xlabel("temperature (K)")
         words = f"{SOURCES[own[0]['source']].words} {element}, {own[0]['atoms']} atoms, precomputed"
         ax.set_title(words, fontsize=10)
-    return legend_below(figure)
+    return legend_below(figure).describe("coexistence", f"Melting temperatures. {'; '.join(said)}.")

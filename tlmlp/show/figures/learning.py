@@ -6,7 +6,7 @@ from ...frames import label
 from ...graph import pairs
 from ...refusal import refuse
 from .picture import SMALL, log_axis, panels
-from .style import BLUE, ELEMENT_COLOURS, GREY, MARKERS, METHODS, PALETTE, RED, SKY
+from .style import ELEMENT_COLOURS, INDIGO, MARKERS, METHODS, OLIVE, PALETTE, RED, TEXT, WINE
 
 AXIS = "test force MAE (meV/Å)"
 
@@ -18,11 +18,11 @@ def learning_curve(history, size=(7.2, 3.0)):
     valid = [p for p in history if p.valid is not None]
     if history:
         steps, training, over = running_mean(history)
-        ax.plot(steps, training, color=SKY, lw=1.6, label=f"training, MAE over {over} steps")
+        ax.plot(steps, training, color=OLIVE, lw=1.6, label=f"training, MAE over {over} steps")
         values += training
     else:
-        ax.text(0.5, 0.5, "no step yet", transform=ax.transAxes, ha="center", color=GREY)
-    for key, colour, line in (("mae", BLUE, "o-"), ("rmse", RED, "s--")) if valid else ():
+        ax.text(0.5, 0.5, "no step yet", transform=ax.transAxes, ha="center", color=TEXT)
+    for key, colour, line in (("mae", INDIGO, "o-"), ("rmse", RED, "s--")) if valid else ():
         errors = [getattr(p.valid, f"force_{key}") for p in valid]
         look = dict(color=colour, ms=4, lw=1.5, label=f"validation, {key.upper()}")
         ax.plot([p.step for p in valid], errors, line, **look)
@@ -31,8 +31,8 @@ def learning_curve(history, size=(7.2, 3.0)):
     end = history[-1].steps if history else 1
     ax.set(xlabel="training step", ylabel="force error (meV/Å)", xlim=(0, end))
     if history:
-        ax.legend(loc="upper right", **SMALL)
-    return figure
+        ax.legend(**SMALL)
+    return figure.describe("learning_curve", *() if history else ("There is no step yet.",))
 
 
 def running_mean(history, points=25):
@@ -57,8 +57,8 @@ def parity(frames, predicted, by="group", shift=False):
     kinds = [str(atoms.info.get(by, "all")) for atoms in frames]
     n = len(predicted)
     many = dict(rows=2, columns=n, sharex="row", sharey="row")
-    figure, axes = panels(3.9 * n, 6.6, **many) if n > 1 else panels(8.4, 3.7, 1, 2)
-    axes = axes.reshape(2, n)
+    figure, axes = panels(min(3.9 * n, 9.1), 6.3, **many) if n > 1 else panels(8.4, 3.7, 1, 2)
+    axes, said = axes.reshape(2, n), []
     energy = lambda atoms: np.array([label(atoms, "energy") / len(atoms)])
     force = lambda atoms: label(atoms, "forces").ravel()
     for (top, bottom), (name, own) in zip(axes.T, predicted.items()):
@@ -73,21 +73,24 @@ def parity(frames, predicted, by="group", shift=False):
         bottom.set_title(_scatter(bottom, known, guess, kinds, 7) + " meV/Å", fontsize=9.5)
         top.set_xlabel("reference energy (eV/atom)")
         bottom.set_xlabel("reference force component (eV/Å)")
+        words = (ax.get_title().removeprefix(f"{name}\n") for ax in (top, bottom))
+        said.append((f"{name}: " if name else "") + "energy {}; forces {}.".format(*words))
     axes[0, 0].set_ylabel(f"predicted energy{', shifted' * shift} (eV/atom)")
     axes[1, 0].set_ylabel("predicted force component (eV/Å)")
-    return figure
+    constant = "A constant per atom was added to predicted energies, so that the means agree."
+    return figure.describe("parity", *said, shift=constant * shift)
 
 
 def _scatter(ax, reference, guess, kinds, area):
     """Points of each kind and the diagonal; the errors in words, in thousandths of the unit."""
     both = np.concatenate(reference + guess)
     ends = [both.min(), both.max()] + np.array([-0.05, 0.05]) * (np.ptp(both) or 1)
-    ax.plot(ends, ends, color=GREY, lw=1, zorder=1)
+    ax.plot(ends, ends, color=TEXT, lw=1, zorder=1)
     names = sorted(set(kinds))
     for k, name in enumerate(names):
         own = [i for i, kind in enumerate(kinds) if kind == name]
         points = (np.concatenate([values[i] for i in own]) for values in (reference, guess))
-        look = dict(color=PALETTE[k % 8], marker=MARKERS[k % 8], alpha=0.75, linewidths=0)
+        look = dict(color=PALETTE[k % 5], marker=MARKERS[k % 8], alpha=0.75, linewidths=0)
         ax.scatter(*points, s=area, rasterized=True, label=name, zorder=2, **look)
     if len(names) > 1:
         ax.legend(loc="upper left", handletextpad=0.2, borderpad=0.1, markerscale=1.4, **SMALL)
@@ -101,7 +104,7 @@ def likeness(silicon, germanium, cutoff=1.25):
 
     silicon, germanium: (structures, lattice constant in Å); cutoff: the longest distance, of these.
     """
-    figure, ((far, scaled, angles),) = panels(10.6, 3.2, 1, 3)
+    figure, ((far, scaled, angles),) = panels(9.1, 3.1, 1, 3)
     for name, (frames, a), line in (("Si", silicon, "-"), ("Ge", germanium, "--")):
         found = [_lengths_and_angles(atoms, cutoff, a) for atoms in frames]
         lengths, bends = map(np.concatenate, zip(*found))
@@ -114,12 +117,13 @@ def likeness(silicon, germanium, cutoff=1.25):
         density, edges = np.histogram(bends, np.linspace(70, 150, 61), density=True)
         label = f"{name}, width {np.sqrt(np.mean((bends - 109.47) ** 2)):.1f}°"
         angles.plot((edges[1:] + edges[:-1]) / 2, density, label=label, **look)
+        angles.set_ylim(0, max(1.35 * density.max(), angles.get_ylim()[1]))
     far.set(xlabel="distance of two atoms (Å)", ylabel="neighbours per atom (1/Å)")
     scaled.set(xlabel="distance (lattice constants a)", ylabel="neighbours per atom (1/a)")
     angles.set(xlabel="angle between two bonds (°)", ylabel="fraction of all angles (1/°)")
     for ax in (far, scaled, angles):
         ax.legend(frameon=False, fontsize=8.5)
-    return figure
+    return figure.describe("likeness")
 
 
 def _lengths_and_angles(atoms, cutoff, a):
@@ -157,9 +161,9 @@ def race(current=(), earlier=(), precomputed=(), stale="", empty="", steps=None)
     if seen and (current or precomputed):
         ax.legend(loc="upper right", **SMALL)
     elif empty:
-        ax.text(0.5, 0.5, empty, color=GREY, ha="center", va="center", transform=ax.transAxes)
-    ax.set_title(stale, loc="left", fontsize=9.5, color="#B35900")
-    return figure
+        ax.text(0.5, 0.5, empty, color=TEXT, ha="center", va="center", transform=ax.transAxes)
+    ax.set_title(stale, loc="left", fontsize=9.5, color=WINE)
+    return figure.describe("race", dotted="Dotted lines were precomputed." * bool(precomputed))
 
 
 def _mean_line(ax, method, rows, before, strength, **look):

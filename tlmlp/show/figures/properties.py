@@ -7,12 +7,14 @@ from scipy.interpolate import CubicSpline
 from ...course.cards import Card
 from ...properties import defects, mechanics, slopes, structure, transport, vibrations
 from .cards import card_dots
-from .picture import DISTANCE, SMALL, G, band, legend_below, note, panels
-from .style import BLUE, GREEN, GREY, MARKERS, ORANGE, OWN, PURPLE, RED, SKY, Method, method_of
+from .picture import DISTANCE, SMALL, G, band, note, panels, points
+from .style import MARKERS, PALETTE, RED, TEXT, Method, method_of
 
 TIME, MSD = "time (ps)", "mean squared displacement (Å$^2$)"
 VOLUME = "volume per atom (Å$^3$)"
-PHASE_COLOURS = {"diamond": BLUE, "beta-tin": ORANGE, "sc": GREEN, "bcc": RED, "fcc": PURPLE}
+RISE, ATOMS = "energy above the minimum (meV/atom)", "fraction of the atoms (%)"
+CUT = "energy of the (100) surface (J/m$^2$)"
+PHASE_COLOURS = dict(zip(("diamond", "beta-tin", "sc", "bcc", "fcc"), PALETTE))
 
 
 def plot(results, **options):
@@ -33,7 +35,7 @@ def plot(results, **options):
 def styled(results):
     """(result, Method) of each; names that the table of methods lacks have other colours."""
     for k, (name, result) in enumerate(results.items()):
-        colour = OWN[k % len(OWN)] if name else BLUE
+        colour = PALETTE[k % 5]
         yield result, method_of(name) or Method(name, name, colour, MARKERS[k % len(MARKERS)], 3.0)
 
 
@@ -41,7 +43,7 @@ def _plus_minus(value, error):
     return f"{value:.2f}" + (f" ± {error:.2f}" if np.isfinite(error) else "")
 
 
-def one_panel(draw, x, y, zero=""):
+def one_panel(draw, x, y, caption, zero=""):
     """Figures of one panel, in which draw(ax, result, look, shift, width of a bar) draws a result.
 
     It returns the artist of its legend, and words; zero: those axes of "xy" that begin at 0.
@@ -49,16 +51,19 @@ def one_panel(draw, x, y, zero=""):
 
     def figure_of(results):
         figure, ((ax,),) = panels(max(5.6, 1.8 + 1.4 * len(results)), 3.6)
-        width = 0.8 / len(results)  # of bars, side by side
+        width, said = 0.8 / len(results), []  # of bars, side by side
         for k, (result, look) in enumerate(styled(results)):
             shift = (k - (len(results) - 1) / 2) * width
             artist, words = draw(ax, result, look, shift, 0.92 * width)
+            words = ": ".join(filter(None, (look.word, words)))
             if artist is not None:
-                artist.set_label(": ".join(filter(None, (look.word, words))))
+                artist.set_label(words)
+            if artist is None or not words:  # which no legend names
+                said.append((words or points(ax, artist)) + ".")
         ax.set(xlabel=x, ylabel=y, **{f"{axis}lim": (0, None) for axis in zero})
         if any(ax.get_legend_handles_labels()[1]):
             ax.legend(**SMALL)
-        return figure
+        return figure.describe(caption, *said)
 
     return figure_of
 
@@ -76,7 +81,7 @@ def _elastic(ax, r, look, shift, width):
     values = r.c11, r.c12, r.c44, r.c44_clamped, r.bulk_modulus, r.shear_modulus
     bars = ax.bar(np.arange(6) + shift, values, width, color=look.colour)
     digits = lambda y: f"{y:.0f}" if abs(y) >= 10 else f"{y:.2f}"
-    ax.bar_label(bars, fmt=digits, padding=2, fontsize=8 if width > 0.2 else 6.5)
+    ax.bar_label(bars, fmt=digits, padding=2, fontsize=8)
     names = ("$C_{11}$", "$C_{12}$", "$C_{44}$", "$C_{44}$ clamped", "bulk", "shear")
     ax.set_xticks(range(6), names)
     ax.margins(y=0.12)
@@ -86,7 +91,7 @@ def _elastic(ax, r, look, shift, width):
 
 def _radial(ax, r, look, *_):
     line = band(ax, r.r, r.g, r.error, color=look.colour)
-    ax.axhline(1, color=GREY, lw=0.8)
+    ax.axhline(1, color=TEXT, lw=0.8)
     if r.half_height >= r.r[-1]:
         return line, ""
     ax.axvline(r.half_height, color=look.colour, lw=1, ls=":")
@@ -131,12 +136,12 @@ def _formation(ax, r, look, shift, width):
     ax.set_xticks([])
     ax.margins(y=0.12)
     ax.set_title("pale: nothing moved; full: relaxed; hatched: not converged", fontsize=9.5)
-    return None, ""
+    return None, f"{r.unrelaxed:.2f} where nothing moved, {r.energy:.2f} relaxed"
 
 
 def phonon_bands(results):
     """Phonon bands along the path (left), density of states (middle) and heat capacity (right)."""
-    figure, ((path, states, heat),) = panels(9.6, 3.8, 1, 3, width_ratios=(2.2, 0.8, 1.1))
+    figure, ((path, states, heat),) = panels(9.1, 3.8, 1, 3, width_ratios=(2.2, 0.8, 1.1))
     first = next(iter(results.values()))
     for r, look in styled(results):
         line = dict(color=look.colour, lw=1.4, zorder=look.zorder)
@@ -152,19 +157,23 @@ def phonon_bands(results):
     words = "imaginary" if low < -0.05 else ""
     note(path, words, (0.01, 0), (0, -10), ("axes fraction", "data"), color=RED)
     path.set_xticks(first.ticks, first.labels)
-    path.grid(axis="x", color=GREY, lw=0.8)
+    path.grid(axis="x", color=TEXT, lw=0.8)
     path.set(xlim=(0, first.q[-1]), xlabel="wave vector", ylabel="frequency (THz)")
     states.set(xlabel="states (1/THz)", xlim=(0, None))
+    states.locator_params(axis="x", nbins=4)
     states.tick_params(labelleft=False)
-    heat.axhline(3, color=GREY, lw=1, ls="--", label="3 $k_B$")
+    heat.axhline(3, color=TEXT, lw=1, ls="--", label="3 $k_B$")
     heat.set(xlabel="temperature (K)", ylabel="heat capacity ($k_B$/atom)", ylim=(0, 3.3))
     heat.legend(loc="lower right", **SMALL)
-    return figure
+    ends = lambda r: f"from {round(r.lowest, 2) + 0:.2f} to {r.frequencies.max():.2f} THz"
+    found = (f"{look.word} {ends(r)}".strip() for r, look in styled(results))
+    words = "Frequencies below the red line are imaginary: the crystal is unstable." * (low < -0.05)
+    return figure.describe("phonons", f"Frequencies: {'; '.join(found)}.", imaginary=words)
 
 
 def liquids(results):
     """g(r) (left) and mean squared displacement (right) of liquids."""
-    figure, ((near, far),) = panels(9.2, 3.6, 1, 2)
+    figure, ((near, far),) = panels(9.1, 3.6, 1, 2)
     for r, look in styled(results):
         line, _ = _radial(near, r.structure._replace(half_height=np.inf), look)
         line.set_label(f"{look.word}  {r.coordination.mean:.2f} neighbours".strip())
@@ -175,59 +184,59 @@ def liquids(results):
     far.set(xlabel=TIME, ylabel=MSD, xlim=(0, None), ylim=(0, None))
     for ax in (near, far):
         ax.legend(**SMALL)
-    return figure
+    return figure.describe("liquid")
 
 
 def phase_curves(results):
     """Energy against volume of all phases, measured from diamond's minimum; a panel a potential."""
     n = len(results)
     rows, columns = -(-n // 3), min(n, 3)
-    figure, axes = panels(1.0 + 3.1 * columns, 0.7 + 2.7 * rows, rows, columns, sharey=True)
+    figure, axes = panels(0.85 + 2.75 * columns, 0.7 + 2.7 * rows, rows, columns, sharey=True)
     for k, (ax, (r, look)) in enumerate(zip(axes.flat, styled(results))):
         zero = r.curves.get("diamond", min(r.curves.values(), key=lambda eos: eos.energy)).energy
         for phase, eos in r.curves.items():
             v = np.linspace(0.93 * eos.volume, 1.07 * eos.volume, 200)
-            colour = PHASE_COLOURS.get(phase, SKY)
-            ax.plot(v, eos.at(v) - zero, color=colour, lw=1.6, label=phase)
+            colour, label = PHASE_COLOURS.get(phase, TEXT), f"{phase} {eos.energy - zero:.2f}"
+            ax.plot(v, eos.at(v) - zero, color=colour, lw=1.6, label=label)
             ax.plot(eos.volumes, eos.energies - zero, "o", color=colour, ms=3)
-            words = f"{eos.energy - zero:.2f}" if phase != "diamond" else ""
-            note(ax, words, (eos.volume, eos.energy - zero), (0, -10), ha="center", color=colour)
         words = f"no minimum: {', '.join(r.missing)}" if r.missing else ""
         note(ax, words, (0.98, 0.97), on="axes fraction", ha="right", va="top", color=RED)
+        ax.legend(**SMALL | dict(fontsize=8.5))
         ax.set_title(look.word, fontsize=10)
         ax.set(xlabel=VOLUME * (k >= n - columns), ylabel="energy (eV/atom)" * (k % columns == 0))
     for ax in axes.flat[n:]:
         ax.set_axis_off()
-    return legend_below(figure, columns=5)
+    return figure.describe("phases")
 
 
 def force_slopes(results):
     """Predicted against reference force components, and a line of slope s; a panel a potential."""
     n = len(results)
-    figure, (axes,) = panels(0.8 + 3.3 * n, 3.6, 1, n, sharex=True, sharey=True)
-    end = max(np.abs(r.true).max() for r in results.values()) * 1.05
+    figure, (axes,) = panels(0.7 + 2.8 * n, 3.9, 1, n, sharex=True, sharey=True)
+    end, said = max(np.abs(r.true).max() for r in results.values()) * 1.05, []
     for ax, (r, look) in zip(axes, styled(results)):
         ax.plot(r.true, r.predicted, ".", ms=2, color=look.colour, alpha=0.35, rasterized=True)
         s = r.overall
-        ax.axline((0, 0), slope=1, color=GREY, lw=1, label="slope 1")
+        ax.axline((0, 0), slope=1, color=TEXT, lw=1, label="slope 1")
         ax.axline((0, 0), slope=s.slope, color=RED, lw=1.4, label="slope s")
         words = f"s = {s.slope:.3f} ± {s.error:.3f}\nR² = {s.r2:.3f}, s' = {s.reverse:.3f}"
         ax.set_title("\n".join(filter(None, (look.word, words))), fontsize=9.5)
+        said.append(": ".join(filter(None, (look.word, words.replace("\n", ", ")))) + ".")
         ax.set(xlim=(-end, end), ylim=(-end, end), xlabel="reference force (eV/Å)", aspect="equal")
     axes[0].set_ylabel("predicted force (eV/Å)")
     axes[0].legend(**SMALL)
-    return figure
+    return figure.describe("softening", *said)
 
 
 FIGURES = {
-    mechanics.EquationOfState: one_panel(_equation, VOLUME, "energy above the minimum (meV/atom)"),
-    mechanics.Elastic: one_panel(_elastic, "", "elastic constant (GPa)"),
-    structure.RadialDistribution: one_panel(_radial, DISTANCE, G, zero="xy"),
-    structure.Coordination: one_panel(_coordination, "neighbours", "fraction of the atoms (%)"),
-    defects.Defect: one_panel(_formation, "", "formation energy (eV)"),
-    defects.Surface: one_panel(_formation, "", "energy of the (100) surface (J/m$^2$)"),
-    defects.Barrier: one_panel(_barrier, "length of the path (Å)", "energy (eV)"),
-    transport.Diffusion: one_panel(_displacement, TIME, MSD, zero="xy"),
+    mechanics.EquationOfState: one_panel(_equation, VOLUME, RISE, "equation"),
+    mechanics.Elastic: one_panel(_elastic, "", "elastic constant (GPa)", "elastic"),
+    structure.RadialDistribution: one_panel(_radial, DISTANCE, G, "radial", zero="xy"),
+    structure.Coordination: one_panel(_coordination, "neighbours", ATOMS, "coordination", zero="y"),
+    defects.Defect: one_panel(_formation, "", "formation energy (eV)", "defect"),
+    defects.Surface: one_panel(_formation, "", CUT, "surface"),
+    defects.Barrier: one_panel(_barrier, "length of the path (Å)", "energy (eV)", "barrier"),
+    transport.Diffusion: one_panel(_displacement, TIME, MSD, "diffusion", zero="xy"),
     vibrations.Phonons: phonon_bands,
     transport.Liquid: liquids,
     mechanics.Phases: phase_curves,

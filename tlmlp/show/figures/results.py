@@ -13,19 +13,19 @@ from ...course.sources import SOURCES
 from ...course.stability import survival
 from .learning import AXIS, groups, where
 from .picture import legend_below, log_axis, nothing, panels
-from .style import BLACK, BLUE, GREY, INK, METHODS, SKY, TEXT, Method
+from .style import INK, METHODS, PALE, TEXT
 
-HOLDS = LinearSegmentedColormap.from_list("holds", ("#F0A868", "#FBEBD5", "#D6EAF5"))  # none to all
+HOLDS = LinearSegmentedColormap.from_list("holds", ("#D995B0", "#F6EAEE", "#DEDAF0"))  # none to all
 
 
 def _mae(rows):
     return [row["force_mae"] for row in rows]
 
 
-def _seed_line(ax, at, values, look):
+def _seed_line(ax, at, values, look, **other):
     """Mean and standard deviation over seeds at each point, joined by a line."""
     means, spreads = np.nan_to_num([mean_and_spread(seeds) for seeds in values]).T
-    line = dict(color=look.colour, marker=look.marker, ms=5.5, lw=1.8, capsize=3)
+    line = dict(color=look.colour, marker=look.marker, ms=5.5, lw=1.8, capsize=3) | other
     label = f"{look.word}, {max(map(len, values))} seeds"
     ax.errorbar(at, means, spreads, label=label, zorder=look.zorder, **line)
 
@@ -48,7 +48,7 @@ def _data_panel(ax, rows, sizes, words):
     ax.set(xlabel=words, ylabel=AXIS)
 
 
-def _columns(rows, lines=1, size=(4.9, 4.0), **options):
+def _columns(rows, lines=1, size=(4.55, 4.0), **options):
     """(Picture, [(Source, its rows, its axes)]): a column of axes a source."""
     sources = groups(rows, source=SOURCES)
     if not sources:
@@ -65,16 +65,15 @@ def _title(ax, source, rows):
 
 
 def learning_curves(rows):
-    """Force errors on held-out germanium against the number of training structures.
-
-    The dashed line is transfer with ten structures. Rows of "learning-curve" or "own-best".
-    """
+    """Force errors on germanium against the structures, of "learning-curve" or "own-best"."""
     figure, columns = _columns(own_best(rows))
     for source, own, (ax,) in columns:
         _data_panel(ax, own, SIZES, "germanium structures to train on")
         _level(ax, own)
         _title(ax, source, own)
-    return legend_below(figure)
+    best = any(row["validation"] for row in rows)
+    step = "the step with the smallest validation error" if best else "its last step"
+    return legend_below(figure).describe("learning_curves", step=step)
 
 
 def pair_curves(rows):
@@ -84,19 +83,17 @@ def pair_curves(rows):
     words = f"training structures of {rows[0]['target']}"
     _data_panel(ax, rows, sorted({row["n"] for row in rows}), words)
     ax.set_title(f"transfer from {rows[0]['source']}, {rows[0]['steps']} steps", fontsize=10)
-    return legend_below(figure)
+    return legend_below(figure).describe("pair_curves", target=rows[0]["target"])
 
 
 def training_curves(rows):
-    """Force errors on held-out germanium against the step, one line a seed, of "own-best".
-
-    A marker stands where validation was best. The dashed line is transfer with ten structures.
-    """
+    """Force errors on held-out germanium against the step, one line a seed, of "own-best"."""
     rows = own_best(rows)
     sizes = [n for n in SIZES if where(rows, n=n)]
     longest = max((r["steps"] for r in rows), default=1)
     ticks = [longest // 2**k for k in range(6, -1, -1)]
-    figure, columns = _columns(rows, len(sizes), (4.9, 2.9 * len(sizes) + 0.4), sharex=True)
+    figure, columns = _columns(rows, len(sizes), (4.55, 2.8 * len(sizes) + 0.4), sharex=True)
+    said = []
     for source, own, axes in columns:
         for n, ax in zip(sizes, axes):
             for row in where(own, n=n):
@@ -110,8 +107,13 @@ def training_curves(rows):
             ax.set_xticks(ticks, [str(t) for t in ticks])
             ax.minorticks_off()
             ax.set_title(f"{source.words}, {n or 'all'} structures: precomputed", fontsize=10)
+            best = (
+                f"{METHODS[m].word} {np.mean(_mae(some)):.0f} meV/Å"
+                for m, some in groups(where(own, n=n), method=METHODS)
+            )
+            said.append(f"{source.words}, {n or 'all'} structures, at best: {'; '.join(best)}.")
         axes[-1].set_xlabel("training step")
-    return legend_below(figure)
+    return legend_below(figure).describe("training_curves", *said)
 
 
 def freezing(rows):
@@ -125,21 +127,22 @@ def freezing(rows):
     names = ["nothing", *(f"+ {name.replace('_', ' ')}" for name in longest)]
     figure, columns = _columns([r for r in rows if r["n"] in sizes])
     for source, own, (ax,) in columns:
-        for n, colour, marker in zip(sizes, (SKY, BLUE, BLACK), "o^s"):  # darker with more data
-            group, words = where(own, n=n), f"transfer, {n} structures"
+        for n, line, marker, fill in zip(sizes, ("--", "-", ":"), "o^s", ("white", None, None)):
+            group = where(own, n=n)
+            look = METHODS["transfer"]._replace(word=f"transfer, {n} structures", marker=marker)
             depths = sorted({len(r["frozen"]) for r in group})
             errors = [_mae(r for r in group if len(r["frozen"]) == depth) for depth in depths]
-            _seed_line(ax, depths, errors, Method(words, words, colour, marker, 3))
+            _seed_line(ax, depths, errors, look, ls=line, mfc=fill)
         log_axis(ax, _mae(own))
         _title(ax, source, own)
         ax.set_xticks(range(len(names)), names, rotation=25, ha="right", fontsize=8.5)
         ax.set(xlabel="frozen groups", ylabel=AXIS)
-    return legend_below(figure)
+    return legend_below(figure).describe("freezing")
 
 
 def temperatures(rows):
     """Force errors at every temperature of the test set, trained on one phase, of "temperature"."""
-    figure, columns = _columns(rows, 2, (4.9, 6.8))
+    figure, columns = _columns(rows, 2, (4.55, 6.3))
     for source, own, axes in columns:
         kinds = sorted({(e[1], e[0]) for r in own for e in r["temperatures"]})  # crystals first
         for phase, ax in zip(("crystal", "liquid"), axes):
@@ -148,34 +151,35 @@ def temperatures(rows):
                 values = [[mae for own_kind, mae in found if own_kind == kind] for kind in kinds]
                 _seed_line(ax, range(len(kinds)), values, METHODS[method])
             trained = [k for k, kind in enumerate(kinds) if kind[0] == phase]
-            look = dict(color=GREY, alpha=0.2, lw=0, zorder=0, label="trained on")
+            look = dict(color=PALE, alpha=0.8, lw=0, zorder=0, label="trained on")
             ax.axvspan(trained[0] - 0.4, trained[-1] + 0.4, **look)
             log_axis(ax, [e[2] for r in own for e in r["temperatures"]])
             many = dict(rotation=55, ha="right", rotation_mode="anchor") if len(kinds) > 6 else {}
             words = [f"{p} {T:.0f} K" if many else f"{T:.0f} K\n{p}" for p, T in kinds]
             ax.set_xticks(range(len(kinds)), words, fontsize=8, **many)
-            ax.set_title(f"{source.words}, precomputed: trained on {phase}s alone", fontsize=10)
+            ax.set_title(f"{source.words}, precomputed: trained on {phase}s alone", fontsize=9)
             ax.set_ylabel(AXIS)
-    return legend_below(figure)
+    strained = any(e[0] < 100 for r in rows for e in r["temperatures"])
+    return legend_below(figure).describe(
+        "temperatures", strained="DFT structures below 100 K are strained cells." * strained
+    )
 
 
 def stability_map(rows):
-    """How many runs of "stability" hold, and the median time until they fail, by temperature.
-
-    A median stands where at least half of the runs failed; the line divides crystals from liquids.
-    """
+    """How many runs of "stability" hold, and the median time until they fail, by temperature."""
     kinds = {}
     for n, phase in ((0, None), (50, None), (10, None), (10, "crystal")):
         words = f", {n} {phase or 'structure'}s" * bool(n) + " alone" * bool(phase)
         for method, _ in groups(where(rows, n=n, phase=phase), method=METHODS):
             kinds[METHODS[method].word + words] = dict(method=method, n=n, phase=phase)
-    figure, columns = _columns(rows, size=(5.2, 0.4 * len(kinds) + 1.3), sharey=True)
+    figure, columns = _columns(rows, size=(4.55, 0.4 * len(kinds) + 1.3), sharey=True)
+    said = []
     for source, own, (ax,) in columns:
         phases = {t["temperature"]: t["phase"] for r in own for t in r["trials"]}
         temperatures = sorted(phases)
         fractions = np.full((len(kinds), len(temperatures)), np.nan)
-        middle = dict(ha="center", va="center", fontsize=8.5)
-        for y, fields in enumerate(kinds.values()):
+        middle, held = dict(ha="center", va="center", fontsize=8.5), []
+        for y, (kind, fields) in enumerate(kinds.items()):
             trials = [t for r in where(own, **fields) for t in r["trials"]]
             for T, some in groups(trials, temperature=temperatures):
                 x, s = temperatures.index(T), survival(some)
@@ -183,7 +187,9 @@ def stability_map(rows):
                 words = f"{round(s.fraction * s.trials)} of {s.trials}"
                 words += f"\n{s.median_ps:.1f} ps" if np.isfinite(s.median_ps) else ""
                 ax.text(x, y, words, linespacing=1.15, **middle)
-            if not trials and fields["method"] == "reference":
+            if trials:
+                held.append(f"{kind}: {100 * np.nanmean(fractions[y]):.0f} %")
+            elif fields["method"] == "reference":
                 look = dict(color=TEXT, bbox=dict(color="white", pad=2)) | middle
                 ax.text(len(temperatures) / 2 - 0.5, y, "cannot be run here", **look)
         at = range(len(temperatures)), range(len(kinds))
@@ -192,15 +198,16 @@ def stability_map(rows):
         words = [f"{T:.0f} K\n{T / source.melting['Ge']:.2f}" for T in temperatures]
         ax.set_xticks(at[0], words, fontsize=8.5)
         ax.set_yticks(at[1], kinds, fontsize=9)
-        ax.set_xlabel("temperature, and in units of the melting temperature", fontsize=9)
+        ax.set_xlabel("temperature T; T / melting temperature", fontsize=9)
         length = max(r["length_ps"] for r in own)
         ax.set_title(f"{source.words}, precomputed:\nruns that hold for {length:g} ps", fontsize=10)
         ax.spines[:].set_visible(False)
         ax.grid(False)
         ax.tick_params(length=0)
         ax.axvline(list(phases.values()).count("crystal") - 0.5, color=INK, lw=1.2)
+        said.append(f"{source.words}, runs that hold: {'; '.join(held)}.")
         trained = [(fields["n"], fields["phase"]) for fields in kinds.values()]
         for y in range(1, len(kinds)):
             if trained[y] != trained[y - 1]:
                 ax.axhline(y - 0.5, color=INK, lw=0.8)
-    return figure
+    return figure.describe("stability_map", *said)

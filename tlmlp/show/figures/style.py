@@ -2,13 +2,18 @@
 
 from typing import NamedTuple
 
-# M. Okabe and K. Ito, Color Universal Design (2008): told apart with every kind of colour vision.
-BLACK, ORANGE, SKY, GREEN = "#000000", "#E69F00", "#56B4E9", "#009E73"
-YELLOW, BLUE, RED, PURPLE = "#F0E442", "#0072B2", "#D55E00", "#CC79A7"
-GREY, PALE, TEXT, INK = "#8a929b", "#e4e7ea", "#56606b", "#1b1f23"  # marks, grids, notes, frames
+from matplotlib.colors import LinearSegmentedColormap, to_hex
 
-PALETTE = (BLUE, ORANGE, GREEN, RED, PURPLE, SKY, BLACK, YELLOW)  # of series that are no methods
-OWN = (PURPLE, RED, SKY, YELLOW)  # of potentials beside METHODS
+# M. Okabe and K. Ito, Color Universal Design (2008): told apart with every kind of colour vision.
+BLACK, ORANGE, BLUE, GREEN = "#000000", "#E69F00", "#0072B2", "#009E73"  # of methods alone
+GREY = "#8a929b"  # so is this one
+PURPLE, SKY, RED = "#CC79A7", "#56B4E9", "#D55E00"
+INDIGO, WINE, OLIVE = "#332288", "#882255", "#999933"  # P. Tol, Colour Schemes
+BROWN, SAND = "#7B4B2A", "#C9AE3C"
+PALE, TEXT, INK = "#e4e7ea", "#56606b", "#1b1f23"  # grids; notes and lines to compare with; frames
+
+PALETTE = (INDIGO, RED, WINE, OLIVE, BROWN)  # of series without order, and of others' potentials
+ORDER = LinearSegmentedColormap.from_list("order", (INDIGO, WINE, "#CC6677", SAND))
 MARKERS = "os^Dv<>P"
 ELEMENT_COLOURS = {"Si": PURPLE, "Ge": SKY}
 
@@ -35,3 +40,8 @@ METHODS = {
 def method_of(name):
     """The Method of a key of METHODS or of its word; None for any other name."""
     return METHODS.get(name) or {method.word: method for method in METHODS.values()}.get(name)
+
+
+def shades(n):
+    """n colours from dark to pale, of series that have an order, such as time steps."""
+    return [to_hex(ORDER(k / max(n - 1, 1))) for k in range(n)]

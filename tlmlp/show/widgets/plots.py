@@ -3,11 +3,11 @@
 import numpy as np
 
 from ..figures.picture import panels
-from ..figures.style import BLUE, GREY, INK, ORANGE, RED, TEXT
+from ..figures.style import INDIGO, OLIVE, RED, TEXT
 
 FARTHEST = 6.0  # Å, of g(r)
 FINE = 130  # dots per inch
-LEGEND = dict(fontsize=7, frameon=False, loc="upper left", ncol=2, borderpad=0)
+LEGEND = dict(fontsize=8, frameon=False, loc="upper left", ncol=2, borderpad=0)
 
 
 def _axes(size, rows, columns):
@@ -30,13 +30,13 @@ def live(curves, rdf, size):
     if curves:
         t, T, wanted, E = np.array(curves).T
         heat.plot(t, T, color=RED, lw=1, label="atoms")
-        heat.plot(t, wanted, color=GREY, lw=1.2, ls="--", label="thermostat")
+        heat.plot(t, wanted, color=TEXT, lw=1.2, ls="--", label="thermostat")
         heat.legend(handlelength=1.4, **LEGEND)
         heat.set_ylim(0, 1.35 * max(T.max(), wanted.max(), 100))
-        energy.plot(t, E, color=BLUE, lw=1)
+        energy.plot(t, E, color=INDIGO, lw=1)
     if rdf is not None:
-        g.fill_between(*rdf, color=ORANGE, alpha=0.25, lw=0)
-        g.plot(*rdf, color=ORANGE, lw=1.2)
+        g.fill_between(*rdf, color=OLIVE, alpha=0.25, lw=0)
+        g.plot(*rdf, color=OLIVE, lw=1.2)
         g.set_ylim(0, max(3.0, min(12, 1.1 * rdf[1].max())))
     g.set_xlim(0, FARTHEST)
     labels = ("", "T (K)"), ("time (ps)", "$E_{pot}$ (eV/atom)"), ("r (Å)", "g(r)")
@@ -76,16 +76,16 @@ def duel(sides, melting, size):
         ax.set_title(title, fontsize=8.5, loc="left")
     if longest:
         t, _, target, _, _ = np.array(longest).T
-        heat.plot(t, target, color=INK, lw=1, ls="--", zorder=1, label="thermostat")
+        heat.plot(t, target, color=TEXT, lw=1, ls="--", zorder=1, label="thermostat")
         heat.set_ylim(0, 1.5 * max(target[-1], 600))
         if melting < heat.get_ylim()[1]:
-            heat.axhline(melting, color=GREY, ls=":", lw=1.2)
-            words = dict(fontsize=7.5, color=TEXT, ha="right", va="bottom")
+            heat.axhline(melting, color=TEXT, ls=":", lw=1.2)
+            words = dict(fontsize=8, color=TEXT, ha="right", va="bottom")
             heat.text(0.99 * end, melting, "melting", **words)
         heat.legend(handlelength=1.2, columnspacing=0.8, **LEGEND)
     else:
         heat.set_yticks([]), near.set_yticks([])
-    liquid.axhline(0.5, color=GREY, ls=":", lw=1.2)
+    liquid.axhline(0.5, color=TEXT, ls=":", lw=1.2)
     liquid.set_ylim(0, 1)
     liquid.set_yticks((0, 0.5, 1), ("crystal 0", "0.5", "liquid 1"))
     return figure.png(FINE)
