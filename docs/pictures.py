@@ -22,8 +22,8 @@ class Picture(NamedTuple):
     code: str  # of the notebook's cell
     alt: str
     press: tuple[str, ...] = ()  # words on buttons, in this order
-    seen: str = ""  # words that stand there when it has worked
-    seconds: float = 3  # it goes on after that
+    seconds: float = 1  # it works for so long at least
+    seen: str = ""  # words that stand there when the picture may be taken
 
 
 PICTURES = {
@@ -41,7 +41,8 @@ PICTURES = {
         "curves of temperature and energy against time, and the radial distribution function. "
         "Below them Play, Step, Stop, Save and a slider for the temperature.",
         press=("Play",),
-        seconds=100,
+        seconds=60,
+        seen="The atoms move.",
     ),
     "Duel": Picture(
         "show.Duel(n=10, rate=800)",
@@ -90,9 +91,10 @@ def take(name, page, url):
     browser.wait_idle(page)
     for words in picture.press:
         page.locator(".widget-button").filter(has_text=words).first.click()
+    page.wait_for_timeout(1000 * picture.seconds)
     if picture.seen:
         page.get_by_text(picture.seen).first.wait_for(timeout=300_000)
-    page.wait_for_timeout(1000 * picture.seconds)
+        page.wait_for_timeout(3000)  # what was painted before is drawn
     if faults := browser.errors(page):
         raise RuntimeError(f"{name}: {faults}")
     widget = page.locator(".jp-OutputArea-output .jupyter-widgets").first
