@@ -70,7 +70,7 @@ class Duel(Player):
         n=10,
         rate=400,
         seed=0,
-        viewer="nglview",
+        viewer=None,
         pause_after=600,
     ):
         one_of("rate in K/ps", rate, RATES)

@@ -64,7 +64,7 @@ class LiveMD(Player):
     potential: the name of one that ships, a Potential, or "Stillinger-Weber"; element: "Si" or
     "Ge"; system: "crystal", "melt", "vacancy" or "slab"; temperature_K: K; potentials: more of
     them to choose from, a dict from a name to a Potential or a file; atoms: ase.Atoms of your own
-    in place of element and system; viewer: "nglview" or "canvas", which needs no WebGL;
+    in place of element and system; viewer: "nglview" or "canvas", for Colab and without WebGL;
     pause_after: s after which it pauses by itself.
 
     The temperature acts while it runs; so does another potential, which takes the atoms over where
@@ -84,7 +84,7 @@ class LiveMD(Player):
         temperature_K=300,
         potentials=None,
         atoms=None,
-        viewer="nglview",
+        viewer=None,
         pause_after=300,
         seed=0,
     ):

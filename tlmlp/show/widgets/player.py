@@ -7,7 +7,7 @@ import ipywidgets as widgets
 from ...refusal import one_of
 from .controls import button, duration, menu
 from .live import Live, Run
-from .viewer import KINDS
+from .viewer import KINDS, usual
 
 PLOTS = 0.9  # s between two plots at least; drawing them takes a seventh of the time at most
 SILENCE = 3.0  # s without a frame, after which it says why that may be
@@ -16,8 +16,8 @@ SILENCE = 3.0  # s without a frame, after which it says why that may be
 class Player(Live):
     """Live with a beginning to go back to: Play goes on, Pause holds, Stop goes back.
 
-    viewer: "nglview" or "canvas"; pause_after: s after which it pauses by itself, so that a
-    forgotten notebook does not work for ever (0 or None: never).
+    viewer: "nglview" or "canvas" [default: on Colab the latter]; pause_after: s after which it
+    pauses by itself, so that a forgotten notebook does not work for ever (0 or None: never).
 
     A subclass has, besides `work` of Live,
 
@@ -37,7 +37,8 @@ class Player(Live):
     beginning = "Compiling"  # what is done before the first frame
     colouring = "element"  # another one is another picture of the same frame
 
-    def __init__(self, viewer="nglview", pause_after=300):
+    def __init__(self, viewer=None, pause_after=300):
+        viewer = viewer or usual()
         one_of("viewer", viewer, KINDS)
         super().__init__()
         self.pause_after, self.rest, self.views = pause_after, [], []

@@ -154,6 +154,11 @@ class CanvasViewer(Viewer):
 KINDS = {"nglview": NGLViewer, "canvas": CanvasViewer}
 
 
+def usual():
+    """The kind that can be shown here: Colab has no front end of nglview."""
+    return "canvas" if "google.colab" in sys.modules else "nglview"
+
+
 def _bins(colours):
     """Which step of the SCALE each colour [N] from 0 to 1 is."""
     return np.clip((len(SCALE) * colours).astype(int), 0, len(SCALE) - 1)
