@@ -83,6 +83,9 @@ def pictured(notebook):
 def _pictured(output):
     if WIDGET not in output.get("data", {}):
         return output
+    if "text/html" in output.data:  # a worksheet says in words what it asks
+        del output.data[WIDGET]
+        return output
     name = output.data.get("text/plain", "").partition("(")[0]
     if not name:  # nglview's own, which shows nothing anywhere
         return None

@@ -17,6 +17,7 @@ from conftest import ROOT
 from packaging.requirements import Requirement
 
 import tlmlp
+from tlmlp.course.answers import Answers
 
 sys.path.insert(0, str(ROOT / "docs"))
 import address
@@ -112,10 +113,22 @@ def test_a_page_shows_a_picture_in_the_place_of_a_widget():
     assert "<img" not in other and "JupyterLab" in other
 
 
+def test_a_page_shows_the_questions_of_a_worksheet(tmp_path):
+    asked = tlmlp.show.Worksheet("00_start_here", tmp_path / "a.json").predict(1)
+    Answers.opened = None
+    output = nbformat.v4.new_output("execute_result", asked._repr_mimebundle_())
+    cell = nbformat.v4.new_code_cell("sheet.predict(1)", outputs=[output])
+    (shown,) = build.pictured(nbformat.v4.new_notebook(cells=[cell])).cells[0].outputs
+    assert build.WIDGET not in shown.data and "How far do atoms swing" in shown.data["text/html"]
+
+
 def test_every_widget_has_a_small_picture():
     shown = [getattr(tlmlp.show, name) for name in tlmlp.show.__all__]
     widgets = {widget.__name__ for widget in shown if isinstance(widget, type)}
-    assert set(pictures.PICTURES) == widgets - {"Live"}  # what the others are made of
+    assert set(pictures.PICTURES) == widgets - {
+        "Live",
+        "Worksheet",
+    }  # one is what others are made of, one has words
     files = {path.stem: path.stat().st_size for path in pictures.FOLDER.iterdir()}
     assert set(files) == set(pictures.PICTURES) and max(files.values()) < 200_000
 
