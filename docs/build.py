@@ -20,8 +20,9 @@ import shutil
 import warnings
 from pathlib import Path
 
-import address
 import nbformat
+
+import address
 import pictures
 import solve
 

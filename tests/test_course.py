@@ -309,3 +309,45 @@ def test_margin_of_a_mean_over_seeds():
     ]:
         verdict = check(answer)
         assert not verdict and words in verdict.words, (answer, verdict)
+
+
+def test_verdicts_of_three_properties():
+    """Lattice constants, C44 and vacancies of five seeds, by scipy's own paired test of errors."""
+    from scipy.stats import ttest_rel
+
+    card, names = course.card("Ge", "stillinger-weber"), ("lattice_constant", "c44", "vacancy")
+    right = {}
+    for name in names:
+        scratch, after = (
+            abs(np.array(card.line(name, m, 10).values) - card.reference[name])
+            for m in ("scratch", "transfer")
+        )
+        test = ttest_rel(scratch, after)
+        changed = "helped" if test.statistic > 0 else "hurt"
+        right[name] = changed if test.pvalue < 0.05 else "no difference"
+    check = lambda **said: course.check_verdicts(right | said, card, 10)
+    assert set(right.values()) == {"helped", "hurt", "no difference"} and check()
+    chance, more = "within the margin", "more than chance"
+    for said, words in [
+        (dict(c44="hurt"), "c44: the mean difference of errors is -3 GPa, its margin 5.3 GPa: "),
+        (dict(c44="helped"), chance),
+        (dict(vacancy="no difference"), f"{more}, and transfer is nearer"),
+        (dict(lattice_constant="no difference"), f"{more}, and scratch is nearer"),
+        (dict(vacancy="hurt"), "margin 0.26 eV: transfer is nearer"),
+        (dict(vacancy="better"), "'better' is no verdict"),
+        (dict(vacancy=...), "is no verdict"),
+        (dict(C44="hurt"), "no verdict on 'C44'; there is one on lattice_constant, "),
+    ]:
+        verdict = check(**said)
+        assert not verdict and words in verdict.words, (said, verdict)
+    both = check(c44="hurt", vacancy="hurt").words
+    assert "c44: " in both and "vacancy: " in both and "lattice_constant: " not in both
+    for answer, words in [
+        (..., "dots"),
+        ("helped", "a dict is asked for"),
+        (dict(c44="no difference"), "three properties are asked for, not 1"),
+    ]:
+        verdict = course.check_verdicts(answer, card, 10)
+        assert not verdict and words in verdict.words, (answer, verdict)
+    with pytest.raises(ValueError, match="n must be one of 10"):
+        course.check_verdicts(right, card, 11)

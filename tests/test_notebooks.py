@@ -81,6 +81,7 @@ assert replay.last.step >= 100 and mine.evaluate(si_test).force_mae < 300
 {solution}
 assert course.check_bulk_modulus(bulk_modulus, own.c11, own.c12)
 assert abs(bulk_modulus - own.bulk_modulus) < 1e-3 * bulk_modulus
+assert course.check_verdicts(verdicts, card, n=10)
 assert 5.5 < crystals["transfer"].cell[0, 0] < 5.8 and elastic["reference"].c11 > 130
 results = bench.result()
 names = {"reference", "scratch", "transfer", "transfer, reduced units", "silicon unchanged"}

@@ -21,10 +21,9 @@ from tlmlp.course.answers import Answers
 
 sys.path.insert(0, str(ROOT / "docs"))
 import address
+import build
 import pictures
 import solve
-
-import build
 
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]

@@ -10,7 +10,8 @@ _NAMES = {
     "answers": "collect",
     "machine": "doctor memory_limit mode",
     "checks": "Verdict check_bulk_modulus check_constant check_failure_probability check_fewest "
-    "check_force check_frequency check_kinetic_energy check_margin check_timestep",
+    "check_force check_frequency check_kinetic_energy check_margin check_timestep "
+    "check_verdicts",
     "sources": "COURSE SOURCES data melt",
     "results": "rows",
     "runs": "Run",

@@ -8,7 +8,10 @@ import numpy as np
 from ase import Atoms
 from ase.units import kB
 
+from ..properties.measured import PROPERTIES
+from ..refusal import one_of
 from .answers import recorded
+from .cards import Card
 
 
 class Verdict(NamedTuple):
@@ -205,3 +208,44 @@ def check_margin(answer, differences) -> Verdict:
     )
     otherwise = f"t s / sqrt(S), with {student}."
     return judge(answer, lambda x: 0.01 * abs(x), (right, words), wrong, otherwise)
+
+
+@recorded
+def check_verdicts(answer, card: Card, n: int) -> Verdict:
+    """What transfer did to three or more properties, {property: verdict}, against a card.
+
+    A verdict is "helped", "hurt" or "no difference", from scratch and transfer on n structures.
+    Raises ValueError where the card has none for n.
+    """
+    one_of("n", n, card.verdicts())
+    if answer is None or answer is ...:
+        return Verdict(False, "put your answer in place of the dots.")
+    form = '{"property": "helped", "hurt" or "no difference"}'
+    if not isinstance(answer, Mapping):
+        return Verdict(False, f"a dict is asked for, {form}, not {answer!r}.")
+    judged = {x.property: x for x in card.lines if (x.method, x.n) == ("transfer", n) and x.verdict}
+    for name, said in answer.items():
+        if name not in judged:
+            return Verdict(False, f"no verdict on {name!r}; there is one on {', '.join(judged)}.")
+        if said not in ("helped", "hurt", "no difference"):
+            return Verdict(False, f"{name}: {said!r} is no verdict. Write {form}.")
+    wrong = [_against(judged[name], said) for name, said in answer.items()]
+    wrong = [words for words in wrong if words]
+    if not wrong and len(answer) < 3:
+        return Verdict(False, f"so far so good: three properties are asked for, not {len(answer)}.")
+    fine = "a verdict compares a mean with its spread, both of errors, not of values."
+    return Verdict(not wrong, " ".join(wrong) or fine)
+
+
+def _against(line, said):
+    """The numbers of a line of the card that contradict what was said; "" for the verdict."""
+    if said == line.verdict:
+        return ""
+    unit = PROPERTIES[line.property][1]
+    mean, margin = f"{line.difference:.2g} {unit}", f"{line.margin:.2g} {unit}"
+    numbers = f"{line.property}: the mean difference of errors is {mean}, its margin {margin}: "
+    if line.verdict == "no difference":
+        return f"{numbers}it is within the margin, so it may be chance."
+    nearer = "transfer" if line.difference > 0 else "scratch"
+    more = "that is more than chance, and " if said == "no difference" else ""
+    return f"{numbers}{more}{nearer} is nearer to the reference."

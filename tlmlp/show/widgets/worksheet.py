@@ -86,7 +86,7 @@ class Worksheet:
         parts, static = [], ""
         for k in numbers:
             question = self._question(k)
-            words, skip = text(), widgets.Button(description=SKIP, layout={"width": "auto"})
+            words, skip = text(), widgets.Button(description=SKIP, layout={"width": "max-content"})
             skip.on_click(lambda _, k=k: self.lock({k: ""}))
 
             def show(k=k, question=question, words=words, skip=skip):
@@ -180,6 +180,7 @@ class _Choice:
         self.choice = widgets.RadioButtons(
             options=question.choices, value=said or None, orientation="horizontal"
         )
+        self.choice.layout.width = "auto"  # ipywidgets' 300 px cut long choices off
         self.choice.disabled = self.locked
         self.choice.tooltip = question.ask
         self.box = widgets.VBox([words, self.choice])
