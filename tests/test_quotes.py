@@ -1,0 +1,179 @@
+"""Numbers that a notebook or an answer quotes are those of the rows that ship.
+
+Each quote is written anew from the rows and looked for in the text, so that both move together.
+Numbers of a notebook's own run are held by test_notebooks, all others by docs/results.md.
+"""
+
+import nbformat
+import numpy as np
+import pytest
+from conftest import ROOT
+
+from tlmlp import course
+from tlmlp.course import answers
+from tlmlp.course.results import mean_and_spread, own_best
+
+DFT, SW = "dft", "stillinger-weber"
+
+
+def errors(rows, value="force_mae", frozen=0, **fields):
+    """Values of the rows with these fields and as many frozen groups."""
+    own = [row for row in rows if all(row[key] == x for key, x in fields.items())]
+    return [row[value] for row in own if len(row["frozen"]) == frozen]
+
+
+def spread(rows, digits=0, **fields):
+    """Mean ± standard deviation, as it is written."""
+    mean, deviation = mean_and_spread(errors(rows, **fields))
+    return f"{mean:.{digits}f} ± {deviation:.{digits}f}"
+
+
+def mean(rows, **fields):
+    return f"{np.mean(errors(rows, **fields)):.0f}"
+
+
+def about(rows, **fields):
+    """To the nearest ten."""
+    return f"{10 * round(np.mean(errors(rows, **fields)) / 10):.0f}"
+
+
+def explorer():
+    """Notebook 02: 800 steps."""
+    rows = course.rows("learning-curve") + course.rows("frozen")
+    at = dict(source=DFT, method="transfer", n=10)
+    scratch = spread(rows, source=DFT, method="scratch", n=10)
+    start = spread(rows, **at)
+    silicon = lambda **more: spread(rows, value="silicon_force_mae", **at | more)
+    yield f"gave {start} meV/Å for transfer and {scratch} for scratch"
+    frozen = [mean(rows, frozen=k, **at) for k in (0, 2, 3)]
+    yield f"raise the error from {frozen[0]} to {frozen[1]} meV/Å. Three raise it to {frozen[2]}"
+    yield f"| 1 | {start} | {scratch} | {silicon()} |"
+    fifty = spread(rows, **at | dict(n=50))
+    other = spread(rows, source=DFT, method="scratch", n=50)
+    yield f"| 2 | {fifty} | {other} | {silicon(n=50)} |"
+    for task, k in ((3, 2), (4, 5)):
+        yield f"| {task} | {spread(rows, frozen=k, **at)} | as 1 | {silicon(frozen=k)} |"
+    reduced = at | dict(method="reduced")
+    yield f"| 5 | {spread(rows, **reduced)} | as 1 | {silicon(**reduced)} |"
+
+
+def learning_curves():
+    """Notebook 02b: each side at its own best, of 12 800 steps."""
+    rows, short = own_best(course.rows("own-best")), course.rows("learning-curve")
+    best = lambda source, method, n: dict(source=source, method=method, n=n)
+    ten, fifty = best(DFT, "transfer", 10), best(DFT, "scratch", 50)
+    yield f"Scratch has {spread(rows, **fifty)} meV/Å with fifty, transfer {spread(rows, **ten)}"
+    sw = mean(rows, **best(SW, "transfer", 10)), mean(rows, **best(SW, "scratch", 0))
+    yield f"{sw[0]} for transfer with ten, {sw[1]} for scratch with all"
+    twenty, all_ = mean(rows, **best(DFT, "transfer", 20)), mean(rows, **best(DFT, "scratch", 0))
+    yield f"transfer has {twenty} meV/Å, less than scratch with all ({all_})"
+    some = [best(source, "scratch", 50) for source in (DFT, SW)]
+    before, after = ([mean(r, **x) for x in some] for r in (short, rows))
+    yield f"It has {before[0]} (DFT) and {before[1]} meV/Å (Stillinger-Weber) after 800, {after[0]}"
+    yield f"{after[0]} and {after[1]} after 12 800"
+    yield f"Reduced units help on DFT: {spread(rows, **best(DFT, 'reduced', 10))} with ten"
+    energies = [spread(rows, 1, value="energy_rmse", **x) for x in (ten, fifty)]
+    yield f"{energies[0]} meV/atom for transfer with ten, {energies[1]} for scratch with fifty"
+
+
+def freezing():
+    """Notebook 02c."""
+    long = course.rows("frozen-best") + own_best(course.rows("own-best"))
+    seeds = {row["seed"] for row in course.rows("frozen-best")}
+    long = [row for row in long if row["seed"] in seeds]
+    ends = {
+        k: [mean(long, source=s, method="transfer", n=10, frozen=k) for s in (DFT, SW)]
+        for k in (0, 2, 3, 5)
+    }
+    assert ends[0] == ends[2]
+    yield f"end at {ends[2][0]} (DFT) and {ends[2][1]} meV/Å (Stillinger-Weber), as with none"
+    yield f"With three groups: {ends[3][0]} and {ends[3][1]}; with five: {ends[5][0]} and {ends[5][1]}"
+    rows = course.rows("learning-curve") + course.rows("frozen")
+    at = dict(value="silicon_force_mae", source=DFT, n=10)
+    transfer = [spread(rows, method="transfer", frozen=k, **at) for k in (0, 5)]
+    yield f"to {transfer[0]} meV/Å (five seeds), and to {transfer[1]} with five groups frozen"
+    yield f"less, to {spread(rows, method='reduced', **at)}"
+
+
+def temperatures():
+    """Notebook 02d: networks of one phase, tested on the other."""
+    rows = course.rows("temperature")
+
+    def dft(method, phase, group):
+        own = [r for r in rows if (r["source"], r["method"], r["phase"]) == (DFT, method, phase)]
+        return f"{np.mean([row['groups'][group][0] for row in own]):.0f}"
+
+    def sw(method, phase, temperature):
+        own = [r for r in rows if (r["source"], r["method"], r["phase"]) == (SW, method, phase)]
+        return [x[2] for row in own for x in row["temperatures"] if x[0] == temperature]
+
+    cold, cool = (dft(method, "crystal", "Liquid") for method in ("transfer", "reduced"))
+    scratch = dft("scratch", "crystal", "Liquid")
+    yield f"On DFT transfer has {cold} meV/Å, reduced units {cool}, scratch {scratch}."
+    hot = [
+        f"{10 * round(np.mean(sw(method, 'crystal', 3480)) / 10):.0f}"
+        for method in ("transfer", "reduced", "scratch")
+    ]
+    yield f"data it is about {hot[0]}, {hot[1]} and {hot[2]}."
+    solids = [dft("scratch", "liquid", "Solid")]
+    means = [np.mean(sw("scratch", "liquid", T)) for T in (520, 1010, 1740, 2460)]
+    yield f"it has {solids[0]} in solids on DFT and {min(means):.0f} to {max(means):.0f} on Still"
+    near = dft("scratch", "crystal", "Solid")
+    yield f"transfer has {float(dft('transfer', 'liquid', 'Solid')):.0f} meV/Å in solids on DFT"
+    yield f"scratch {solids[0]}. After training on crystals scratch has {near} there."
+    at = {m: mean_and_spread(sw(m, "liquid", 520)) for m in ("transfer", "scratch", "reduced")}
+    words = {m: f"{x[0]:.0f} ± {x[1]:.0f}" for m, x in at.items()}
+    yield f"does not help: {words['transfer']} meV/Å. Scratch has {words['scratch']}, and {words['reduced']}"
+
+
+def stability():
+    """Notebook 03b: liquids that held, and how the others failed."""
+    rows = [row for row in course.rows("stability") if row["method"] != "reference"]
+    kinds = {
+        "10 crystals alone": dict(n=10, phase="crystal"),
+        "10 structures": dict(n=10, phase=None),
+        "50 structures": dict(n=50, phase=None),
+    }
+
+    def held(method, **fields):
+        own = [r for r in rows if all(r[k] == x for k, x in (fields | dict(method=method)).items())]
+        trials = [t for row in own for t in row["trials"] if t["phase"] == "liquid"]
+        assert len(trials) == 15
+        return sum(not t["failure"] for t in trials)
+
+    for words, fields in kinds.items():
+        counts = [held(method, **fields) for method in ("scratch", "transfer", "reduced")]
+        yield f"| {words} | {counts[0]} | {counts[1]} | {counts[2]} |"
+    failures = [(r["method"], t["failure"]) for r in rows for t in r["trials"] if t["failure"]]
+    scratch = [kind for method, kind in failures if method == "scratch"]
+    yield f"Of {len(scratch)} failures of scratch {scratch.count('structure')} are `structure`."
+    quiet = [kind for _, kind in failures].count("structure")
+    yield f"Of all {len(failures)} failures {quiet} are `structure`"
+
+
+def card():
+    """Notebook 04b."""
+    verdicts = [v for s in (DFT, SW) for v in course.card("Ge", s).verdicts().values()]
+    number = lambda word: sum(len(v.get(word, ())) for v in verdicts)
+    helped, equal, hurt = map(number, ("helped", "no difference", "hurt"))
+    yield f"{helped} helped, {equal} made no difference and {hurt} hurt"
+
+
+QUOTES = {
+    "02_germanium_transfer": explorer,
+    "02b_how_much_data": learning_curves,
+    "02c_freezing_and_forgetting": freezing,
+    "02d_temperatures": temperatures,
+    "03b_stability": stability,
+    "04b_card_and_melting": card,
+}
+
+
+@pytest.mark.parametrize("name", QUOTES)
+def test_what_is_quoted_is_what_the_rows_say(name):
+    cells = nbformat.read(ROOT / "notebooks" / f"{name}.ipynb", as_version=4).cells
+    asked = answers.questions(name).predictions.values()
+    text = " ".join([*(cell.source for cell in cells), *(question.because for question in asked)])
+    text = " ".join(text.split())
+    missing = [quote for quote in QUOTES[name]() if quote not in text]
+    assert missing == []
