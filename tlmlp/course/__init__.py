@@ -11,6 +11,8 @@ _NAMES = {
     "machine": "doctor memory_limit mode",
     "checks": "Verdict check_bulk_modulus check_constant check_failure_probability check_fewest "
     "check_force check_frequency check_kinetic_energy check_margin check_timestep",
+    "transfer_checks": "check_forgetting check_mask check_next_structure check_overfitting "
+    "check_plan check_reduced_forces check_replay disagreement plan_errors",
     "sources": "COURSE SOURCES data melt",
     "results": "rows",
     "runs": "Run",
