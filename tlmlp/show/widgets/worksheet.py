@@ -180,6 +180,7 @@ class _Choice:
         self.choice = widgets.RadioButtons(
             options=question.choices, value=said or None, orientation="horizontal"
         )
+        self.choice.layout.width = "auto"  # ipywidgets' 300 px cut long choices off
         self.choice.disabled = self.locked
         self.choice.tooltip = question.ask
         self.box = widgets.VBox([words, self.choice])
