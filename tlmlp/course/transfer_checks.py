@@ -1,6 +1,7 @@
 """Exercises on transfer itself: plans, units, overfitting, masks, forgetting, replay, labels."""
 
 from collections.abc import Collection, Mapping, Sequence
+from numbers import Integral
 
 import numpy as np
 from ase import Atoms
@@ -45,7 +46,7 @@ def check_plan(answer, errors: Mapping[Plan, float], structures: int, allowed: f
     plan = n, frozen, start = answer["n"], answer["frozen"], answer["start"]
     if start not in STARTS.values():
         return Verdict(False, f"start is one of {', '.join(STARTS.values())}, not {start!r}.")
-    if not (isinstance(n, int) and isinstance(frozen, int)):
+    if not (isinstance(n, Integral) and isinstance(frozen, Integral)):
         return Verdict(False, "n is a number of structures, frozen a number of groups.")
     if plan not in errors:
         known = sorted({p[0] for p in errors if p[1:] == plan[1:]})
@@ -123,7 +124,7 @@ def check_overfitting(answer, curve: Sequence, chosen: int | None = None) -> Ver
     best, last = steps[errors.argmin()], steps[-1]
     resolution = np.diff(steps).max() / 2
     smallest = f"{errors.min():.0f} meV/Å at step {best:.0f}"
-    wrong = [(last, f"that is the last step: {errors[-1]:.0f} meV/Å, after {smallest}.")]
+    wrong = [(last, f"that is the last step, with {errors[-1]:.0f} meV/Å; it was less before.")]
     if chosen is not None:
         wrong.append((chosen, "validation chose this step; the test error is smallest elsewhere."))
     energy = steps[np.array(curve, float)[:, 3].argmin()]
