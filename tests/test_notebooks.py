@@ -59,23 +59,71 @@ assert not trial.failure and 0.19 < stability.apart(liquid.n, crystal.n) < 0.21
 """,
     "02_germanium_transfer": """
 {solution}
-assert course.check_frequency(frequency, known=15.5, length=s, energy=e, mass=mass)
+assert course.check_reduced_forces(forces, atoms, silicon, reduced)
+assert course.check_plan(plan, plans, structures=20, allowed=80)
+assert course.check_plan(dict(n=10, frozen=2, start="copied"), plans, structures=20, allowed=80)
 row = explorer.rows[0]
 assert set(mine) == {"transfer", "scratch"} and row["curve"][-1][0] == row["steps"]
+assert abs(copied.evaluate(test).force_mae - 320) < 10 > abs(reduced.evaluate(test).force_mae - 110)
+table = {(10, 0, "copied"): 78, (10, 2, "copied"): 80, (10, 3, "copied"): 85, (10, 5, "copied"): 94}
+table |= {(10, 0, "scratch"): 125, (50, 0, "copied"): 75, (50, 0, "scratch"): 132}
+table |= {(10, 0, "reduced"): 72, (5, 0, "reduced"): 78}
+assert {key: round(plans[key]) for key in table} == table
+rows = course.rows("frozen") + course.rows("learning-curve")
+rows = [r for r in rows if (r["source"], r["method"], r["n"]) == ("dft", "transfer", 10)]
+on_silicon = {d: [r["silicon_force_mae"] for r in rows if len(r["frozen"]) == d] for d in (0, 2, 5)}
+assert [round(sum(x) / len(x)) for x in on_silicon.values()] == [375, 376, 459]
 """,
     "02b_how_much_data": """
 {solution}
 assert needed == 50 and course.check_fewest(needed, scratch, allowed)
 assert not course.check_fewest(20, scratch, allowed)
-untrained = {name: start.evaluate(test).force_mae for name, start in starts.items()}
-assert untrained["reduced units"] < untrained["lengths scaled"] < untrained["copied weights"] - 100
+assert step == 1600 and course.check_overfitting(step, row["curve"], row["best_step"])
+assert "validation chose" in course.check_overfitting(200, row["curve"], row["best_step"]).words
+assert course.check_frequency(frequency, known=15.5, length=s, energy=e, mass=mass)
+assert abs(frequency - 8.5) < 0.1
+assert found["reduced units"] < found["lengths scaled"] < found["copied weights"] - 100
+numbers = {"copied weights": 321, "lengths scaled": 162, "reduced units": 113}
+assert all(abs(found[name] - number) < 3 for name, number in numbers.items())
+assert [round(x) for x in (scratch[50], allowed, row["force_mae"])] == [76, 81, 105]
+others = ("transfer", 20), ("scratch", 0), ("reduced", 10)
+assert [round(mean_error(*other)) for other in others] == [67, 73, 71]
+for method, ends in (("transfer", (79, 117)), ("scratch", (115, 150))):
+    rows = [r for r in best if (r["source"], r["method"], r["n"]) == ("dft", method, 10)]
+    last = [r["curve"][-1][1] for r in rows]
+    assert (round(min(last)), round(max(last))) == ends
 """,
     "02c_freezing_and_forgetting": """
 {solution}
-assert trained == 4 and course.check_fewest(trained, errors, allowed)
-assert not course.check_fewest(6, errors, allowed)
-assert back.evaluate(si_test).force_mae < 0.5 * copied.evaluate(si_test).force_mae
+assert course.check_mask(mask, silicon, frozen) and mask == transfer.freeze(silicon, frozen)
+assert course.check_forgetting(factor, errors["before"], errors["copied weights"])
+assert 3.8 < factor < 4.8 and abs(errors["before"] - 89) < 2
+assert errors["reduced units"] < 0.5 * errors["copied weights"]
 assert replay.last.step >= 100 and mine.evaluate(si_test).force_mae < 300
+assert not course.check_replay(copied, test, si_test, ge_most=100, si_most=115)
+""",
+    "02d_temperatures": """
+{solution}
+assert candidate == 4 and course.check_next_structure(candidate, candidates, committee)
+assert "second" in course.check_next_structure(3, candidates, committee).words
+two = course.disagreement(committee[:2], test)
+assert abs(rho - 0.84) < 0.03 and abs(spearmanr(two, error).statistic - 0.9) < 0.03
+means = {kind: (sigma[kinds == kind].mean(), error[kinds == kind].mean()) for kind in set(kinds)}
+known = {"Strained": (52, 42), "Vacancy": (45, 74)}
+assert all(np.allclose(means[kind], pair, atol=2) for kind, pair in known.items())
+assert abs(two[kinds == "Liquid"].mean() - 35) < 2 and abs(means["Liquid"][1] - 113) < 3
+assert abs(two[2] - 43) < 2 and abs(sigma[2] - 93) < 3 and abs(error[2] - 126) < 3
+assert abs(committee[2].evaluate(test).groups["Strained"].force_mae - 98) < 2
+
+def mean_error(phase, method, group):
+    own = "dft", phase, method
+    rows = [r for r in course.rows("temperature") if (r["source"], r["phase"], r["method"]) == own]
+    return round(np.mean([r["groups"][group][0] for r in rows]))
+
+methods = "scratch", "transfer", "reduced"
+assert [mean_error("crystal", method, "Liquid") for method in methods] == [656, 282, 181]
+assert [mean_error("liquid", method, "Solid") for method in methods[:2]] == [229, 96]
+assert mean_error("crystal", "scratch", "Solid") == 83
 """,
     "04_out_of_target": """
 {solution}

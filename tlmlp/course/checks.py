@@ -32,6 +32,9 @@ class Verdict(NamedTuple):
         return f'<div style="border-left:4px solid {colour}; padding:4px 10px">{words}</div>'
 
 
+DOTS = Verdict(False, "put your answer in place of the dots.")
+
+
 def judge(answer, tolerance: Callable[[float], float], right, wrong, otherwise: str) -> Verdict:
     """Compare an answer with the right value and with those that typical mistakes lead to.
 
@@ -39,7 +42,7 @@ def judge(answer, tolerance: Callable[[float], float], right, wrong, otherwise: 
     otherwise: words for any other number. In words, {answer} stands for the answer.
     """
     if answer is None or answer is ...:
-        return Verdict(False, "put your answer in place of the dots.")
+        return DOTS
     try:
         number = float(answer)
     except (TypeError, ValueError):
