@@ -87,7 +87,8 @@ def freezing():
     }
     assert ends[0] == ends[2]
     yield f"end at {ends[2][0]} (DFT) and {ends[2][1]} meV/Å (Stillinger-Weber), as with none"
-    yield f"With three groups: {ends[3][0]} and {ends[3][1]}; with five: {ends[5][0]} and {ends[5][1]}"
+    yield f"With three groups: {ends[3][0]} and {ends[3][1]}; with five: {ends[5][0]}"
+    yield f"with five: {ends[5][0]} and {ends[5][1]}."
     rows = course.rows("learning-curve") + course.rows("frozen")
     at = dict(value="silicon_force_mae", source=DFT, n=10)
     transfer = [spread(rows, method="transfer", frozen=k, **at) for k in (0, 5)]
@@ -123,7 +124,8 @@ def temperatures():
     yield f"scratch {solids[0]}. After training on crystals scratch has {near} there."
     at = {m: mean_and_spread(sw(m, "liquid", 520)) for m in ("transfer", "scratch", "reduced")}
     words = {m: f"{x[0]:.0f} ± {x[1]:.0f}" for m, x in at.items()}
-    yield f"does not help: {words['transfer']} meV/Å. Scratch has {words['scratch']}, and {words['reduced']}"
+    yield f"does not help: {words['transfer']} meV/Å. Scratch has {words['scratch']}, and "
+    yield f"and {words['reduced']} in reduced units."
 
 
 def stability():

@@ -189,8 +189,6 @@ def test_the_foot_of_a_notebook_names_this_version():
     for path in NOTEBOOKS:
         last = nbformat.read(path, as_version=4).cells[-1].source
         foot = re.search(r"^\*tlmlp (\S+) · .*\]\(\.\./docs/licence\.md\)\*$", last, re.MULTILINE)
-        if foot is None and "tlmlp 0" not in last:
-            continue  # delete these two lines when every notebook has its foot
         assert foot and foot[1] == tlmlp.__version__ and len(foot[0]) <= 200, path.name
 
 
