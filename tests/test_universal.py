@@ -203,6 +203,8 @@ def test_slopes_of_the_notebook(text):
         slope = softening_of(name)[1]["crystal"].overall.slope
         error = universals.errors(datasets.dft("Ge", "test"), universal(name))["force_mae"]
         assert f"| {word} | {slope:.2f} | {error:.0f} |" in text
+    larger = softening_of("7net-l3i5")[1]["crystal"].overall.slope
+    assert f"SevenNet-l3i5 has {larger:.2f} with MPtrj alone" in text
     assert f"{100 * chgnet[1]['crystal'].overall.share:.0f} % is softness" in text
     own = [r for r in course.rows("softening") if (r["source"], r["method"]) == ("dft", "transfer")]
     own = [r["softening"] for r in own if not r["hot"]]
@@ -291,6 +293,16 @@ def test_what_fine_tuning_and_transfer_cost(text):
     assert f"speed (10 to {round(faster, -1):.0f} times)" in text
     assert table["chgnet-0.3.0"].cost_s / table["transfer"].cost_s > 10
     assert {row["steps"] for row in tuned} <= {40, 200, 400}
+    readme = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
+    ten = [mean(name, 10, 0) for name in ("chgnet-0.3.0", "7net-0", "transfer", "reduced")]
+    words = "CHGNet has {:.0f} and SevenNet-0 {:.0f} meV/Å; transfer has {:.0f}, in reduced units "
+    assert words.format(*ten) + f"{ten[3]:.0f} " in readme
+    assert f"equilibrium, has {mean('nequix-oam-1', 0, 0):.0f} without any germanium" in readme
+    for part in (
+        f"speed ({round(faster, -1):.0f} times)",
+        "({:.0f} to {:.0f}, not {:.0f} meV/atom)",
+    ):
+        assert part.format(*energies) in readme
 
 
 def test_every_fine_tuning_is_its_own(text):
