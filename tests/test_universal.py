@@ -13,7 +13,7 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from conftest import ROOT
 from scipy.optimize import curve_fit
 
-from tlmlp import course, datasets, properties
+from tlmlp import course, datasets, properties, show
 from tlmlp.course import universal, universals
 from tlmlp.course.cards import reference
 from tlmlp.frames import label
@@ -314,3 +314,38 @@ def test_every_fine_tuning_is_its_own(text):
             best = min(row["curve"], key=lambda point: point[1])
             assert row["best_step"] == best[0] and row["valid_force_rmse"] == best[1]
             assert len(row["curve"]) == 10 and row["curve"][-1][0] == row["steps"]
+
+
+# -- figures -------------------------------------------------------------------------------------
+
+
+def test_slopes_are_drawn_where_they_are():
+    _, chgnet = softening_of("chgnet-0.3.0")
+    _, seven = softening_of("7net-0")
+    (ax,) = show.phase_slopes({"chgnet-0.3.0": chgnet, "7net-0": seven}).axes
+    assert [t.get_text() for t in ax.get_yticklabels()] == ["CHGNet 0.3.0", "SevenNet-0"]
+    drawn = {tuple(map(float, xy)) for line in ax.lines for xy in line.get_xydata()}
+    for y, phases in enumerate((chgnet, seven)):
+        for s in phases.values():
+            assert (s.overall.slope, y) in drawn
+
+
+def test_properties_are_drawn_over_those_of_dft():
+    rows = course.rows("universal-properties")
+    (ax,) = show.soft_properties(rows, "Si").axes
+    known, _ = reference("Si", "dft")
+    drawn = {line.get_label(): line.get_ydata() for line in ax.lines}
+    for row in (r for r in rows if r["element"] == "Si"):
+        ratios = [row["properties"][k] / known[k] for k in ("c44", "phonon_gamma", "vacancy")]
+        assert drawn[universals.header(row["model"])["words"]] == pytest.approx(ratios)
+
+
+def test_rivals_are_drawn_by_size_and_cost():
+    table = universals.rivals()
+    left, right = show.rivals(table).axes
+    assert [t.get_text() for t in left.get_xticklabels()] == ["0", "1", "10", "50", "146"]
+    words = {text.get_text() for text in left.figure.legends[0].get_texts()}
+    assert {"scratch", "CHGNet 0.3.0", "SevenNet-0", "Nequix-oam-1"} < words and len(words) == 6
+    costs = sorted(float(line.get_xdata()[0]) for line in right.lines)
+    assert costs[0] == 1e3 * table["scratch"].cost_s and len(costs) == 6
+    assert costs[-1] == 1e3 * table["nequix-oam-1"].cost_s
