@@ -5,16 +5,18 @@ python -m research.results     writes the page; tests/test_results.py holds it t
 
 from collections import Counter
 from pathlib import Path
-from textwrap import fill
 
 import numpy as np
 
 from tlmlp.course import cards
-from tlmlp.course.results import METHODS, SIZES, mean_and_spread, own_best, rows
+from tlmlp.course.results import METHODS, SIZES, own_best, rows
 from tlmlp.course.sources import COURSE, SOURCES
 from tlmlp.potential import header, shipped
 from tlmlp.properties.measured import PROPERTIES
 from tlmlp.show.figures.style import METHODS as STYLES
+
+from .text import cell, number, places, prose, section, span, table
+from .universal import page as universals
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "results.md"
 HEAD = """\
@@ -51,50 +53,6 @@ PUBLISHED = {
 def where(rows, **fields):
     """Those rows that have these values."""
     return [row for row in rows if all(row[name] == value for name, value in fields.items())]
-
-
-def cell(values, digits=0):
-    """Mean ± standard deviation of numbers, a dash where there are none."""
-    values = [value for value in values if value is not None and np.isfinite(value)]
-    if not values:
-        return "–"
-    mean, spread = mean_and_spread(values)
-    return f"{mean:.{digits}f}" + (f" ± {spread:.{digits}f}" if len(values) > 1 else "")
-
-
-def span(values, digits=0):
-    """Smallest to largest."""
-    low, high = (f"{value:.{digits}f}" for value in (min(values), max(values)))
-    return low if low == high else f"{low} to {high}"
-
-
-def places(x):
-    """Digits behind the point: four significant ones for what is not small."""
-    return next((k for k, above in enumerate((1000, 100, 10)) if abs(x) >= above), 3)
-
-
-def number(x):
-    """A property as text."""
-    return "–" if x is None or not np.isfinite(x) else f"{x:.{places(x)}f}"
-
-
-def table(titles, lines):
-    """Markdown: titles and cells."""
-    out = [titles, ["---"] * len(titles), *lines]
-    return "\n".join("| " + " | ".join(map(str, cells)) + " |" for cells in out) + "\n"
-
-
-def prose(words):
-    """Paragraphs, their lines broken anew."""
-    return (
-        "\n\n".join(fill(part, 110, break_long_words=False) for part in words.split("\n\n")) + "\n"
-    )
-
-
-def section(title, words, *commands):
-    """A heading, the commands that made the rows of its tables, and what these are."""
-    made = ", ".join(f"`{command}`" for command in commands)
-    return f"## {title}\n\n{made}\n\n{prose(words)}"
 
 
 def sized(n):
@@ -500,6 +458,7 @@ def page():
         *at_its_best(),
     ]
     parts += [*cutoffs(), *freezing(), *temperatures(), *stability(), *melting(), *softening()]
+    parts += universals.universal()
     return "\n".join([*parts, *properties()])
 
 

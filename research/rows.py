@@ -216,7 +216,7 @@ def softened(run: Run, task: dict):
     for name, members in kinds.items():
         if any(np.abs(test[k].get_forces()).max() > 1e-3 for k in members):
             pairs = [test[k] for k in members], [guess[k] for k in members]
-            slopes[name] = [round(x, 4) for x in properties.softening(*pairs).overall]
+            slopes[name] = [round(x, 4) for x in properties.softening(*pairs).overall[:5]]
     return potential, row | dict(softening=slopes)
 
 

@@ -188,7 +188,7 @@ def start(data):
 
 
 def soften(data):
-    finite(P.softening(data, data), but=("error", "reverse"))
+    finite(P.softening(data, data), but=("error", "reverse", "share", "share_error"))
 
 
 def split(data):

@@ -140,6 +140,12 @@ assert set(results) == names
 assert course.check_margin(margin, delta)
 assert delta.mean() < margin and card.line("c12", "transfer", 10).verdict == "no difference"
 """,
+    "05_universal_potentials": """
+{solution}
+assert course.check_slope(slope, x, y) and course.check_share(share, x, y)
+assert not course.check_slope(share, x, y) and not course.check_share(slope, x, y)
+assert 0.5 < slope < 0.6 and 0.8 < share < 0.9
+""",
 }
 
 

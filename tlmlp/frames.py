@@ -85,7 +85,11 @@ def label(frame: Atoms, name: str) -> Any:
         energy = frame.get_potential_energy(apply_constraint=False)
         if not known():  # nor does the calculation that this may have been give one
             return energy
-    return frame.get_potential_energy(force_consistent=True, apply_constraint=False)
+    try:
+        return frame.get_potential_energy(force_consistent=True, apply_constraint=False)
+    except PropertyNotImplementedError:  # CHGNet gives one that it does not claim to have
+        frame.get_potential_energy(apply_constraint=False)
+        return frame.calc.results["free_energy"]
 
 
 def _label(frame: Atoms, index: int, name: str) -> Any:

@@ -252,3 +252,42 @@ def _against(line, said):
     nearer = "transfer" if line.difference > 0 else "scratch"
     more = "that is more than chance, and " if said == "no difference" else ""
     return f"{numbers}{more}{nearer} is nearer to the reference."
+
+
+@recorded
+def check_slope(answer, true, predicted) -> Verdict:
+    """Slope through the origin of predicted against reference forces, arrays of components."""
+    x, y = np.ravel(true), np.ravel(predicted)
+    both, square, other = float(x @ y), float(x @ x), float(y @ y)
+    right = both / square
+    words = f"{right:.3f}: on average the predicted forces are {100 * (1 - right):.0f} % too small."
+    wrong = (
+        (both / other, "that is s', the slope of the reference against the prediction."),
+        (square / both, "upside down: the products with the prediction stand above."),
+        (both / (square * other) ** 0.5, "that is a correlation: it ignores the size of forces."),
+        ((other / square) ** 0.5, "that compares sizes alone; a slope needs directions too."),
+        (1 - np.square(y - x).sum() / square, "that is R²."),
+        (1 - right, "that is by how much the slope is too small; the slope itself is asked for."),
+    )
+    otherwise = "sum F_ref F_pred over all components, and divide by the sum of F_ref squared."
+    return judge(answer, lambda v: 0.005 * abs(v), (right, words), wrong, otherwise)
+
+
+@recorded
+def check_share(answer, true, predicted) -> Verdict:
+    """Share of the squared error of forces that their slope explains, between 0 and 1."""
+    x, y = np.ravel(true), np.ravel(predicted)
+    s, rest = float(x @ y / (x @ x)), float(np.square(y - x).sum() / (x @ x))  # rest: 1 - R²
+    right = (1 - s) ** 2 / rest
+    words = f"{right:.3f}: one factor, 1 / s, would mend that part of the squared error."
+    wrong = (
+        (1 - right, "that is the other part, which no factor mends."),
+        ((1 - s) / rest, "an error counts with its square: (1 - s)²."),
+        ((1 - s) ** 2, "that is softness over all squared forces; divide by 1 - R²."),
+        (rest, "that is 1 - R², all of the error; which part of it is (1 - s)²?"),
+        (1 - s, "that is by how much the slope is too small; how much of the error is it?"),
+        (right**0.5, "that is the share of the root of the squared error."),
+        (100 * right, "that is in percent; a number between 0 and 1 is asked for.", 0.5),
+    )
+    otherwise = "softness is (1 - s)² of all squared forces, the whole error 1 - R² of them."
+    return judge(answer, lambda v: 0.005 * abs(v), (right, words), wrong, otherwise)

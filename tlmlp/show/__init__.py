@@ -6,6 +6,7 @@ from .figures.learning import learning_curve, likeness, parity
 from .figures.network import picture_bases, picture_network, picture_slots
 from .figures.properties import plot
 from .figures.results import freezing, learning_curves, stability_map, temperatures, training_curves
+from .figures.universal import phase_slopes, rivals, soft_properties
 from .widgets.bench import PropertyBench
 from .widgets.duel import Duel
 from .widgets.explorer import TransferExplorer
@@ -28,4 +29,5 @@ __all__ = [
 ]
 __all__ += ["coexistence", "conservation", "freezing", "learning_curve", "learning_curves"]
 __all__ += ["likeness", "melting", "parity", "picture_bases", "picture_network", "picture_slots"]
-__all__ += ["plot", "repair", "stability_map", "temperatures", "training_curves", "watch"]
+__all__ += ["phase_slopes", "plot", "repair", "rivals", "soft_properties", "stability_map"]
+__all__ += ["temperatures", "training_curves", "watch"]

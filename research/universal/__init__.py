@@ -1,0 +1,1 @@
+"""Universal potentials on the course's structures; see README.md."""
