@@ -15,6 +15,7 @@ from scipy.optimize import curve_fit
 
 from tlmlp import course, datasets, properties, show
 from tlmlp.course import universal, universals
+from tlmlp.course.answers import questions
 from tlmlp.course.cards import reference
 from tlmlp.frames import label
 
@@ -186,7 +187,12 @@ def test_slope_and_share_by_hand():
 @pytest.fixture(scope="module")
 def text():
     book = nbformat.read(ROOT / "notebooks" / "05_universal_potentials.ipynb", as_version=4)
-    return "\n".join(c.source for c in book.cells if c.cell_type == "markdown")
+    asked = questions("05_universal_potentials").predictions.values()
+    words = [
+        *(c.source for c in book.cells if c.cell_type == "markdown"),
+        *(q.because for q in asked),
+    ]
+    return "\n".join(words)
 
 
 def softening_of(name, element="Ge"):

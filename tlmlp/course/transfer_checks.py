@@ -43,11 +43,12 @@ def check_plan(answer, errors: Mapping[Plan, float], structures: int, allowed: f
         return DOTS
     if not isinstance(answer, Mapping) or set(answer) != {"n", "frozen", "start"}:
         return Verdict(False, "a plan is dict(n=10, frozen=0, start='copied'), with these names.")
-    plan = n, frozen, start = answer["n"], answer["frozen"], answer["start"]
+    n, frozen, start = answer["n"], answer["frozen"], answer["start"]
     if start not in STARTS.values():
         return Verdict(False, f"start is one of {', '.join(STARTS.values())}, not {start!r}.")
     if not (isinstance(n, Integral) and isinstance(frozen, Integral)):
         return Verdict(False, "n is a number of structures, frozen a number of groups.")
+    plan = n, frozen, start = int(n), int(frozen), start
     if plan not in errors:
         known = sorted({p[0] for p in errors if p[1:] == plan[1:]})
         words = f"with this start and freezing, n may be {', '.join(map(str, known))}."
