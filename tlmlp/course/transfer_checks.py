@@ -1,7 +1,6 @@
 """Exercises on transfer itself: plans, units, overfitting, masks, forgetting, replay, labels."""
 
 from collections.abc import Collection, Mapping, Sequence
-from numbers import Integral
 
 import numpy as np
 from ase import Atoms
@@ -46,7 +45,7 @@ def check_plan(answer, errors: Mapping[Plan, float], structures: int, allowed: f
     n, frozen, start = answer["n"], answer["frozen"], answer["start"]
     if start not in STARTS.values():
         return Verdict(False, f"start is one of {', '.join(STARTS.values())}, not {start!r}.")
-    if not (isinstance(n, Integral) and isinstance(frozen, Integral)):
+    if not all(isinstance(number, (int, np.integer)) for number in (n, frozen)):
         return Verdict(False, "n is a number of structures, frozen a number of groups.")
     plan = n, frozen, start = int(n), int(frozen), start
     if plan not in errors:
