@@ -92,6 +92,7 @@ def lab(notebooks_dir):
         command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root"]
         command += [f"--ServerApp.root_dir={root}", f"--ServerApp.port={port}"]
         command += ["--ServerApp.port_retries=0", "--LabApp.news_url="]
+        command += ["--LabApp.expose_app_in_browser=True"]  # for `theme`
         with open(home / "log", "w+") as log:
             server = subprocess.Popen(
                 command, stdout=log, stderr=subprocess.STDOUT, env=environment
@@ -172,6 +173,13 @@ def wait_idle(page, timeout=600):
 def errors(page):
     """The text of every error and every line on stderr below a cell."""
     return page.locator(ERRORS).all_inner_texts()
+
+
+def theme(page, name):
+    """Change to the theme "Light" or "Dark" of JupyterLab."""
+    execute = "theme => window.jupyterapp.commands.execute('apputils:change-theme', {theme})"
+    page.evaluate(execute, f"JupyterLab {name}")
+    page.locator(f"body[data-jp-theme-name='JupyterLab {name}']").wait_for(state="attached")
 
 
 def viewer(page):

@@ -116,15 +116,37 @@ def test_frozen_groups_are_named():
     bench.close()
 
 
-def test_dft_says_its_own_values_beside_the_picture():
-    bench = show.PropertyBench("dft")
-    known = datasets.dft_reference("Ge")["elastic"]
-    words = module.said(bench.settings)
-    assert f"DFT says: C11 {known['c11']:.4g} GPa" in words and "CP2K" in words
+def test_the_reference_of_dft_stands_in_the_picture(quick):
+    bench, known = show.PropertyBench("dft"), datasets.dft_reference("Ge")
+    results = bench.result()
+    assert next(iter(results)) == "reference"
+    r, e = results["reference"], known["elastic"]
+    assert (r.c11, r.c44_clamped) == (e["c11"], e["c44_clamped_ions"])
+    assert r.bulk_modulus == pytest.approx((e["c11"] + 2 * e["c12"]) / 3)
+    (ax,) = module.titled(bench.asked, results).axes
+    assert [c.get_label() for c in ax.containers] == list(results)
+    assert [bar.get_height() for bar in ax.containers[0]][:2] == [e["c11"], e["c12"]]
+    until(lambda: "CP2K" in bench.status.value and "reference" in bench.picture.tooltip)
     words = module.said(bench.settings | dict(kind="liquid"))
-    assert "neighbours 5.79" in words and "VASP" in words
+    assert "5.79 neighbours" in words and "VASP" in words
     assert "No DFT value" in module.said(bench.settings | dict(kind="vacancy's barrier"))
     bench.close()
+
+
+def test_curves_of_dft_are_those_of_its_files():
+    known, eos = datasets.dft_reference("Ge"), module.from_dft("equation of state")
+    assert eos.at(eos.volume) == pytest.approx(eos.energy)
+    assert abs(eos.at(eos.volumes) - eos.energies).max() < 1e-3  # eV: the fit goes through them
+    vacancy = module.from_dft("vacancy")
+    assert (vacancy.energy, vacancy.sites) == (known["vacancy"]["vacancy"], 64)
+    crystal = datasets.stillinger_weber_calculator("Ge")
+    results = {"scratch": module.KINDS["phonon bands"](crystal, "dft")}
+    asked = dict(source="dft", kind="phonon bands", n=10, depth=0)
+    path = module.titled(asked, results).axes[0]
+    diamonds = {line.get_xdata()[0]: line for line in path.lines if line.get_marker() == "D"}
+    drawn = [sorted(line.get_ydata()) for line in diamonds.values()]
+    frequencies = known["phonons"]["frequencies"]
+    assert all(sorted(frequencies[name]) in drawn for name in ("Γ", "X", "L"))
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ from silicon import TINY, frames
 
 import tlmlp
 from tlmlp import show
+from tlmlp.show.widgets import live as module
 from tlmlp.show.widgets.viewer import wrapping
 
 
@@ -418,3 +419,46 @@ def test_wrapping_keeps_crystal_planes_together_and_bond_lengths():
     np.testing.assert_allclose(wrap(far), wrap(crystal.positions), atol=1e-9)
     molecule = ase.Atoms("Si2", [(0, 0, 0), (0, 0, 2)])
     assert wrapping(molecule)(molecule.positions) is molecule.positions
+
+
+# -- the page around a widget
+
+
+@pytest.mark.parametrize("comes_back", [False, True])
+def test_a_widget_whose_output_is_cleared_stops(monkeypatch, comes_back):
+    """A cell that is moved takes its output away and brings it back: then it goes on."""
+    monkeypatch.setattr(module, "GRACE", 0.2)
+    live = Count().start()
+    until(lambda: len(live.seen) > 3)
+    live.status.shown = 1  # as the browser does
+    live.status.shown = 0
+    if comes_back:
+        live.status.shown = 1
+        seen = len(live.seen)
+        until(lambda: len(live.seen) > seen + 50)
+    else:
+        until(lambda: not live.alive)
+    assert live.running is comes_back
+    live.close()
+
+
+def test_a_picture_says_what_it_shows(potential):
+    training = show.Training(lambda: tlmlp.fit(potential, frames(3), steps=5, report_every=1))
+    training.start().wait(120)
+    until(lambda: training.picture.tooltip.startswith("Training curve. Done in"))
+    assert "force MAE" in training.picture.tooltip
+
+
+def test_long_silence_is_told_without_a_guess(monkeypatch):
+    """In the middle of a step the widget says how long it computes, and gives no reason."""
+    dynamics = langevin()
+    (watch, _), slow = watched(dynamics), None
+    watch.play()
+    until(lambda: watch.frame is not None)
+    slow = Slow(dynamics)
+    monkeypatch.setattr("tlmlp.show.widgets.player.SILENCE", 0.0)
+    slow.under_way.wait(60)
+    until(lambda: "since the last picture" in watch.status.value)
+    assert "compil" not in watch.status.value
+    slow.go_on.set()
+    watch.close()

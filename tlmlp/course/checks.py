@@ -28,7 +28,7 @@ class Verdict(NamedTuple):
 
     def _repr_html_(self):
         colour, sign = ("#009E73", "✓ Right.") if self.right else ("#D55E00", "✗ Not yet.")
-        words = f'<b style="color:{colour}">{sign}</b> {html.escape(self.words)}'
+        words = f"<b>{sign}</b> {html.escape(self.words)}"  # text has the colours of the theme
         return f'<div style="border-left:4px solid {colour}; padding:4px 10px">{words}</div>'
 
 

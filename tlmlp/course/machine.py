@@ -51,7 +51,8 @@ class Report(list):
         style, out = "text-align:left; padding:2px 14px 2px 0; vertical-align:top", ""
         for line in self:
             colour, sign = SHOWN[line.state]
-            head = f'<b style="color:{colour}; white-space:nowrap">{sign}</b>'
+            bar = f"border-left:4px solid {colour}; padding-left:8px; white-space:nowrap"
+            head = f'<b style="{bar}">{sign}</b>'
             cells = head, *map(html.escape, line[1:])
             out += "<tr>" + "".join(f'<td style="{style}">{x}</td>' for x in cells) + "</tr>"
         return f"<table>{out}</table>"

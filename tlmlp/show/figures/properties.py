@@ -20,8 +20,9 @@ PHASE_COLOURS = dict(zip(("diamond", "beta-tin", "sc", "bcc", "fcc"), PALETTE))
 def plot(results, **options):
     """Figure of one result of tlmlp.properties, or of a dict from a name to results of one kind.
 
-    Or of a Card of tlmlp.course, with options `sizes` and `methods`. Names that are a key or a word
-    of style.METHODS have their colours. Raises ValueError where there is no figure of the kind.
+    Or of a Card of tlmlp.course. options: `sizes` and `methods` of a Card, `known` of phonons.
+    Names that are a key or a word of style.METHODS have their colours. Raises ValueError where
+    there is no figure of the kind.
     """
     results = results if isinstance(results, dict) else {"": results}
     kinds = {type(result) for result in results.values()}
@@ -139,8 +140,11 @@ def _formation(ax, r, look, shift, width):
     return None, f"{r.unrelaxed:.2f} where nothing moved, {r.energy:.2f} relaxed"
 
 
-def phonon_bands(results):
-    """Phonon bands along the path (left), density of states (middle) and heat capacity (right)."""
+def phonon_bands(results, known=None):
+    """Phonon bands along the path (left), density of states (middle) and heat capacity (right).
+
+    known: {label of a special point: frequencies of the reference in THz}, drawn as markers.
+    """
     figure, ((path, states, heat),) = panels(9.1, 3.8, 1, 3, width_ratios=(2.2, 0.8, 1.1))
     first = next(iter(results.values()))
     for r, look in styled(results):
@@ -156,6 +160,13 @@ def phonon_bands(results):
         ax.axhline(0, color=RED, lw=0.8 * (low < -0.05))
     words = "imaginary" if low < -0.05 else ""
     note(path, words, (0.01, 0), (0, -10), ("axes fraction", "data"), color=RED)
+    look = method_of("reference")
+    marks = dict(color=look.colour, marker=look.marker, ms=4, ls="", zorder=4)
+    for tick, name in zip(first.ticks, first.labels):
+        if name in (known or {}):
+            path.plot([tick] * len(known[name]), known[name], clip_on=False, **marks)
+    if known:
+        heat.plot([], [], label=f"reference, at {', '.join(known)}", **marks)
     path.set_xticks(first.ticks, first.labels)
     path.grid(axis="x", color=TEXT, lw=0.8)
     path.set(xlim=(0, first.q[-1]), xlabel="wave vector", ylabel="frequency (THz)")

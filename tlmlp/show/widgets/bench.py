@@ -1,6 +1,8 @@
 """PropertyBench: what scratch, transfer and unchanged silicon say of germanium's properties."""
 
 import ipywidgets as widgets
+import numpy as np
+from ase import Atoms
 from ase.build import bulk
 
 from ... import datasets, properties as P, transfer
@@ -8,7 +10,8 @@ from ...course import cards, runs
 from ...course.sources import COURSE, SOURCES, melt
 from ...elements import ELEMENTS
 from ...potential import Potential
-from ...properties.measured import NEIGHBOURS, PROPERTIES
+from ...properties import defects, mechanics
+from ...properties.measured import NEIGHBOURS
 from ...refusal import one_of
 from ..figures import picture, properties as figures
 from ..figures.style import METHODS
@@ -44,20 +47,38 @@ KINDS = {
     "other crystals": lambda k, _: P.phases("Ge", k, float(cube(k).cell[0, 0])),
     "liquid": _liquid,
 }
-KNOWN = {  # what DFT has of each
-    "elastic constants": "c11 c12 c44 c44_clamped",
-    "equation of state": "lattice_constant bulk_modulus",
-    "phonon bands": "phonon_gamma phonon_x_low phonon_x_high phonon_l_low phonon_l_high",
-    "vacancy": "vacancy_unrelaxed vacancy",
-    "liquid": "liquid_neighbours",
-}
+
+
+def from_dft(kind):
+    """What DFT has of germanium, as a result to draw; None where that is no whole result."""
+    known, nan = datasets.dft_reference("Ge"), float("nan")
+    if kind == "elastic constants":
+        c11, c12, c44, clamped = list(known["elastic"].values())[:4]
+        tensor = np.diag([c11 - c12] * 3 + [c44] * 3)
+        tensor[:3, :3] += c12
+        whole = tensor, np.full((6, 6), nan), nan, known["eos"]["lattice_constant"]
+        bulk_and_shear = (float(np.mean(b)) for b in mechanics.bounds_of(tensor))
+        return mechanics.Elastic(*whole, c11, c12, c44, clamped, *bulk_and_shear, np.eye(3))
+    if kind == "equation of state":
+        eos, volume = known["eos"], lambda edge: np.asarray(edge) ** 3 / 8
+        points = volume(eos["eos"]["lattice_constant"]), np.array(eos["eos"]["energy_per_atom"])
+        edge, energy = eos["lattice_constant"], eos["energy_per_atom"]
+        stiffness = eos["bulk_modulus"], eos["bulk_modulus_derivative"]
+        return mechanics.EquationOfState(volume(edge), energy, *stiffness, edge, *points)
+    if kind == "vacancy":
+        v = known["vacancy"]
+        atoms = Atoms(f"Ge{len(v['positions'])}", v["positions"])
+        energies = v["vacancy"], v["vacancy_unrelaxed"]
+        return defects.Defect(*energies, atoms, v["force"], True, len(atoms) + 1)
+    return None
 
 
 class PropertyBench(Job):
     """Buttons around tlmlp.properties: a property, the data, their number, freezing; Compute.
 
-    source: of tlmlp.course.COURSE; "stillinger-weber" has a reference that is evaluated beside,
-    DFT has numbers only; kind: one of KINDS; mine: {name: ASE calculator} to compare with.
+    source: of tlmlp.course.COURSE; the reference of "stillinger-weber" is evaluated beside, that
+    of "dft" is what datasets.dft_reference holds; kind: one of KINDS; mine: {name: ASE calculator}
+    to compare with.
     Potentials that ship are used where nothing is frozen; with frozen groups, transfer is trained
     here first, 800 steps of one structure. `.results` are those of the last computation, by name.
     """
@@ -66,19 +87,19 @@ class PropertyBench(Job):
         one_of("source", source, COURSE)
         one_of("kind", kind, KINDS)
         empty = picture.nothing("nothing computed yet", (SIZE[0] / 100, SIZE[1] / 100)).png(110)
-        fit = dict(max_width="100%", object_fit="contain", object_position="left top")
+        fit = dict(height=f"{SIZE[1]}px", object_fit="contain", object_position="left top")
         super().__init__("Compute", image(SIZE, empty, **fit))
         self.mine, self.results, self.missing = dict(mine or {}), {}, {}
         self.groups = transfer.groups(Potential.load(SOURCES[source].silicon))
         kind = menu(KINDS, kind, 230, "property")
         source = menu([(SOURCES[s].words, s) for s in COURSE], source, 190, "data")
-        look = dict(style={"button_width": "44px"})
+        look = dict(style={"button_width": "44px"}, tooltip="germanium structures")
         n = widgets.ToggleButtons(options=[(str(n), n) for n in SIZES], **look)
-        depth = slider(0, len(self.groups) - 1, width=220, readout=True)
+        depth = slider(0, len(self.groups) - 1, "groups to freeze", width=220, readout=True)
         self.controls, self.frozen = dict(kind=kind, source=source, n=n, depth=depth), text()
-        label, wrap = widgets.Label, dict(flex_flow="row wrap")
-        first = line(kind, source, label("germanium structures"), n, **wrap)
-        second = line(label("freeze the first … groups"), depth, self.frozen, **wrap)
+        label = widgets.Label
+        first = line(kind, source, label("germanium structures"), n)
+        second = line(label("freeze the first … groups"), depth, self.frozen)
         third = line(self.start_button, self.stop_button, self.bar, self.time)
         self.children = [first, second, third, self.picture, self.status]
         self.layout.width, self.layout.max_width = f"{SIZE[0] + 10}px", "100%"
@@ -97,6 +118,8 @@ class PropertyBench(Job):
         with self.lock:  # no picture of the results before under this one's title
             asked = self.asked = self.order
             self.results, self.missing = {}, {}
+            if asked["source"] != "stillinger-weber" and (known := from_dft(asked["kind"])):
+                self.results = {METHODS["reference"].word: known}
         frozen = self.groups[: asked["depth"]]
         exact = asked["source"] == "stillinger-weber"
         methods = ["scratch", "transfer", *["reduced"] * (not frozen), "silicon"]
@@ -123,6 +146,7 @@ class PropertyBench(Job):
     def paint(self, run):
         with self.lock:
             asked, results, missing = self.asked, self.results, self.missing
+        self.shows = f"{title(asked)}: {', '.join(results)}." if results else ""
         depth = self.settings["depth"]
         names = ", ".join(name.replace("_", " ") for name in self.groups[:depth]) or "nothing"
         self.frozen.value = small(names + " (trains here, 20 to 60 s)" * (depth > 0))
@@ -142,27 +166,33 @@ class PropertyBench(Job):
         self.say(f"{words} {failed}".strip(), "warn" if failed or words == OTHER else "note")
 
 
+def title(asked):
+    """What was computed, and from what, in words."""
+    frozen = f", {asked['depth']} groups frozen" * bool(asked["depth"])
+    source = SOURCES[asked["source"]].words
+    return f"{asked['kind'].capitalize()} of Ge: {source}, {asked['n']} structures{frozen}"
+
+
 def titled(asked, results):
-    """The figure of some results, with a title that says what was computed, and from what."""
-    figure, frozen = figures.plot(results), f", {asked['depth']} groups frozen"
-    words = f"{asked['kind'].capitalize()} of Ge: {SOURCES[asked['source']].words}, "
-    words += f"{asked['n']} structures" + frozen * bool(asked["depth"])
-    figure.suptitle(words, x=0.01, ha="left", fontsize=10)
+    """The figure of some results, with their title."""
+    bands = asked["kind"] == "phonon bands" and asked["source"] != "stillinger-weber"
+    known = datasets.dft_reference("Ge")["phonons"]["frequencies"]
+    figure = figures.plot(results, **dict(known=known) if bands else {})
+    figure.suptitle(title(asked), x=0.01, ha="left", fontsize=10)
     return figure
 
 
 def said(asked):
-    """What a computation shows, in words; for DFT the numbers that it has."""
+    """What a computation shows, in words; for DFT where the reference is from."""
     if asked["source"] == "stillinger-weber":
         frozen = f"the first {asked['depth']} groups" if asked["depth"] else "nothing"
         return f"{asked['n']} structures, {frozen} frozen."
-    values, words = cards.reference("Ge", asked["source"])
-    known = [name for name in KNOWN.get(asked["kind"], "").split() if name in values]
-    if not known:
-        return "No DFT value of this is at hand."
-    told = [f"{PROPERTIES[k][0]} {values[k]:.4g} {PROPERTIES[k][1]}".strip() for k in known]
-    origin = " and ".join(sorted({words[name] for name in known}))
-    return f"DFT says: {', '.join(told)} ({origin})."
+    if asked["kind"] == "phonon bands" or from_dft(asked["kind"]):
+        return f"Black is the reference: {cards.CP2K}."
+    if asked["kind"] == "liquid":
+        values, origin = (part["liquid_neighbours"] for part in cards.reference("Ge", "dft"))
+        return f"The reference has {values:.2f} neighbours: {origin}."
+    return "No DFT value of this is at hand."
 
 
 def shipped(name, source, n):

@@ -2,11 +2,12 @@ const floats = (view) => new Float32Array(view.buffer.slice(view.byteOffset, vie
 const bytes = (view) => new Uint8Array(view.buffer, view.byteOffset, view.byteLength);
 
 function render({ model, el }) {
-  const { width, height, edges: flat } = model.get("stage"), edges = floats(flat), canvas = document.createElement("canvas");
+  const { width, height, words, edges: flat } = model.get("stage"), edges = floats(flat), canvas = document.createElement("canvas");
   const sharp = window.devicePixelRatio || 1, c = canvas.getContext("2d");
   canvas.width = width * sharp; canvas.height = height * sharp;
   canvas.style.width = width + "px"; canvas.style.height = height + "px"; canvas.style.cursor = "grab";
   canvas.className = "tlmlp-canvas";
+  canvas.setAttribute("role", "img"); canvas.setAttribute("aria-label", words);
   el.appendChild(canvas);
   let turn = 0.3, tilt = 0.2, zoom = 1, held = null;
 

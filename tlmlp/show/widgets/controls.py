@@ -3,10 +3,20 @@
 import html
 
 import ipywidgets as widgets
+import traitlets
 
-from ..figures.style import ORANGE, RED, TEXT
+from ..figures.style import ORANGE, RED
 
+MUTED = "var(--jp-content-font-color2, inherit)"  # the theme's: light and dark
 NUMBERS = dict(font_variant_numeric="tabular-nums")  # digits of one width: nothing dances
+
+
+class Picture(widgets.Image):
+    """An Image whose `tooltip` is its alt text: status.js makes it one."""
+
+    description = traitlets.Unicode().tag(
+        sync=True
+    )  # without it, a tooltip is an error in the page
 
 
 def fixed(width, **more):
@@ -21,14 +31,16 @@ def button(words, icon, press, tip="", **more):
     return new
 
 
-def menu(options, value, width, words=""):
-    look = dict(style={"description_width": "initial"}, layout=fixed(width))
+def menu(options, value, width, words="", tip=""):
+    """A menu with its name before it; without, `tip` names it for a screen reader."""
+    look = dict(style={"description_width": "initial"}, layout=fixed(width), tooltip=tip or words)
     return widgets.Dropdown(description=words, options=list(options), value=value, **look)
 
 
-def slider(value, end, step=1, width=300, readout=False, **more):
+def slider(value, end, name, step=1, width=300, readout=False, **more):
     """A slider of whole numbers from 0; it says its number itself only where it is asked to."""
-    return widgets.IntSlider(value, 0, end, step, readout=readout, layout=fixed(width), **more)
+    look = dict(readout=readout, layout=fixed(width), tooltip=name)
+    return widgets.IntSlider(value, 0, end, step, **look, **more)
 
 
 def text(words="", **layout):
@@ -36,14 +48,16 @@ def text(words="", **layout):
 
 
 def line(*children, **layout):
-    return widgets.HBox(children, layout={"align_items": "center"} | layout)
+    """Children side by side; what does not fit goes to the next line."""
+    look = {"align_items": "center", "flex_flow": "row wrap"} | layout
+    return widgets.HBox(children, layout=look)
 
 
 def image(size, png=b"", **layout):
     """A picture (PNG) of so many pixels, whatever the resolution of the file."""
     width, height = size
-    layout = fixed(width, **dict(height=f"{height}px", object_fit="fill") | layout)
-    return widgets.Image(value=png, format="png", width=width, height=height, layout=layout)
+    layout = fixed(width, **dict(height="auto", max_width="calc(100% - 8px)") | layout)
+    return Picture(value=png, format="png", width=width, height=height, layout=layout)
 
 
 def tag(name, words, **style):
@@ -52,8 +66,14 @@ def tag(name, words, **style):
     return f'<{name} style="{css}">{words}</{name}>'
 
 
+def block(colour, width=12, **style):
+    """A patch of a colour, as in a legend: text has the colours of the theme."""
+    look = dict(display="inline-block", vertical_align="-1px", width=f"{width}px", height="12px")
+    return tag("span", "", background=colour, **look | style)
+
+
 def muted(words):
-    return tag("span", words, color=TEXT)
+    return tag("span", words, color=MUTED)
 
 
 def small(words):
@@ -62,9 +82,9 @@ def small(words):
 
 def sentence(text, kind="note"):
     """A line of HTML; an error is marked by a bar, not by colour alone."""
-    colour = {"note": TEXT, "error": RED, "warn": ORANGE}[kind]
-    bar = dict(border_left=f"4px solid {colour}", padding_left="8px") if kind != "note" else {}
-    return tag("div", html.escape(str(text)), line_height=1.4, **bar)
+    colour = {"error": RED, "warn": ORANGE}.get(kind)
+    bar = dict(border_left=f"4px solid {colour}", padding_left="8px") if colour else {}
+    return tag("div", html.escape(str(text)), **bar)
 
 
 def plain(error):

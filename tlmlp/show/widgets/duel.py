@@ -6,14 +6,15 @@ from ...course import stability
 from ...course.sources import SOURCES
 from ...potential import header, shipped
 from ...refusal import one_of, refuse
-from ..figures.style import GREY, METHODS
+from ..figures.style import METHODS
 from . import plots
-from .controls import NUMBERS, image, line, menu, muted, tag, text
+from .controls import NUMBERS, block, image, line, menu, muted, tag, text
 from .md import SW, thinned
 from .player import Player
 
 RATES = (100, 200, 400, 800)  # K/ps
 EVERY = 5  # steps at a time, always the same: a seed gives the same duel on a slow computer
+PLOTTED = "Temperature, fraction of liquid and nearest two atoms against time"
 SIDES = {"left": "scratch", "right": "transfer"}  # what stands there at first
 
 
@@ -91,19 +92,21 @@ class Duel(Player):
             refuse(name not in self._potentials, words + ", ".join(map(repr, self._potentials)))
             chosen.append(name)
         super().__init__(viewer, pause_after)
-        self.source, self.reference = source, Side("reference", GREY)
+        self.source, self.reference = source, Side("reference", METHODS["reference"].colour)
         self.sides = [Side(side, METHODS[method].colour) for side, method in SIDES.items()]
         self._build(chosen, rate, seed)
         self.back()
         self.redraw()
 
     def _build(self, chosen, rate, seed):
-        self.choices = [menu(self._potentials, name, 300) for name in chosen]
+        offer = lambda name, side: menu(self._potentials, name, 300, tip=f"{side} potential")
+        self.choices = [offer(name, side) for name, side in zip(chosen, SIDES)]
         self.rate_menu = menu([(f"{r} K/ps", r) for r in RATES], rate, 170, "heat by")
         look = dict(style={"description_width": "initial"}, layout={"width": "120px"})
         self.seed_box = widgets.BoundedIntText(seed, 0, 10**6, description="seed", **look)
         self.image = image(self.plot_size)
-        half = lambda *children: line(*children, width=f"{self.size[0] + 6}px", overflow="hidden")
+        look = dict(width=f"{self.size[0] + 6}px", max_width="50%", overflow="hidden")
+        half = lambda *children: line(*children, **look)
         titles = [half(side.title, choice) for side, choice in zip(self.sides, self.choices)]
         clocks = line(*(half(side.clock) for side in self.sides))
         controls = self.play_button, self.stop_button, self.rate_menu, self.seed_box
@@ -141,16 +144,18 @@ class Duel(Player):
 
     def tell(self, run):
         for side in self.sides:
-            words, time_ps, look = muted("at rest, 300 K at first"), 0.0, dict(color=side.colour)
+            words, time_ps = muted("at rest, 300 K at first"), 0.0
             if side.look is not None:
                 s, state = side.look.snapshot, "<b>broken</b>" if side.broken else "holds"
                 words, time_ps = f"{s.target_K:.0f} K &nbsp; {state}", s.time_fs / 1000
-            side.title.value = tag("b", f"■ {side.name}", **look) + " &nbsp;"
-            clock = tag("span", f"{time_ps:.2f} ps", font_size="22px", **look, **NUMBERS)
+            side.title.value = f"{block(side.colour)} <b>{side.name}</b> &nbsp;"
+            clock = tag("span", f"{time_ps:.2f} ps", font_size="22px", **NUMBERS)
             side.clock.value = f"{clock} &nbsp; {tag('span', words, **NUMBERS)}"
 
     def plot(self):
         everyone = [(s.name, s.colour, s.curve, s.broken) for s in (self.reference, *self.sides)]
+        told = (f"{s.name} {s.look.snapshot.time_fs / 1000:.2f} ps" for s in self.sides if s.look)
+        self.image.tooltip = f"{PLOTTED}: {', '.join(told) or 'nothing yet'}."
         self.image.value = plots.duel(everyone, SOURCES[self.source].melting["Ge"], self.plot_size)
 
     @property

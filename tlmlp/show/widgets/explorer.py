@@ -2,7 +2,6 @@
 
 import json
 import time
-from pathlib import Path
 
 import ipywidgets as widgets
 import pooch
@@ -28,6 +27,10 @@ CHOICES = dict(  # what each control offers: [(words, value)]
     steps=[(str(steps), steps) for steps in (100, 200, 400, 800, 1600)],
     seeds=[(str(seeds), seeds) for seeds in (1, 2, 3, 5)],
 )
+NAMES = dict(  # what stands above them
+    source="Data", n="Germanium structures to train on", start="Start from silicon's weights"
+)
+DEPTH = "Freeze the first … groups"
 DEFAULT = dict(n=10, start="transfer", frozen=(), learning_rate=2e-3, steps=400, seeds=1)
 FULL = 0.6  # fraction of the memory beyond which compiled programs are given up
 GREETING = "Choose, then press Train. The first time, the network is compiled: 10 to 30 s."
@@ -43,7 +46,6 @@ TOOLTIPS = {
     "cutoff farther",
     "output": "reads a part of each atom's energy from the messages",
 }
-CSS = f"<style>{Path(__file__).with_name('explorer.css').read_text()}</style>"
 
 
 class TransferExplorer(Job):
@@ -58,11 +60,12 @@ class TransferExplorer(Job):
     potentials, so that a cell that is run twice loses nothing.
     """
 
+    shows = "Force MAE on held-out germanium against training steps, of transfer and scratch."
     _given = ()  # runs that another explorer has taken over; Reset there does not bring them back
 
     def __init__(self, source="dft", precomputed=None):
         one_of("source", source, COURSE)
-        super().__init__("Train", widgets.Image(format="png", layout={"width": "100%"}))
+        super().__init__("Train")
         if precomputed is None:
             precomputed = results.rows("learning-curve") + results.rows("frozen")
         self.default, self.precomputed = DEFAULT | dict(source=source), list(precomputed)
@@ -71,14 +74,14 @@ class TransferExplorer(Job):
         self._network = Potential.load(SOURCES[source].silicon)
         self.groups, self.sizes = transfer.groups(self._network), transfer.sizes(self._network)
         self._short, self.table = None, text().add_class("tlmlp-runs")
-        css = text(CSS, height="0", margin="0", overflow="hidden")
         top = line(self._controls(), self._freeze_map(), width="100%", align_items="stretch")
-        self.file = widgets.Text("germanium_runs.json", layout=fixed(220), continuous_update=False)
+        look = dict(layout=fixed(220), continuous_update=False, tooltip="file of runs")
+        self.file = widgets.Text("germanium_runs.json", **look)
         save, load = (lambda: self._pressed(self.save)), (lambda: self._pressed(self.load))
         self.load_button = button("Load", "folder-open", load, "runs from it")
         save_button = button("Save", "save", save, "runs to this file")
         files = line(widgets.Label("Runs:"), self.file, save_button, self.load_button)
-        self.children = [css, top, self.table, files]
+        self.children = [top, self.table, files]
         self.layout.width, self.layout.max_width = "100%", "1100px"
         self._take_over()
         self.set(**self.default)
@@ -98,22 +101,21 @@ class TransferExplorer(Job):
     def _controls(self):
         for name, width in dict(source="134px", n="41px", start="134px").items():
             look = dict(style={"button_width": width}, layout={"width": "auto"})
-            buttons = widgets.ToggleButtons(options=CHOICES[name], **look)
+            buttons = widgets.ToggleButtons(options=CHOICES[name], tooltip=NAMES[name], **look)
             self.controls[name] = buttons.add_class("tlmlp-choice")
         menus = []
         for name in ("learning_rate", "steps", "seeds"):
-            box = self.controls[name] = widgets.Dropdown(options=CHOICES[name], layout=fixed(88))
-            menus.append(widgets.VBox([text(name.replace("_", " ")), box]))
-        self.depth = slider(0, len(self.groups) - 1, width=286, readout=True)
+            words, look = name.replace("_", " "), dict(options=CHOICES[name], layout=fixed(88))
+            box = self.controls[name] = widgets.Dropdown(tooltip=words, **look)
+            menus.append(widgets.VBox([text(words), box]))
+        self.depth = slider(0, len(self.groups) - 1, DEPTH, width=286, readout=True)
         self.depth.observe(self._frozen_moved, "value")
         reset = button("Reset", "undo", self.reset, "forget all runs, move controls back")
         self.bar.layout = fixed(282, height="18px")
         head = lambda words: text(tag("b", words, font_size="12px"), margin="4px 2px -4px")
         parts = [
-            *(head("Data"), self.controls["source"]),
-            *(head("Germanium structures to train on"), self.controls["n"]),
-            *(head("Start from silicon's weights"), self.controls["start"]),
-            *(head("Freeze the first … groups"), self.depth, line(*menus)),
+            *(part for name in NAMES for part in (head(NAMES[name]), self.controls[name])),
+            *(head(DEPTH), self.depth, line(*menus)),
             *(line(self.start_button, self.stop_button, reset), self.bar, self.time, self.status),
         ]
         return widgets.VBox(parts, layout=fixed(296, overflow="hidden"))

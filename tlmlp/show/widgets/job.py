@@ -2,7 +2,7 @@
 
 import ipywidgets as widgets
 
-from .controls import button, text
+from .controls import Picture, button, text
 from .live import Live
 
 UNTRAINED = "nothing is trained yet: press Train, and wait for the first point of the curve"
@@ -12,18 +12,23 @@ WAITING = "The widget is still at work: this cell waits for its end (Kernel, Int
 class Job(Live):
     """Live with a start and a stop button, a bar, words beside it and a picture.
 
-    label: of the start button; picture: an Image. A subclass paints with `progress` and `show`.
+    label: of the start button; picture: a Picture [default: as wide as its place]. A subclass
+    paints with `progress` and `show`. `shows` and the sentence below are the picture's alt text.
     `.settings` is what its `.controls` say now; `work` takes for `.asked` what they said, `.order`,
     when it was started: the work may begin later, where the one before has to end its step.
     """
 
-    def __init__(self, label, picture):
+    shows = ""
+
+    def __init__(self, label, picture=None):
         super().__init__()
         self.controls, self.asked, self.order, self.quiet = {}, None, None, False
         self.start_button = button(label, "play", self.start, button_style="primary")
         self.stop_button = button("Stop", "stop", self.stop, disabled=True)
         self.bar = widgets.IntProgress(0, 0, 1, layout=widgets.Layout(width="200px"))
-        self.time, self.picture, self._drawn = text(min_height="20px"), picture, ""
+        self.time, self._drawn = text(min_height="20px"), ""
+        wide = dict(width="100%", margin="0")
+        self.picture = picture or Picture(format="png", layout=wide)
 
     @property
     def settings(self):
@@ -57,6 +62,10 @@ class Job(Live):
         self.bar.max, self.bar.value, self.time.value = total, done, words
         ended = "success" if run.how == "done" else "warning"
         self.bar.bar_style = ended if self.begun and not running else ""
+
+    def say(self, words, kind="note", hold=0.0):
+        super().say(words, kind, hold)
+        self.picture.tooltip = f"{self.shows} {words}".strip()
 
     def show(self, key, draw, dpi=150):
         """Draw the picture, where its key is another than that of the last one."""

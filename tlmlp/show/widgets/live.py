@@ -14,8 +14,10 @@ import weakref
 import ipywidgets as widgets
 
 from ...allocator import prepare
-from .controls import plain, sentence, text
+from .controls import plain, sentence
+from .status import Status
 
+GRACE = 5.0  # s; a cell that is moved takes its output away and brings it back
 _open: weakref.WeakSet = weakref.WeakSet()
 
 
@@ -58,8 +60,10 @@ class Live(widgets.VBox):
     def __init__(self, children=(), **kwargs):
         self.lock, self._pen = threading.RLock(), threading.Lock()
         self._due, self._held = False, 0.0
-        self.status = text(min_height="28px")
+        self.status = Status(layout={"min_height": "28px"})
+        self.status.observe(self._cleared, "shown")
         super().__init__([*children, self.status], **kwargs)
+        self.add_class("tlmlp")
         self.layout.overflow = "hidden"
         _open.add(self)
 
@@ -127,6 +131,18 @@ class Live(widgets.VBox):
         if self in _open:  # not where __init__ has failed
             self.stop("closed")
         super().close()
+
+    def _cleared(self, change):
+        """Outputs with this widget have come or gone; without any nobody could stop it."""
+
+        def leave():
+            if self.running and not self.status.shown:
+                self.stop("cleared")
+
+        if not change["new"]:
+            timer = threading.Timer(GRACE, leave)
+            timer.daemon = True
+            timer.start()
 
     def say(self, words, kind="note", hold=0.0):
         """Write a sentence below; for `hold` s nothing but another such sentence replaces it."""

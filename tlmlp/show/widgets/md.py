@@ -23,7 +23,7 @@ from ...refusal import one_of, refuse
 from ...simulate import trajectory
 from ..figures.style import GREEN, RED
 from . import plots
-from .controls import NUMBERS, button, image, line, menu, muted, plain, slider, tag, text
+from .controls import NUMBERS, block, button, image, line, menu, muted, plain, slider, tag, text
 from .player import Player
 from .viewer import SCALE
 
@@ -34,6 +34,7 @@ HOTTEST = 4000  # K, end of the slider
 FRAME = 0.05  # s that a chunk should take
 FRAMES = POINTS = 2000  # kept for Save, and of the curves
 BINS = 80  # of g(r)
+PLOTTED = "Temperature and potential energy against time, and the radial distribution g(r)"
 
 
 def structure(element, system, lattice):
@@ -116,7 +117,7 @@ class LiveMD(Player):
         self.system_menu = menu(SYSTEMS, system, 150, "system")
         self.colour_menu = menu(COLOURS, "element", 160, "colour")
         self.element_menu.disabled = self.system_menu.disabled = self._own_atoms is not None
-        self.thermostat = slider(round(self.target), HOTTEST, 50, description="thermostat")
+        self.thermostat = slider(round(self.target), HOTTEST, "K", 50, description="thermostat")
         self.kelvin, self.legend = text(min_width="70px"), text(margin="0 0 0 24px")
         self.lamp, self.numbers = text(), text()
         self.image = image(self.plot_size, margin="0 0 0 8px")
@@ -275,13 +276,11 @@ class LiveMD(Player):
     def tell(self, run):
         self.step_button.disabled = not run.how
         self.kelvin.value = f"<b>{self.target:.0f} K</b>"
-        block = dict(display="inline-block", width="16px", height="12px")
-        scale = "".join(tag("span", "", background=colour, **block) for colour in SCALE)
+        scale = "".join(block(colour, 16) for colour in SCALE)
         scale = f"0 {scale} {self.brightest:g} {COLOURS[self.colouring]}"
         self.legend.value = "" if self.colouring == "element" else scale
         colour, word = (GREEN, "ok") if self.health == "ok" else (RED, "stopped")
-        look = block | dict(width="13px", height="13px", border_radius="50%", background=colour)
-        lamp, device = tag("span", "", vertical_align="-2px", **look), jax.devices()[0]
+        lamp, device = block(colour, 13, border_radius="50%"), jax.devices()[0]
         gpu, cpu = device.device_kind, f"CPU, {machine.cores():g} cores"
         where = muted(f"&nbsp; on {gpu if device.platform == 'gpu' else cpu}")
         self.lamp.value = f"{lamp} health: <b>{word}</b> {where}"
@@ -300,6 +299,7 @@ class LiveMD(Player):
             cells += [f"{s.potential_energy / n:.3f} eV/atom", fast, f"{n} atoms"]
         look = dict(display="inline-block", min_width="90px", padding_right="16px") | NUMBERS
         self.numbers.value = "".join(tag("span", words, **look) for words in cells)
+        self.image.tooltip = f"{PLOTTED}: {re.sub('<.*?>', '', ', '.join(cells))}."
         self.image.value = png  # last: whoever sees new curves sees their numbers beside them
 
     def words(self, run):

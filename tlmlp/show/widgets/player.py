@@ -2,15 +2,13 @@
 
 import time
 
-import ipywidgets as widgets
-
 from ...refusal import one_of
-from .controls import button, duration, menu
+from .controls import button, duration, line, menu
 from .live import Live, Run
 from .viewer import KINDS, usual
 
 PLOTS = 0.9  # s between two plots at least; drawing them takes a seventh of the time at most
-SILENCE = 3.0  # s without a frame, after which it says why that may be
+SILENCE = 3.0  # s without a frame, after which it says so
 
 
 class Player(Live):
@@ -33,7 +31,6 @@ class Player(Live):
     interval, leisure, health = 0.02, 0, "ok"
     size = (410, 390)  # of a viewer, in pixels
     noun, playing = "simulation", "The atoms move."
-    recompiles = True  # whether it compiles again where an atom has more neighbours than before
     beginning = "Compiling"  # what is done before the first frame
     colouring = "element"  # another one is another picture of the same frame
 
@@ -47,7 +44,7 @@ class Player(Live):
         self.stop_button = button("Stop", "stop", self.stop, "end, and go back to the start")
         self.viewer_menu = menu(KINDS, viewer, 140, "viewer")
         # The viewers and what is beside them, in one row: in a column nglview loses its camera.
-        self.stage, self.beside = widgets.HBox(), []
+        self.stage, self.beside = line(align_items="flex-start").add_class("tlmlp-stage"), []
         self._asked_back, self._staged, self._sent = False, None, []
         self._seen, self._moved, self._plotted, self._plot_after = (), 0.0, (), 0.0
         self.viewer_menu.observe(self.redraw, "value")
@@ -142,15 +139,15 @@ class Player(Live):
             if any(frame is None for frame in self.frames()):
                 return f"{self.beginning}, {duration(run.seconds)}."
             silence = time.monotonic() - max(self._moved, run.started)
-            if self.recompiles and silence > SILENCE:
-                why = "it compiles again where an atom has more neighbours than any had before."
-                return f"No frame for {duration(silence)}; {why}"
+            if silence > SILENCE:
+                return f"Computing, {duration(silence)} since the last picture."
             return self.playing
         rested = f"Paused after {duration(self.pause_after or 0)}, to spare the processor."
         return {
             "idle": "Press Play.",
             "paused": "Paused.",
             "stopped": "Stopping." if not run.over.is_set() else "The atoms are back at the start.",
+            "cleared": "Paused, because its output was cleared. Play goes on.",
             "rested": f"{rested} Play goes on.",
             "superseded": f"Paused, because another {self.noun} plays. Play goes on here.",
         }.get(run.how, "Stopped.")

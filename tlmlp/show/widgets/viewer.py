@@ -77,6 +77,7 @@ class NGLViewer(Viewer):
         for symbol in self._symbols:
             colour = dict(color=ELEMENT_COLOURS[symbol]) if symbol in ELEMENT_COLOURS else {}
             view.add_representation("spacefill", selection=f"_{symbol}", **BALLS, **colour)
+        view._ibtn_fullscreen.tooltip = "whole screen"
         view.camera = "perspective"
         view.control.spin([0, 1, 0], 0.30)
         view.control.spin([1, 0, 0], 0.20)
@@ -120,7 +121,7 @@ class Canvas(anywidget.AnyWidget):
     """Spheres in a cell, drawn on a plain canvas; drag to turn, wheel to zoom."""
 
     _esm = Path(__file__).with_name("canvas.js")
-    stage = traitlets.Dict().tag(sync=True)  # width, height; edges: float32 [12, 2, 3], Å, centred
+    stage = traitlets.Dict().tag(sync=True)  # words, width, height; edges: float32 [12, 2, 3], Å
     # positions: float32 [N, 3], Å, centred; colours: uint8 [N, 3]; number
     frame = traitlets.Dict().tag(sync=True)
     drawn = traitlets.Int(-1).tag(sync=True)  # number of the newest that the browser has drawn
@@ -134,7 +135,8 @@ class CanvasViewer(Viewer):
         corners = edges.reshape(-1, 3) if len(edges) else self._wrap(atoms.positions)
         self._centre = corners.mean(0)
         self._own = _rgb([ELEMENT_COLOURS.get(s, GREY) for s in atoms.get_chemical_symbols()])
-        stage = dict(width=size[0], height=size[1], edges=self._bytes(edges))
+        words = f"{len(atoms)} atoms, {atoms.get_chemical_formula()}; drag to turn, wheel to zoom"
+        stage = dict(width=size[0], height=size[1], edges=self._bytes(edges), words=words)
         self.widget = Canvas(stage=stage, frame=self._frame(atoms.positions, self._own, 0))
         self.widget.layout.width, self.widget.layout.height = (f"{pixels}px" for pixels in size)
         self.widget.observe(lambda change: self.answer(change["new"]), "drawn")

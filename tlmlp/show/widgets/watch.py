@@ -27,7 +27,7 @@ class Watch(Player):
     It stops with a sentence when a number is no longer one, or when the temperature runs away.
     """
 
-    interval, noun, recompiles = 0.1, "viewer", False
+    interval, noun = 0.1, "viewer"
 
     def __init__(
         self, dynamics, steps_per_frame=5, pause_after=180, autoplay=True, size=(480, 400)
@@ -43,7 +43,7 @@ class Watch(Player):
         self.rest = [self.atoms.copy()]
         self.target = self._hottest = self._temperature()
         kelvin = round(self.target or 0)
-        self.thermostat = slider(kelvin, max(HOTTEST, kelvin), 50, 250)
+        self.thermostat = slider(kelvin, max(HOTTEST, kelvin), "temperature in K", 50, 250)
         self.thermostat.observe(self.heat, "value")
         self.heading, self.numbers = text(), text()
         thermostat = [] if self.target is None else [self.heading, self.thermostat]
