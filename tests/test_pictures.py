@@ -16,6 +16,7 @@ from silicon import TINY, frames
 
 import tlmlp
 from tlmlp import course, properties, show
+from tlmlp.course import universals
 from tlmlp.course.runs import Run
 from tlmlp.potential import Errors
 from tlmlp.properties import defects, mechanics, slopes, transport
@@ -119,6 +120,24 @@ def network(k):
     return tlmlp.Potential.create(tlmlp.Config(**vars(TINY) | dict(out_size=8 * k)), ("Ge",))
 
 
+def phases(k):
+    """Of three potentials; the slopes of crystals are smaller."""
+    of = lambda s: measured(1)[slopes.Softening]._replace(overall=slopes.Slope(s, 0.9, 1, 0.1, 4))
+    pair = lambda s: dict(crystal=of(0.8 * s), liquid=of(s))
+    return {name: pair(0.5 * k) for name in ("chgnet-0.3.0", "7net-0", "transfer")}
+
+
+def rival(k):
+    seeds = {n: [(90.0 * k, 9, 99), (80.0 * k, 9, 99)] for n in (1, 10, 50)}
+    return universals.Rival("", seeds, 0.01 * k)
+
+
+def soft(k, name):
+    found = dict(c44=20.0 * k, phonon_gamma=7.0 * k, vacancy=1.0 * k)
+    elastic = {"0.005": [90, 40, 20.0 * k], "0.01": [90, 40, 10.0 * k]}
+    return dict(model=name, element="Ge", properties=found, elastic=elastic)
+
+
 FROZEN = dict(frozen=("embedding",), n=10)
 DRAWN = {  # of each public function: a picture of data that grow with k
     "coexistence": lambda k: show.coexistence([row(k, "reference", n=0, steps=0), *table(k)]),
@@ -132,8 +151,11 @@ DRAWN = {  # of each public function: a picture of data that grow with k
     "picture_bases": lambda k: show.picture_bases(tlmlp.Config("course", cutoff=4.0 + k)),
     "picture_network": lambda k: show.picture_network(network(k)),
     "picture_slots": lambda k: show.picture_slots(CELL.repeat(3), 2.6 + 1.5 * (k - 1)),
+    "phase_slopes": lambda k: show.phase_slopes(phases(k)),
     "plot": lambda k: show.plot(measured(k)[mechanics.Elastic]),
     "repair": lambda k: show.repair(table(k, hot=0) + table(k, hot=1), SW),
+    "rivals": lambda k: show.rivals({name: rival(k) for name in ("scratch", "transfer")}),
+    "soft_properties": lambda k: show.soft_properties([soft(k, "7net-0"), soft(k, "nequix-mp-1")]),
     "stability_map": lambda k: show.stability_map(table(k, phase="crystal")),
     "temperatures": lambda k: show.temperatures(
         table(k, phase="crystal") + table(k, phase="liquid")

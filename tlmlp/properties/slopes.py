@@ -35,8 +35,8 @@ class Slope(NamedTuple):
     reverse: float  # s'
     error: float  # of s, standard error over structures
     frames: int
-    share: float  # q, of the squared error
-    share_error: float  # of q, standard error over structures
+    share: float = np.nan  # q, of the squared error
+    share_error: float = np.nan  # of q, standard error over structures
 
 
 class Softening(NamedTuple):
@@ -44,7 +44,7 @@ class Softening(NamedTuple):
     groups: dict[str, Slope]  # of each info["group"]
     true: np.ndarray  # [F] eV/Å, force components of the reference
     predicted: np.ndarray  # [F] eV/Å
-    energy: Slope | None  # of energies per atom; None where a structure has none, or all one energy
+    energy: Slope | None = None  # of energies per atom; None where there are none, or all one
 
 
 def softening(

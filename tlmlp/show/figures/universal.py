@@ -8,7 +8,7 @@ from ...course.universals import header, names
 from ...properties.measured import PROPERTIES
 from .learning import AXIS
 from .picture import legend_below, log_axis, note, panels
-from .style import BLACK, GREY, METHODS, PURPLE, RED, SKY, Method
+from .style import INK, METHODS, PURPLE, RED, SKY, TEXT, Method
 
 # A colour a family, a marker a model: ours have those of METHODS.
 FAMILIES = {"chgnet": PURPLE, "7net": RED, "nequix": SKY}
@@ -22,7 +22,7 @@ def look_of(name):
         return METHODS[name]
     family = next((f for f in FAMILIES if name.startswith(f)), None)
     if family is None:
-        return Method(name, name, BLACK, "X", 3.0)
+        return Method(name, name, INK, "X", 3.0)
     own = [n for n in names() if n.startswith(family)]
     word = header(name)["words"]
     return Method(word, word, FAMILIES[family], MARKERS[own.index(name) % len(MARKERS)], 3.0)
@@ -34,7 +34,7 @@ def phase_slopes(results):
     results: {name: {"crystal": Softening, "liquid": Softening}}, of course.universals.by_phase.
     """
     figure, ((ax,),) = panels(7.2, 0.9 + 0.36 * len(results))
-    ax.axvline(1, color=GREY, lw=1)
+    ax.axvline(1, color=TEXT, lw=1)
     note(ax, "as steep as DFT", (1, 1), (0, 3), ("data", "axes fraction"), ha="center")
     for y, (name, phases) in enumerate(results.items()):
         colour = look_of(name).colour
@@ -45,10 +45,17 @@ def phase_slopes(results):
         pair = [phases[p].overall.slope for p in ("crystal", "liquid")]
         ax.plot(pair, [y, y], color=colour, lw=1, alpha=0.5)
     for marker, hollow, word in (("o", False, "crystals"), ("s", True, "liquids")):
-        ax.plot([], [], marker, color=BLACK, mfc="white" if hollow else BLACK, label=word)
+        ax.plot([], [], marker, color=INK, mfc="white" if hollow else INK, label=word)
     ax.set_yticks(range(len(results)), [look_of(name).word for name in results])
     ax.set(xlabel="slope s of the forces", ylim=(len(results) - 0.5, -0.5))
-    return legend_below(figure)
+    return legend_below(figure).describe("phase_slopes", *_said(results))
+
+
+def _said(results):
+    """Slopes in words, a sentence a potential."""
+    for name, phases in results.items():
+        pair = (f"{phases[p].overall.slope:.2f} in {p}s" for p in ("crystal", "liquid"))
+        yield f"{look_of(name).word}: slope {', '.join(pair)}."
 
 
 def soft_properties(rows, element="Ge"):
@@ -69,12 +76,15 @@ def soft_properties(rows, element="Ge"):
         ax.plot(at, ratios, look.marker, mec="white", **style)
         ends = [c[2] / known["c44"] for c in row["elastic"].values()]
         ax.plot([at[0]] * len(ends), ends, color=look.colour, lw=2)
-    ax.axhline(1, color=GREY, lw=1)
+    ax.axhline(1, color=TEXT, lw=1)
     words = [f"{PROPERTIES[n][0]}\nDFT {known[n]:.1f} {PROPERTIES[n][1]}" for n in SHOWN]
     ax.set_xticks(range(len(SHOWN)), words)
     ax.set(ylabel="value / value of DFT", xlim=(-0.5, len(SHOWN) - 0.5))
     ax.grid(False, axis="x")
-    return legend_below(figure, columns=3)
+    found = (
+        f"{look_of(row['model']).word}: C44 {row['properties']['c44']:.1f} GPa." for row in own
+    )
+    return legend_below(figure, columns=3).describe("soft_properties", *found, element=element)
 
 
 def rivals(table, shown=None):
@@ -84,7 +94,7 @@ def rivals(table, shown=None):
     """
     shown = shown or [n for n, rival in table.items() if len(rival.seeds) > 1 or "oam" in n]
     sizes = sorted({n for name in shown for n in table[name].seeds})
-    figure, ((ax, cost),) = panels(9.6, 3.9, 1, 2, sharey=True, width_ratios=(1.7, 1))
+    figure, ((ax, cost),) = panels(9.1, 3.9, 1, 2, sharey=True, width_ratios=(1.7, 1))
     values = []
     for name in shown:
         rival, look = table[name], look_of(name)
@@ -103,4 +113,4 @@ def rivals(table, shown=None):
     ax.set(xlabel="germanium structures to train on", ylabel=AXIS)
     cost.set(xscale="log", xlabel="processor time of a call, 64 atoms (ms)")
     cost.set_title("with ten structures", fontsize=9)
-    return legend_below(figure, columns=3)
+    return legend_below(figure, columns=3).describe("rivals")

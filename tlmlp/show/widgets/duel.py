@@ -52,7 +52,7 @@ class Duel(Player):
 
     Both take the same number of steps in turn, so their clocks agree. A side has broken when
     tlmlp.course.stability.heat says so: its clock stops and its atoms hold still, while the other
-    goes on. With the source "stillinger-weber" the reference runs along as a grey line: a crystal
+    goes on. With the source "stillinger-weber" the reference runs along as a black line: a crystal
     that is lost no earlier than there was not the potential's fault. `.looks` are the newest Looks
     of left and right, None at first. ValueError for names and numbers that do not exist.
     """

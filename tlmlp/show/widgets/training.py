@@ -88,7 +88,6 @@ class Training(Job):
             ended = f"{run.how.capitalize()} before the first step."
             self.say(words if running else ended if self.begun else "Nothing is trained yet.")
             return
-        self.start_button.description = "Train" if running else "Again"
         words = f"step {p.step} of {p.steps}"
         if running:
             ends = ((h.seconds, h.step) for h in (history[0], history[-1]))
