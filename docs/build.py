@@ -59,7 +59,7 @@ def executed(path):
 
     kept = BUILD / "notebooks"
     (kept / "work").mkdir(parents=True, exist_ok=True)
-    code = sorted(p for p in (ROOT / "tlmlp").rglob("*") if p.suffix in (".py", ".jsonl"))
+    code = sorted(p for p in (ROOT / "tlmlp").rglob("*.*") if p.suffix != ".pyc" and p.is_file())
     digest = hashlib.sha256(b"".join(p.read_bytes() for p in [path, *code])).hexdigest()[:16]
     run = kept / f"{path.stem}-{digest}.ipynb"
     if not run.exists():

@@ -61,10 +61,11 @@ def test_atoms_move_while_the_kernel_is_free():
 
 
 @contextmanager
-def opened(folder, *cells, size=(1280, 1000)):
-    """A page with a notebook of these cells, which have run."""
+def opened(folder, *cells, size=(1280, 1000), theme="Light"):
+    """A page with a notebook of these cells, which have run, in a theme of JupyterLab."""
     with browser.lab(browser.notebook(folder, *cells)) as url, browser.page(*size) as page:
         browser.open_notebook(page, url("live.ipynb"))
+        browser.theme(page, theme)
         browser.run_all(page)
         browser.wait_idle(page)
         yield page
@@ -155,11 +156,11 @@ def shows(image):
     return differing(image, np.broadcast_to(image[0, 0], image.shape)) > 0.01
 
 
-@pytest.mark.parametrize("kind", ["nglview", "canvas"])
-def test_molecular_dynamics_in_the_hands_of_a_learner(tmp_path, kind):
+@pytest.mark.parametrize("kind, theme", [("nglview", "Light"), ("canvas", "Dark")])
+def test_molecular_dynamics_in_the_hands_of_a_learner(tmp_path, kind, theme):
     """Play, another cell meanwhile, another temperature, Pause, Stop; then another system."""
     code = f"import tlmlp\nlive = tlmlp.show.LiveMD('Stillinger-Weber', viewer={kind!r})\nlive"
-    with opened(tmp_path, code, "print(6 * 7)") as page:
+    with opened(tmp_path, code, "print(6 * 7)", theme=theme) as page:
         canvas = page.locator("canvas.tlmlp-canvas").first
         atoms = browser.viewer(page) if kind == "nglview" else canvas
         plots = page.locator(".widget-image").first
@@ -247,11 +248,12 @@ def test_the_explorer_in_the_hands_of_a_learner(tmp_path):
         until(page, lambda: differing(empty, picture(curves)) < 1e-3)
 
 
-def test_the_explorer_in_odd_orders(tmp_path):
+@pytest.mark.parametrize("theme", ["Light", "Dark"])
+def test_the_explorer_in_odd_orders(tmp_path, theme):
     """A control while it trains, the cell twice, Reset while it trains, a cell too early."""
     code = "import tlmlp\nexplorer = tlmlp.show.TransferExplorer(precomputed=[])\nexplorer"
     early = "print(sorted(explorer.result()), explorer.running)"
-    with opened(tmp_path, code, "print(explorer.running)") as page:
+    with opened(tmp_path, code, "print(explorer.running)", theme=theme) as page:
         pressed = lambda n: page.get_by_role("button", name=n, exact=True).get_attribute
         training = lambda: until(page, lambda: seen(page, "training, step"), 180)
         button(page, "Train").click()
@@ -292,11 +294,12 @@ def test_the_explorer_in_odd_orders(tmp_path):
         assert "['scratch', 'transfer'] False" in words and "stopped" not in words
 
 
-def test_a_duel_in_the_hands_of_a_learner(tmp_path):
+@pytest.mark.parametrize("theme", ["Light", "Dark"])
+def test_a_duel_in_the_hands_of_a_learner(tmp_path, theme):
     """Play, both sides move while another cell runs, Stop takes both back; settings as it plays."""
     sides = "'Stillinger-Weber', 'ge-sw-course-transfer-10'"
     code = f"import tlmlp\nduel = tlmlp.show.Duel({sides}, rate=800)\nduel"
-    with opened(tmp_path, code, "print(6 * 7)") as page:
+    with opened(tmp_path, code, "print(6 * 7)", theme=theme) as page:
         sides = page.locator(browser.VIEWER)
         until(page, lambda: sides.count() == 2)
         left, right, plots = sides.nth(0), sides.nth(1), page.locator(".widget-image").first
@@ -340,10 +343,11 @@ def test_a_duel_in_the_hands_of_a_learner(tmp_path):
         until(page, lambda: all(unlike(a, b) < 0.01 for a, b in zip(at_rest, (left, right))))
 
 
-def test_the_bench_in_the_hands_of_a_learner(tmp_path):
+@pytest.mark.parametrize("theme", ["Light", "Dark"])
+def test_the_bench_in_the_hands_of_a_learner(tmp_path, theme):
     """Another property, Compute, a picture that grows while another cell runs, a control."""
     code = "import tlmlp\ntlmlp.show.PropertyBench()"
-    with opened(tmp_path, code, "print(6 * 7)") as page:
+    with opened(tmp_path, code, "print(6 * 7)", theme=theme) as page:
         plot = page.locator(".widget-image").first
         plot.wait_for(timeout=30_000)
         empty, alt = picture(plot), lambda: plot.get_attribute("alt")

@@ -203,3 +203,30 @@ def test_a_worksheet_in_the_hands_of_a_learner(tmp_path):
         assert page.locator(".widget-text input").nth(1).input_value() == "-4.33"
         assert page.get_by_label("a third").is_disabled()
         assert browser.errors(page) == []
+
+
+def test_an_older_sheet_of_the_same_notebook_loses_nothing(tmp_path):
+    """The cell was run again, or the notebook is open in two kernels."""
+    old, new = (answers.Answers("00_start_here", tmp_path / "a.json") for _ in range(2))
+    old.write("Ada")
+    new.lock(1, "a third")
+    new.exercise("kinetic_energy", 38.8, False, "meV")
+    old.fill(1, [["-4.3"]])
+    with pytest.raises(ValueError, match="prediction 1 is locked: a third"):
+        old.lock(1, "a twentieth")
+    own = answers.load(tmp_path / "a.json")["notebooks"]["00_start_here"]
+    assert own["predictions"]["1"]["said"] == "a third" and own["tables"] == {"1": [["-4.3"]]}
+    assert len(own["exercises"]["kinetic_energy"]) == 1
+    new.exercise("kinetic_energy", 38.8, True, "another measurement")  # judged otherwise: a new try
+    own = answers.load(tmp_path / "a.json")["notebooks"]["00_start_here"]
+    assert [x["right"] for x in own["exercises"]["kinetic_energy"]] == [False, True]
+    answers.Answers.opened = None
+
+
+@pytest.mark.parametrize(
+    "text", ['{"name": null, "notebooks": {}}', '{"name": "", "notebooks": []}']
+)
+def test_damaged_answers_are_refused(tmp_path, text):
+    (tmp_path / "a.json").write_text(text)
+    with pytest.raises(ValueError, match="holds no answers"):
+        answers.load(tmp_path / "a.json")

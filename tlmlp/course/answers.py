@@ -92,16 +92,20 @@ class Answers:
         empty: dict[str, Any] = dict(predictions={}, tables={}, exercises={})
         return self.whole["notebooks"].setdefault(self.notebook, empty)
 
+    def fresh(self) -> dict[str, Any]:
+        """`own`, as the file has it now: another sheet or kernel may have written meanwhile."""
+        there = self._file()
+        if not self.trouble and self.path.exists():
+            self.whole = there
+        return self.own
+
     def write(self, name: str | None = None) -> None:
-        """Write the file, with what other notebooks have written meanwhile, and the name if any."""
-        own, there = self.own, self._file()
-        there["name"] = there["name"] if name is None else name
-        there["notebooks"][self.notebook] = own
-        self.whole = there
+        """Write the file, after `fresh`; and the name, if any."""
+        self.whole["name"] = self.whole["name"] if name is None else name
         if self.trouble:
             return
         try:
-            write_whole(self.path, json.dumps(there, indent=1, ensure_ascii=False).encode())
+            write_whole(self.path, json.dumps(self.whole, indent=1, ensure_ascii=False).encode())
         except OSError as error:
             self.trouble = f"Nothing is saved in this folder: {error.strerror}."
 
@@ -114,23 +118,25 @@ class Answers:
         one_of("prediction", number, self.questions.predictions)
         question = self.questions.predictions[number]
         one_of("choice", said, ["", *question.choices])
+        own = self.fresh()
         words = f"prediction {number} is locked: {self.said(number)}"
         refuse(self.said(number) is not None, words)
         entry = dict(question=question.ask, said=said, right=said == question.right)
         entry |= {"is": question.right, "at": now()}
-        self.own["predictions"][str(number)] = entry
+        own["predictions"][str(number)] = entry
         self.write()
 
     def fill(self, number: int, cells: list[list[str]]) -> None:
         """Record the cells of a table, row by row."""
-        self.own["tables"][str(number)] = cells
+        self.fresh()["tables"][str(number)] = cells
         self.write()
 
     def exercise(self, name: str, answer: Any, right: bool, words: str) -> None:
         """Record one try at an exercise."""
-        tries = self.own["exercises"].setdefault(name, [])
-        if not tries or tries[-1]["answer"] != brief(answer):
-            tries.append(dict(answer=brief(answer), right=right, words=words, at=now()))
+        tries = self.fresh()["exercises"].setdefault(name, [])
+        new = dict(answer=brief(answer), right=right, words=words)
+        if not tries or new != {key: tries[-1][key] for key in new}:
+            tries.append(new | {"at": now()})
             self.write()
 
 
@@ -167,9 +173,13 @@ def load(path: str | Path) -> dict[str, Any]:
     """The answers in a file. Raises ValueError where it holds none."""
     try:
         whole = json.loads(Path(path).read_text(encoding="utf-8"))
-        dict(whole["notebooks"]), str(whole["name"])
+        if not isinstance(whole["name"], str):
+            raise ValueError
+        for own in whole["notebooks"].values():
+            for kind in ("predictions", "tables", "exercises"):
+                own.setdefault(kind, {}).items()
         return whole
-    except (ValueError, KeyError, TypeError, OSError):
+    except (ValueError, KeyError, TypeError, AttributeError, OSError):
         raise ValueError(f"{path} holds no answers of this course") from None
 
 
@@ -182,7 +192,7 @@ def collect(folder: str | Path) -> Iterator[dict[str, Any]]:
     for path in sorted(Path(folder).rglob("*.json")):
         whole = load(path)
         for notebook, own in sorted(whole["notebooks"].items()):
-            row = dict(file=path.name, name=whole["name"], notebook=notebook)
+            row = dict(file=str(path.relative_to(folder)), name=whole["name"], notebook=notebook)
             for which, x in own["predictions"].items():
                 rest = dict(which=which, answer=x["said"], right=x["right"], tries=1)
                 yield row | dict(kind="prediction") | rest

@@ -167,9 +167,15 @@ def _other_kernels():
     import psutil
 
     sizes = []
-    for process in psutil.process_iter(["pid", "cmdline", "memory_info"]):
+    for process in psutil.process_iter(["cmdline", "memory_info", "uids"]):
         words, used = process.info["cmdline"] or (), process.info["memory_info"]
-        if process.pid != os.getpid() and used and any("ipykernel" in word for word in words):
+        mine = process.info["uids"] and process.info["uids"].real == os.getuid()
+        if (
+            mine
+            and process.pid != os.getpid()
+            and used
+            and any("ipykernel" in word for word in words)
+        ):
             sizes.append(used.rss / 1e9)
     return len(sizes), sum(sizes)
 

@@ -162,6 +162,7 @@ class Worksheet:
         if table is not None:
             self.answers.fill(table, cells)
         if name is not None:
+            self.answers.fresh()
             self.answers.write(name)
         self._tell()
 
@@ -178,7 +179,9 @@ class _Choice:
         self.number, self.locked = number, said is not None
         words = text(f"<b>{number}.</b> {html.escape(question.ask)}")
         self.choice = widgets.RadioButtons(
-            options=question.choices, value=said or None, orientation="horizontal"
+            options=question.choices,
+            value=said if said in question.choices else None,
+            orientation="horizontal",
         )
         self.choice.layout.width = "auto"  # ipywidgets' 300 px cut long choices off
         self.choice.disabled = self.locked
