@@ -324,7 +324,7 @@ def test_a_duel_in_the_hands_of_a_learner(tmp_path, theme):
             return t > 0.1 and abs(kelvin - 300 - 400 * t) < 15
 
         until(page, heated, 120)
-        assert seen(page, "Both hold.")
+        until(page, lambda: seen(page, "Both hold."))
         button(page, "Pause").click()
         until(page, lambda: seen(page, "Paused."))
         choose(page, "heat by", "800 K/ps")
