@@ -68,7 +68,7 @@ def test_a_new_kernel_finds_what_was_answered(sheet, tmp_path):
 def test_notebooks_share_one_file(tmp_path):
     """Two kernels are open at once: neither loses what the other has written."""
     first, second = (answers.Answers(name, tmp_path / "a.json") for name in NOTEBOOKS[:2])
-    first.write("Ada")
+    first.sign("Ada")
     second.exercise("force", 1.5, True, "")
     first.lock(1, "a third")
     whole = answers.load(tmp_path / "a.json")
@@ -208,7 +208,7 @@ def test_a_worksheet_in_the_hands_of_a_learner(tmp_path):
 def test_an_older_sheet_of_the_same_notebook_loses_nothing(tmp_path):
     """The cell was run again, or the notebook is open in two kernels."""
     old, new = (answers.Answers("00_start_here", tmp_path / "a.json") for _ in range(2))
-    old.write("Ada")
+    old.sign("Ada")
     new.lock(1, "a third")
     new.exercise("kinetic_energy", 38.8, False, "meV")
     old.fill(1, [["-4.3"]])

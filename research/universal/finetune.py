@@ -15,11 +15,10 @@ import time
 
 import numpy as np
 import torch
-from ase.calculators.singlepoint import SinglePointCalculator
 
 from tlmlp import datasets, properties
 from tlmlp.course.results import rows
-from tlmlp.course.universals import errors
+from tlmlp.course.universals import errors, labelled
 from tlmlp.recipes import circumstances
 
 from .__main__ import append, evaluate
@@ -73,15 +72,12 @@ def of_sevennet(calculator):
     return calculator.model, graph, predict
 
 
-def labelled(model, predict, graphs, frames):
+def guessed(model, predict, graphs, frames):
     """The structures with what the network predicts."""
-    out = datasets.copies(frames)
     model.eval()
-    for atoms, graph in zip(out, graphs):
-        energy, forces = predict(model, graph)
-        forces = forces.detach().numpy().astype(float)
-        atoms.calc = SinglePointCalculator(atoms, energy=energy.item(), forces=forces)
-    return out
+    pairs = [predict(model, graph) for graph in graphs]
+    forces = np.concatenate([f.detach().numpy() for _, f in pairs])
+    return labelled(frames, np.array([energy.item() for energy, _ in pairs]), forces)
 
 
 def slopes(frames, predicted):
@@ -103,7 +99,7 @@ def train(task):
     graphs = [graph(atoms) for atoms in fitted]
     held = [graph(atoms) for atoms in valid]
     per_atom = lambda frames: [atoms.get_potential_energy() / len(atoms) for atoms in frames]
-    before = labelled(model, predict, graphs, fitted)
+    before = guessed(model, predict, graphs, fitted)
     shift = float(np.mean(np.subtract(per_atom(before), per_atom(fitted))))
     targets = [
         (
@@ -127,7 +123,7 @@ def train(task):
         optimiser.step()
         schedule.step()
         if valid and step % (steps // POINTS) == 0:
-            rmse = errors(valid, labelled(model, predict, held, valid))["force_rmse"]
+            rmse = errors(valid, guessed(model, predict, held, valid))["force_rmse"]
             curve.append([step, rmse])
             if rmse < best[0]:
                 best = rmse, step, copy.deepcopy(model.state_dict())
@@ -138,11 +134,7 @@ def train(task):
     row = dict(valid_force_rmse=best[0] if valid else None, best_step=best[1] or steps)
     for element, prefix in (("Ge", ""), ("Si", "silicon_")):
         test = datasets.dft(element, "test")
-        energies, forces = evaluate(calculator, datasets.copies(test))
-        parts = np.split(forces.astype(float), np.cumsum([len(a) for a in test])[:-1])
-        guess = datasets.copies(test)
-        for atoms, energy, own in zip(guess, energies, parts):
-            atoms.calc = SinglePointCalculator(atoms, energy=energy, forces=own)
+        guess = labelled(test, *evaluate(calculator, datasets.copies(test)))
         row |= {f"{prefix}{key}": value for key, value in errors(test, guess).items()}
         row[f"{prefix}softening"] = slopes(test, guess)
     seconds = dict(training_cpu_s=round(trained, 1), cpu_s=round(time.process_time() - cpu, 1))

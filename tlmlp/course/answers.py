@@ -12,9 +12,8 @@ What a notebook asks is written in questions/, a file for each.
 
 import json
 import tomllib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime
-from functools import wraps
 from importlib import resources
 from numbers import Integral, Real
 from pathlib import Path
@@ -99,9 +98,14 @@ class Answers:
             self.whole = there
         return self.own
 
-    def write(self, name: str | None = None) -> None:
-        """Write the file, after `fresh`; and the name, if any."""
-        self.whole["name"] = self.whole["name"] if name is None else name
+    def sign(self, name: str) -> None:
+        """Record the name."""
+        self.fresh()
+        self.whole["name"] = name
+        self._write()
+
+    def _write(self) -> None:
+        """Write the file, after `fresh`."""
         if self.trouble:
             return
         try:
@@ -124,12 +128,12 @@ class Answers:
         entry = dict(question=question.ask, said=said, right=said == question.right)
         entry |= {"is": question.right, "at": now()}
         own["predictions"][str(number)] = entry
-        self.write()
+        self._write()
 
     def fill(self, number: int, cells: list[list[str]]) -> None:
         """Record the cells of a table, row by row."""
         self.fresh()["tables"][str(number)] = cells
-        self.write()
+        self._write()
 
     def exercise(self, name: str, answer: Any, right: bool, words: str) -> None:
         """Record one try at an exercise."""
@@ -137,7 +141,7 @@ class Answers:
         new = dict(answer=brief(answer), right=right, words=words)
         if not tries or new != {key: tries[-1][key] for key in new}:
             tries.append(new | {"at": now()})
-            self.write()
+            self._write()
 
 
 def now() -> str:
@@ -150,23 +154,6 @@ def brief(answer: Any) -> Any:
     if isinstance(answer, Real) and not isinstance(answer, bool):
         return int(answer) if isinstance(answer, Integral) else float(answer)
     return (answer if isinstance(answer, str) else repr(answer))[:SHORTENED]
-
-
-def recorded(check: Callable[..., Any]) -> Callable[..., Any]:
-    """A check of exercises that keeps each try in the answers of this kernel, where some are open.
-
-    Dots in place of an answer are no try.
-    """
-
-    @wraps(check)
-    def judge(answer, *args, **options):
-        verdict = check(answer, *args, **options)
-        if Answers.opened is not None and answer is not None and answer is not ...:
-            name = check.__name__.removeprefix("check_")
-            Answers.opened.exercise(name, answer, verdict.right, verdict.words)
-        return verdict
-
-    return judge
 
 
 def load(path: str | Path) -> dict[str, Any]:

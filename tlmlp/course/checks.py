@@ -2,6 +2,7 @@
 
 import html
 from collections.abc import Callable, Mapping
+from functools import wraps
 from typing import NamedTuple
 
 import numpy as np
@@ -10,7 +11,7 @@ from ase.units import kB
 
 from ..properties.measured import PROPERTIES
 from ..refusal import one_of
-from .answers import recorded
+from .answers import Answers
 from .cards import Card
 
 
@@ -35,14 +36,31 @@ class Verdict(NamedTuple):
 DOTS = Verdict(False, "put your answer in place of the dots.")
 
 
+def recorded(check: Callable[..., Verdict]) -> Callable[..., Verdict]:
+    """A check that keeps each try in the answers of this kernel, where some are open.
+
+    Dots in place of an answer are no try: nothing is checked.
+    """
+
+    @wraps(check)
+    def judged(answer, *args, **options):
+        if answer is None or answer is ...:
+            return DOTS
+        verdict = check(answer, *args, **options)
+        if Answers.opened is not None:
+            name = check.__name__.removeprefix("check_")
+            Answers.opened.exercise(name, answer, verdict.right, verdict.words)
+        return verdict
+
+    return judged
+
+
 def judge(answer, tolerance: Callable[[float], float], right, wrong, otherwise: str) -> Verdict:
     """Compare an answer with the right value and with those that typical mistakes lead to.
 
     right: (value, words); wrong: such pairs, where a third item is a tolerance of its own;
     otherwise: words for any other number. In words, {answer} stands for the answer.
     """
-    if answer is None or answer is ...:
-        return DOTS
     try:
         number = float(answer)
     except (TypeError, ValueError):
@@ -221,8 +239,6 @@ def check_verdicts(answer, card: Card, n: int) -> Verdict:
     Raises ValueError where the card has none for n.
     """
     one_of("n", n, card.verdicts())
-    if answer is None or answer is ...:
-        return Verdict(False, "put your answer in place of the dots.")
     form = '{"property": "helped", "hurt" or "no difference"}'
     if not isinstance(answer, Mapping):
         return Verdict(False, f"a dict is asked for, {form}, not {answer!r}.")

@@ -56,10 +56,16 @@ def universal(name: str, element: str = "Ge", split: str = "test") -> list[Atoms
     refuse(known[key] != fingerprint(frames), f"{words}: python -m research.universal predict")
     with safetensors.safe_open(FOLDER / f"{name}.safetensors", "numpy") as file:
         forces, energies = (file.get_tensor(f"{key}/{kind}") for kind in ("forces", "energy"))
-    parts = np.split(forces.astype(float), np.cumsum([len(atoms) for atoms in frames])[:-1])
-    for atoms, energy, own in zip(frames, energies, parts):
+    return labelled(frames, energies, forces)
+
+
+def labelled(frames: Sequence[Atoms], energies: np.ndarray, forces: np.ndarray) -> list[Atoms]:
+    """Copies of frames with energies [frames] (eV) and forces [atoms of all, 3] (eV/Å)."""
+    out = datasets.copies(frames)
+    parts = np.split(forces.astype(float), np.cumsum([len(atoms) for atoms in out])[:-1])
+    for atoms, energy, own in zip(out, energies, parts):
         atoms.calc = SinglePointCalculator(atoms, energy=float(energy), forces=own)
-    return frames
+    return out
 
 
 def errors(frames: Sequence[Atoms], predicted: Sequence[Atoms]) -> dict[str, float]:

@@ -47,7 +47,7 @@ class Worksheet:
         )
         self._name.continuous_update = False
         self._saved, self._headed = text(), False
-        self._name.observe(lambda _: self._save(name=self._name.value), "value")
+        self._name.observe(lambda _: self._save(self.answers.sign, self._name.value), "value")
 
     def predict(self, *numbers: int) -> Sheet:
         """Questions of these predictions, with one button that locks all that have a choice."""
@@ -116,7 +116,7 @@ class Worksheet:
                 cell.tooltip = f"{name}: {column}"
                 cell.value = before[k][j] if k < len(before) and j < len(before[k]) else ""
         filled = lambda: [[cell.value for cell in row] for row in cells]
-        save = lambda _: self._save(table=number, cells=filled())
+        save = lambda _: self._save(self.answers.fill, number, filled())
         for cell in sum(cells, []):
             cell.observe(save, "value")
         head = [text(tag("b", html.escape(column))) for column in asked.columns]
@@ -158,12 +158,8 @@ class Worksheet:
         short = [text(sentence(words, "warn"))] if memory.advice else []
         return [*short, line(self._name, self._saved)]
 
-    def _save(self, name=None, table=None, cells=()):
-        if table is not None:
-            self.answers.fill(table, cells)
-        if name is not None:
-            self.answers.fresh()
-            self.answers.write(name)
+    def _save(self, record, *what):
+        record(*what)
         self._tell()
 
     def _tell(self):
