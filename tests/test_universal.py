@@ -167,7 +167,7 @@ def test_slope_and_share_by_hand():
         (slope, 0.6 / 0.4**0.5, "correlation"),
         (slope, 0.4**0.5, "sizes alone"),
         (slope, 0.8, "that is R²"),
-        (slope, 0.4, "too small; the slope"),
+        (slope, 0.4, "far the slope is from 1; the slope"),
         (slope, 3, "F_ref squared"),
         (share, 0.2, "no factor mends"),
         (share, 2.0, "with its square"),

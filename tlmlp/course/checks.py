@@ -193,7 +193,7 @@ def check_fewest(answer, errors: Mapping[int, float], allowed: float) -> Verdict
     wrong = [(n, there(n) + words[n]) for n in errors if n != fewest]
     otherwise = f"the curve has points at {', '.join(map(str, errors))}; choose one of them."
     right = (fewest, f"{there(fewest)}at most {limit}")
-    return judge(answer, lambda x: 0.5, right, wrong, otherwise)
+    return judge(answer, lambda _: 1e-9, right, wrong, otherwise)
 
 
 @recorded
@@ -276,14 +276,15 @@ def check_slope(answer, true, predicted) -> Verdict:
     x, y = np.ravel(true), np.ravel(predicted)
     both, square, other = float(x @ y), float(x @ x), float(y @ y)
     right = both / square
-    words = f"{right:.3f}: on average the predicted forces are {100 * (1 - right):.0f} % too small."
+    off, size = 100 * abs(1 - right), "small" if right < 1 else "large"
+    words = f"{right:.3f}: on average the predicted forces are {off:.0f} % too {size}."
     wrong = (
         (both / other, "that is s', the slope of the reference against the prediction."),
         (square / both, "upside down: the products with the prediction stand above."),
         (both / (square * other) ** 0.5, "that is a correlation: it ignores the size of forces."),
         ((other / square) ** 0.5, "that compares sizes alone; a slope needs directions too."),
         (1 - np.square(y - x).sum() / square, "that is R²."),
-        (1 - right, "that is by how much the slope is too small; the slope itself is asked for."),
+        (1 - right, "that is how far the slope is from 1; the slope itself is asked for."),
     )
     otherwise = "sum F_ref F_pred over all components, and divide by the sum of F_ref squared."
     return judge(answer, lambda v: 0.005 * abs(v), (right, words), wrong, otherwise)
@@ -301,7 +302,7 @@ def check_share(answer, true, predicted) -> Verdict:
         ((1 - s) / rest, "an error counts with its square: (1 - s)²."),
         ((1 - s) ** 2, "that is softness over all squared forces; divide by 1 - R²."),
         (rest, "that is 1 - R², all of the error; which part of it is (1 - s)²?"),
-        (1 - s, "that is by how much the slope is too small; how much of the error is it?"),
+        (1 - s, "that is how far the slope is from 1; how much of the error is it?"),
         (right**0.5, "that is the share of the root of the squared error."),
         (100 * right, "that is in percent; a number between 0 and 1 is asked for.", 0.5),
     )

@@ -240,4 +240,4 @@ def check_next_structure(
     wrong = [(k, f"{there(k)}, {words[k]}") for k in order[1:]]
     otherwise = f"candidates are numbered from 0 to {len(order) - 1}."
     right = order[0], f"{there(order[0])} {label_it}"
-    return judge(answer, lambda _: 0.5, right, wrong, otherwise)
+    return judge(answer, lambda _: 1e-9, right, wrong, otherwise)

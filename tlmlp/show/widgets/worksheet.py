@@ -9,6 +9,7 @@ from ...course import machine
 from ...course.answers import Answers, Question
 from ...refusal import one_of
 from .controls import line, sentence, tag, text
+from .status import Status
 
 LATER = "Lock your prediction {} above: the answer appears here."
 SKIP = "Show the answer without a prediction"
@@ -20,6 +21,7 @@ class Sheet(widgets.VBox):
     def __init__(self, children, static):
         super().__init__(children)
         self.static = static
+        self.add_class("tlmlp")  # for a Status among them: it names fields, and says the end
 
     def _repr_mimebundle_(self, **options):
         bundle = super()._repr_mimebundle_(**options)
@@ -55,7 +57,7 @@ class Worksheet:
         rows = [_Choice(k, question, self.answers.said(k)) for k, question in asked.items()]
         button = widgets.Button(description="Lock", icon="lock", button_style="primary")
         button.tooltip = "Lock my choice: the answers appear where they are measured"
-        said, parts = text(), [row.box for row in rows]
+        said, parts = Status(), [row.box for row in rows]
 
         def refresh(*_):
             open_rows = [row for row in rows if not row.locked]
@@ -71,7 +73,8 @@ class Worksheet:
 
         for row in rows:
             row.choice.observe(refresh, "value")
-            self._watching.setdefault(row.number, []).append(row.show)
+            show = lambda row=row: row.show(self.answers.said(row.number))
+            self._watching.setdefault(row.number, []).append(show)
         self._watching.setdefault(0, []).append(refresh)
         button.on_click(lock)
         refresh()
@@ -86,7 +89,10 @@ class Worksheet:
         parts, static = [], ""
         for k in numbers:
             question = self._question(k)
-            words, skip = text(), widgets.Button(description=SKIP, layout={"width": "max-content"})
+            words, skip = (
+                Status(),
+                widgets.Button(description=SKIP, layout={"width": "max-content"}),
+            )
             skip.on_click(lambda _, k=k: self.lock({k: ""}))
 
             def show(k=k, question=question, words=words, skip=skip):
@@ -128,7 +134,7 @@ class Worksheet:
         empty = "<td></td>" * (len(asked.columns) - 1)
         body = "".join(f"<tr><td>{html.escape(name)}</td>{empty}</tr>" for name in asked.rows)
         static = f"<p>{html.escape(asked.title)}</p><table><tr>{static}</tr>{body}</table>"
-        return Sheet([*self._head(), text(sentence(asked.title)), grid], static)
+        return Sheet([*self._head(), Status(value=sentence(asked.title)), grid], static)
 
     def lock(self, choices: dict[int, str]) -> None:
         """Lock predictions, {number: one of its choices, or "" to skip it}.
@@ -184,8 +190,9 @@ class _Choice:
         self.choice.tooltip = question.ask
         self.box = widgets.VBox([words, self.choice])
 
-    def show(self):
-        """Locked from now on."""
+    def show(self, said: str):
+        """Locked from now on, with what was said; "" leaves all choices open circles."""
+        self.choice.value = said or None
         self.locked = self.choice.disabled = True
 
 
