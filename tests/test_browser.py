@@ -396,6 +396,9 @@ show.Training(lambda: tlmlp.fit(None, []))
 ---
 show.watch(atoms(), autoplay=False)
 ---
+sheet = show.Worksheet("00_start_here")
+display(sheet.predict(1, 2, 3), sheet.table(1), sheet.answer(1))
+---
 display(*(course.check_kinetic_energy(answer, 300) for answer in (3, 0.0388)), course.doctor())
 """
 
@@ -404,7 +407,7 @@ def test_every_widget_can_be_used_by_everyone(tmp_path):
     """axe-core in both themes; nothing cut off, also at 125 %; without a kernel it says so."""
     with opened(tmp_path, *WIDGETS.strip().split("\n---\n"), size=(1366, 768)) as page:
         widgets = page.locator(".tlmlp")
-        until(page, lambda: widgets.count() == 7 and browser.viewer(page).is_visible())
+        until(page, lambda: widgets.count() == 10 and browser.viewer(page).is_visible())
         until(page, lambda: page.locator(".widget-image:not([alt])").count() == 0)
         accessible(page)
         for size in ((1366, 768), (1093, 614)):
