@@ -142,6 +142,7 @@ FROZEN = dict(frozen=("embedding",), n=10)
 DRAWN = {  # of each public function: a picture of data that grow with k
     "coexistence": lambda k: show.coexistence([row(k, "reference", n=0, steps=0), *table(k)]),
     "conservation": lambda k: show.conservation({dt: run(k, dt) for dt in (1, 2, 4)}),
+    "domains": lambda k: show.domains(CELL.repeat(3), tlmlp.Config("course"), (k, 1, 1)),
     "freezing": lambda k: show.freezing(table(k) + table(k, **FROZEN)),
     "learning_curve": lambda k: show.learning_curve(history(k)),
     "learning_curves": lambda k: show.learning_curves(table(k) + table(k, n=50)),
@@ -155,6 +156,7 @@ DRAWN = {  # of each public function: a picture of data that grow with k
     "plot": lambda k: show.plot(measured(k)[mechanics.Elastic]),
     "repair": lambda k: show.repair(table(k, hot=0) + table(k, hot=1), SW),
     "rivals": lambda k: show.rivals({name: rival(k) for name in ("scratch", "transfer")}),
+    "scaling": lambda k: show.scaling({"mine": {64: 5.0 * k, 512: 40.0 * k, 4096: 300.0}}),
     "soft_properties": lambda k: show.soft_properties([soft(k, "7net-0"), soft(k, "nequix-mp-1")]),
     "stability_map": lambda k: show.stability_map(table(k, phase="crystal")),
     "temperatures": lambda k: show.temperatures(

@@ -10,8 +10,8 @@ _NAMES = {
     "answers": "collect",
     "machine": "doctor memory_limit mode",
     "checks": "Verdict check_bulk_modulus check_constant check_failure_probability check_fewest "
-    "check_force check_frequency check_kinetic_energy check_margin check_share check_slope "
-    "check_timestep check_verdicts",
+    "check_force check_frequency check_kinetic_energy check_machines check_margin check_share "
+    "check_slope check_timestep check_verdicts",
     "transfer_checks": "check_forgetting check_mask check_next_structure check_overfitting "
     "check_plan check_reduced_forces check_replay disagreement plan_errors",
     "sources": "COURSE SOURCES data melt",

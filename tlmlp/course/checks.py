@@ -183,6 +183,30 @@ def check_timestep(answer, timestep: float, error: float, allowed: float) -> Ver
 
 
 @recorded
+def check_machines(
+    answer, atoms: int, time_ns: float, timestep_fs: float, rate: float, days: float
+) -> Verdict:
+    """The fewest machines that simulate so many ns within so many days.
+
+    rate: atoms times steps that one machine computes in a second; n machines compute n times that.
+    """
+    steps = time_ns * 1e6 / timestep_fs
+    exact = atoms * steps / rate / (86400 * days)
+    right = int(np.ceil(exact))
+    words = f"{right}: one alone needs {exact * days:.1f} days for {steps:.3g} steps."
+    wrong = (
+        (exact, "the sum is right; machines are whole, so round up."),
+        (right - 1, "that is not quite enough: round up, not down."),
+        (np.ceil(exact * timestep_fs), f"a step is {timestep_fs:g} fs long, not 1 fs."),
+        (np.ceil(exact / 1000), "a factor of 1000 is missing: 1 ns is a million fs."),
+        (np.ceil(exact * 24), "those are the machines for hours; the limit is in days."),
+        (np.ceil(exact * days), "that is for one day; more days need fewer machines."),
+    )
+    otherwise = "atoms times steps, over the rate, is the time of one machine in seconds."
+    return judge(answer, lambda x: 1e-3 * abs(x), (right, words), wrong, otherwise)
+
+
+@recorded
 def check_fewest(answer, errors: Mapping[int, float], allowed: float) -> Verdict:
     """The smallest number whose error is at most `allowed`. errors: {number: error in meV/Å}."""
     enough = [number for number in errors if errors[number] <= allowed]

@@ -6,6 +6,7 @@ from .figures.learning import learning_curve, likeness, parity
 from .figures.network import picture_bases, picture_network, picture_slots
 from .figures.properties import plot
 from .figures.results import freezing, learning_curves, stability_map, temperatures, training_curves
+from .figures.scaling import domains, scaling
 from .figures.universal import phase_slopes, rivals, soft_properties
 from .widgets.bench import PropertyBench
 from .widgets.duel import Duel
@@ -27,7 +28,15 @@ __all__ = [
     "Watch",
     "Worksheet",
 ]
-__all__ += ["coexistence", "conservation", "freezing", "learning_curve", "learning_curves"]
+__all__ += [
+    "coexistence",
+    "conservation",
+    "domains",
+    "freezing",
+    "scaling",
+    "learning_curve",
+    "learning_curves",
+]
 __all__ += ["likeness", "melting", "parity", "picture_bases", "picture_network", "picture_slots"]
 __all__ += ["phase_slopes", "plot", "repair", "rivals", "soft_properties", "stability_map"]
 __all__ += ["temperatures", "training_curves", "watch"]
