@@ -162,6 +162,9 @@ DRAWN = {  # of each public function: a picture of data that grow with k
     "temperatures": lambda k: show.temperatures(
         table(k, phase="crystal") + table(k, phase="liquid")
     ),
+    "thermo_output": lambda k: show.thermo_output(
+        [dict(Step=n, Temp=300.0 * k + n, TotEng=-9.0 * k) for n in (0, 100)]
+    ),
     "training_curves": lambda k: show.training_curves(table(k) + table(k, n=50)),
 }
 KINDS = {

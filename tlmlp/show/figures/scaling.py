@@ -5,7 +5,7 @@ from matplotlib.patches import Rectangle
 
 from ...course.domains import domain, reaches
 from .picture import SMALL, legend_below, panels
-from .style import INDIGO, INK, MARKERS, PALETTE, SAND, TEXT
+from .style import INDIGO, INK, MARKERS, PALETTE, RED, SAND, TEXT
 
 SLICE = 3.0  # Å, the thickness of what is drawn of a domain
 
@@ -59,3 +59,22 @@ def domains(atoms, config, grid):
         ax.set(xlabel="x (Å)", ylabel="y (Å)", aspect="equal")
         said.append(f"{words[0].upper()}{words[1:]}.")
     return legend_below(figure).describe("domains", *said, slice=f"{SLICE:g}")
+
+
+def thermo_output(lines):
+    """Temperature and total energy against the step, of a LAMMPS run.
+
+    lines: of its thermo output, each {"Step": ..., "Temp": K, "TotEng": eV}, as in units metal.
+    """
+    figure, ((heat, energy),) = panels(8.6, 2.9, 1, 2)
+    names = (heat, "Temp", "temperature (K)", RED), (energy, "TotEng", "total energy (eV)", INDIGO)
+    said = []
+    for ax, name, words, colour in names:
+        known = [(line["Step"], line[name]) for line in lines if name in line]
+        ax.set(xlabel="step", ylabel=words)
+        if known:
+            ax.plot(*np.array(known).T, "o-", ms=3, lw=1, color=colour)
+            said.append(f"{words}: {known[0][1]:.6g} at first, {known[-1][1]:.6g} at last.")
+        else:
+            ax.set_xticks([]), ax.set_yticks([])  # no numbers that nothing was measured in
+    return figure.describe("thermo_output", *said)
