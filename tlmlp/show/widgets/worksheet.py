@@ -133,7 +133,8 @@ class Worksheet:
         static = "".join(f"<th>{html.escape(column)}</th>" for column in asked.columns)
         empty = "<td></td>" * (len(asked.columns) - 1)
         body = "".join(f"<tr><td>{html.escape(name)}</td>{empty}</tr>" for name in asked.rows)
-        static = f"<p>{html.escape(asked.title)}</p><table class='worksheet'><tr>{static}</tr>{body}</table>"
+        static = f"<table class='worksheet'><tr>{static}</tr>{body}</table>"
+        static = f"<p>{html.escape(asked.title)}</p>{static}"
         return Sheet([*self._head(), Status(value=sentence(asked.title)), grid], static)
 
     def lock(self, choices: dict[int, str]) -> None:
