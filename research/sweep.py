@@ -27,7 +27,8 @@ def main(
     out: Annotated[Path | None, typer.Option(help="file of rows [default: TABLE.jsonl]")] = None,
     workers: Annotated[int, typer.Option(help="processes of one thread each")] = 2,
     scheduler: Annotated[
-        str | None, typer.Option(help="address of a dask scheduler instead of processes here")
+        str | None,
+        typer.Option(help="address or file of a dask scheduler instead of processes here"),
     ] = None,
     source: Annotated[
         str | None, typer.Option(help="only the runs on this data, such as stillinger-weber")

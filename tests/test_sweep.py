@@ -227,6 +227,32 @@ def test_held_out_structures_take_part_in_errors_alone(pair, tmp_path, monkeypat
     assert [row["force_mae"] for row in rows] == [1.0] * 9 and rows[0]["versions"]["jax"]
 
 
+def test_a_run_under_way_has_a_checkpoint_of_its_own(pair, tmp_path, monkeypatch):
+    """Beside the rows, where all workers see it; removed when its row is written, not before."""
+    checkpoints, kept = [], lambda: [*tmp_path.glob("rows.jsonl.*checkpoint")]
+
+    def fit(potential, *_, checkpoint, **settings):
+        checkpoint.touch()
+        checkpoints.append(checkpoint)
+        yield SimpleNamespace(potential=potential, best=potential)
+
+    def execute(tasks, path, perform, *_):
+        for task in tasks:
+            row = json.loads(json.dumps(perform(task)))
+            assert len(kept()) == (task["method"] != "source")  # which weights remain of
+            yield row
+            assert not kept()
+
+    errors = SimpleNamespace(force_mae=1.0, force_rmse=2.0, energy_rmse=3.0)
+    monkeypatch.setattr(sweep, "fit", fit)
+    monkeypatch.setattr(sweep, "execute", execute)
+    monkeypatch.setattr(sweep.Potential, "evaluate", lambda *_: errors)
+    monkeypatch.setattr(sweep.transfer, "start", lambda potential, *_, **options: potential)
+    tasks = sweep.pair(*pair, [2, 4], seeds=2, steps=7)
+    rows = list(sweep.learn(tasks, pair, tmp_path / "rows.jsonl", 1))
+    assert len(rows) == len(set(checkpoints)) == 9
+
+
 def test_files_that_change_on_the_way_are_refused(pair, tmp_path):
     task = sweep.pair(*pair, [2], 1)[1]
     write(pair[1], "Ge", 10, shift=5)

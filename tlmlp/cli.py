@@ -118,7 +118,7 @@ def sweep(
     preset: Annotated[str, Option(help="size of the network: course or paper")] = "course",
     out: Annotated[Path | None, Option(help="rows [default: SOURCE-TARGET.jsonl]")] = None,
     workers: Annotated[int, Option(help="processes of one thread each")] = 2,
-    scheduler: Annotated[str | None, Option(help="address of a dask scheduler instead")] = None,
+    scheduler: Annotated[str | None, Option(help="address or file of a dask scheduler")] = None,
     energy_key: Annotated[str | None, Option(help="name of the energies in both files")] = None,
     forces_key: Annotated[str | None, Option(help="name of the forces")] = None,
     stress_key: Annotated[str | None, Option(help="name of the stresses or virials")] = None,

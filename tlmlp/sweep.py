@@ -17,7 +17,7 @@ import json
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ import numpy as np
 import pooch
 from ase import Atoms
 
-from . import allocator, datasets, graph, transfer
+from . import allocator, cluster, datasets, graph, transfer
 from .dimenet import Config
 from .frames import apart
 from .potential import Potential
@@ -36,6 +36,8 @@ from .train import Weights, fit
 
 TEST, VALID = 0.2, 0.1  # fractions held out: of the target to test on, of the source to choose by
 LONGER = 5  # steps of the source's training for each step of a row
+SOURCE = ("source_sha256", "source_steps", "preset", "elements", "keys")  # what one depends on
+RUN = ("target_sha256", "test", "method", "n", "seed", "steps")  # and what a run does beside these
 BEGIN, END = Weights(energy=2.0, stress=0.01), Weights(energy=50.0, stress=0.1)  # of the loss
 
 
@@ -71,33 +73,31 @@ def execute(
     """Perform the tasks that a file holds no row of; yields each row when it is written.
 
     Tasks are dicts of what JSON can write; `perform` makes the row of one. `path` is appended to.
-    `workers` are processes of one thread each, here; `scheduler` is the address of a running dask
-    scheduler instead, such as "tcp://node1:8786". A worker that dies loses its own task alone,
-    which another begins anew. Raises RuntimeError for tasks that failed, when all others are done.
+    `workers` are processes of one thread each, here; `scheduler` is a running dask scheduler
+    instead (cluster.connect). A worker that dies loses its own task alone, which another performs.
+    Raises RuntimeError for tasks that failed, when all others are done, and at once where the
+    scheduler is lost.
     """
-    try:
-        import dask
-        from distributed import Client, LocalCluster, as_completed
-    except ImportError:
-        raise ImportError('sweeps need dask: pip install "tlmlp[sweep]"') from None
     todo = [task for task, row in zip(tasks, found(tasks, path)) if row is None]
     if not todo:
         return
     path.parent.mkdir(parents=True, exist_ok=True)
     cut_off = path.is_file() and path.read_bytes()[-1:] not in (b"", b"\n")
-    environment = _environment(path.parent)
-    local = partial(LocalCluster, threads_per_worker=1, dashboard_address=":0", env=environment)
-    settings: dict[str, Any] = {"distributed.scheduler.allowed-failures": 3}
-    settings["distributed.nanny.pre-spawn-environ"] = environment  # in place of dask's own
     failed: list[str] = []
-    with dask.config.set(settings), path.open("a", encoding="utf-8") as file, ExitStack() as stack:
-        cluster = scheduler or stack.enter_context(local(n_workers=min(workers, len(todo))))
-        client = stack.enter_context(Client(cluster))
+    processes = cluster.connect(min(workers, len(todo)), scheduler, path.parent)
+    with processes as client, path.open("a", encoding="utf-8") as file:
+        from distributed import as_completed  # it is there: connect has asked
+
         file.write("\n" * cut_off)  # what follows a line that was cut off starts a new one
-        submit = partial(client.submit, perform, pure=False)
+        submit = partial(client.submit, cluster.checked(perform), pure=False)
         for future in as_completed([submit(task, priority=-i) for i, task in enumerate(todo)]):
+            if future.status == "cancelled":
+                words = f"the dask scheduler was lost; rows are in {path}"
+                raise RuntimeError(f"{words}, and the same command does the rest")
             if future.status == "error":
-                failed.append(repr(future.exception()))
+                if isinstance(error := future.exception(), ImportError):
+                    raise error  # other versions, which spoil each task that they get
+                failed.append(repr(error))
                 continue
             file.write(json.dumps(row := future.result()) + "\n")
             file.flush()
@@ -105,20 +105,6 @@ def execute(
             yield row
     words = f"{len(failed)} of {len(todo)} runs failed, the first with {''.join(failed[:1])}"
     refuse(failed, f"{words}; the others are in {path}", RuntimeError)
-
-
-def _environment(folder: Path) -> dict[str, str]:
-    """A worker's: one thread, and one cache of compiled programs for all.
-
-    It replaces this process's, and dask's, whose MALLOC_TRIM_THRESHOLD_ maps memory anew each step.
-    """
-    flags = " --xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
-    cache = os.environ.get("JAX_COMPILATION_CACHE_DIR", str(folder.resolve() / ".jax"))
-    own = dict(XLA_FLAGS=os.environ.get("XLA_FLAGS", "") + flags, OMP_NUM_THREADS="1")
-    own["NPROC"] = "1"  # of XLA's pool, which the flags leave at one thread a core
-    own["TF_CPP_MIN_LOG_LEVEL"] = "3"  # XLA warns of two features of the CPU at each read of cache
-    own["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.5"
-    return own | dict(JAX_COMPILATION_CACHE_DIR=cache)
 
 
 def pair(
@@ -168,12 +154,15 @@ def learn(
 ) -> Iterator[dict]:
     """`execute` for the tasks of `pair` and its two files.
 
-    All workers must see the files, and the folder of `path`, which keeps the source's potential.
+    All workers must see the files, and the folder of `path`, which keeps the source's potential and
+    checkpoints of what is under way: where a worker dies, another goes on from there.
     """
     perform = partial(_perform, files=[file.resolve() for file in files], path=path.resolve())
     for late in (False, True):  # transfer starts from what the first part has trained
         part = [task for task in tasks if (task["method"] == "transfer") == late]
-        yield from execute(part, path, perform, workers, scheduler)
+        for row in execute(part, path, perform, workers, scheduler):
+            _checkpoint(row, path).unlink(missing_ok=True)  # not before its row is written
+            yield row
 
 
 def table(rows: Iterable[dict]) -> str:
@@ -209,6 +198,7 @@ def _perform(task: dict, files: Sequence[Path], path: Path) -> dict:
             start, _ = _source(task, files[0], path)
             potential = transfer.start(start, task["element"], some, shapes=shapes)
         settings = _loss(some) | dict(steps=task["steps"], seed=task["seed"], average=0.99)
+        settings |= dict(checkpoint=_checkpoint(task, path))
         *_, last = fit(potential, some, report_every=task["steps"], shapes=shapes, **settings)
         errors = last.potential.evaluate(test, shapes)
     names = ("force_mae", "force_rmse", "energy_rmse")
@@ -218,10 +208,8 @@ def _perform(task: dict, files: Sequence[Path], path: Path) -> dict:
 
 def _source(task: dict, file: Path, path: Path) -> tuple[Potential, list[Atoms]]:
     """(the source's potential, structures that chose it); trained where no file holds it yet."""
-    names = ("source_sha256", "source_steps", "preset", "elements", "keys")
-    said = {name: task[name] for name in names if name in task}
-    digest = hashlib.sha256(json.dumps(said).encode()).hexdigest()
-    weights = path.with_name(f"{path.name}.source-{digest[:8]}.safetensors")
+    said, digest = _said(task, SOURCE)
+    weights = path.with_name(f"{path.name}.source-{digest}.safetensors")
     frames, shapes = _data(file, task["source_sha256"], tuple(task["elements"]), task)
     train, valid = datasets.split(frames, max(1, round(VALID * len(frames))))
     if not weights.is_file():
@@ -231,6 +219,17 @@ def _source(task: dict, file: Path, path: Path) -> tuple[Potential, list[Atoms]]
         last.best.replace(info=said | dict(source=task["source"])).save(weights)
         checkpoint.unlink(missing_ok=True)
     return Potential.load(weights), valid
+
+
+def _checkpoint(task: dict, path: Path) -> Path:
+    """The file that a training of `pair` is kept in while it is under way."""
+    return path.with_name(f"{path.name}.run-{_said(task, SOURCE + RUN)[1]}.checkpoint")
+
+
+def _said(task: dict, names: tuple) -> tuple[dict, str]:
+    """(these items of a task or its row, eight letters that stand for them)."""
+    said = {name: task[name] for name in names if name in task}
+    return said, hashlib.sha256(json.dumps(said).encode()).hexdigest()[:8]
 
 
 def _loss(frames: list[Atoms]) -> dict[str, Any]:
