@@ -30,12 +30,10 @@ def connect(workers: int, scheduler: str | None, folder: Path) -> Iterator[Any]:
     `folder`, which holds the cache of compiled programs. Raises ValueError for a `scheduler` that
     is neither, OSError for one that does not answer, ImportError for other PACKAGES there.
     """
-    try:
-        import dask
-        from distributed import Client, LocalCluster
-        from distributed.utils import silence_logging_cmgr
-    except ImportError:
-        raise ImportError('sweeps need dask: pip install "tlmlp[sweep]"') from None
+    import dask  # here, because notebooks and trainings need none of it
+    from distributed import Client, LocalCluster
+    from distributed.utils import silence_logging_cmgr
+
     own = environment(folder)
     if scheduler is None:
         settings = {"distributed.nanny.pre-spawn-environ": own}  # in place of dask's own

@@ -86,7 +86,7 @@ def execute(
     failed: list[str] = []
     processes = cluster.connect(min(workers, len(todo)), scheduler, path.parent)
     with processes as client, path.open("a", encoding="utf-8") as file:
-        from distributed import as_completed  # it is there: connect has asked
+        from distributed import as_completed
 
         file.write("\n" * cut_off)  # what follows a line that was cut off starts a new one
         submit = partial(client.submit, cluster.checked(perform), pure=False)
