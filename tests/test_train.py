@@ -188,7 +188,7 @@ def test_a_second_training_compiles_nothing(potential, frames):
             **settings,
         )
     )
-    assert step._cache_size() == compiled
+    assert step._cache_size() == compiled > 0
 
 
 def test_loss_gradient_is_the_slope_of_the_loss(potential, frames):

@@ -184,14 +184,15 @@ def join(graphs: Sequence[Graph], atoms: int = 0, slots: int = 0, structures: in
     """One graph of several, padded to `atoms` N, `slots` K and `structures` B [0: not padded].
 
     Empty slots point at themselves. Padding atoms belong to the last structure and carry no energy.
-    Raises ValueError where the shape asked for is too small: nothing is ever cut off.
+    No graphs are padding alone. Raises ValueError where the shape asked for is too small: nothing
+    is ever cut off.
     """
-    n, K = sum(len(g.species) for g in graphs), max(g.neighbors.shape[1] for g in graphs)
+    n, K = sum(len(g.species) for g in graphs), max([g.neighbors.shape[1] for g in graphs] or [0])
     B = sum(len(g.volume) for g in graphs)
     N, slots, structures = atoms or n, slots or K, structures or B
     what = f"{B} structures with {n} atoms and {K} neighbours do not fit a shape of"
     refuse(n > N or K > slots or B > structures, f"{what} {structures}, {N} and {slots}")
-    dtype = graphs[0].vectors.dtype
+    dtype = graphs[0].vectors.dtype if graphs else np.float32
     species, structure = np.zeros(N, np.int32), np.full(N, structures - 1, np.int32)
     vectors, mask = np.zeros((N, slots, 3), dtype), np.zeros((N, slots), bool)
     neighbors = np.repeat(np.arange(N, dtype=np.int32)[:, None], slots, 1)

@@ -14,7 +14,7 @@ much noisier. Its weight w_E (and w_S) therefore grows as η falls, from `weight
 """
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -30,6 +30,7 @@ from tqdm import tqdm
 
 from . import allocator, checkpoint as checkpoints, frames as datasets, graph as graphs, repulsion
 from .checkpoint import Best
+from .devices import AXIS, Devices, chosen, place, stack, summed
 from .dimenet import Config, Params
 from .files import expanded
 from .forces import energy_forces
@@ -112,20 +113,30 @@ class Progress(NamedTuple):
 
 
 def loss(
-    config: Config, weights: Weights, params: Params, graph: Graph, labels: Labels
+    config: Config,
+    weights: Weights,
+    params: Params,
+    graph: Graph,
+    labels: Labels,
+    axis: str | None = None,
 ) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
-    """(loss, (energy MAE in eV/atom, force MAE in eV/Å)) of one Graph; pure."""
+    """(loss, (energy MAE in eV/atom, force MAE in eV/Å)) of one Graph; pure.
+
+    With an `axis` of shard_map the Graph is the share of one device. Sums are its own, and numbers
+    that divide them those of all devices, so that all that comes out adds up over devices.
+    """
     p = energy_forces(config, params, graph)
     B = len(labels.n_atoms)
     n = jnp.maximum(labels.n_atoms, 1)
-    real = jnp.maximum((labels.n_atoms > 0).sum(), 1)
+    count = lambda x: jax.lax.psum(x.sum(), axis) if axis else x.sum()
+    real = jnp.maximum(count(labels.n_atoms > 0), 1)
     energy = jax.ops.segment_sum(p.energies, graph.structure, B, indices_are_sorted=True)
     de = (energy - labels.energy) / n * (labels.n_atoms > 0)
     df = (p.forces - labels.forces) * graph.atom_mask[:, None]
     ds = (p.virial - labels.virial) / n[:, None, None] * labels.has_virial[:, None, None]
-    components = 3 * labels.n_atoms.sum()
+    components = 3 * count(labels.n_atoms)
     total = weights.force * jnp.sum(df**2) / components + weights.energy * jnp.sum(de**2) / real
-    total += weights.stress * jnp.sum(ds**2) / (9 * jnp.maximum(labels.has_virial.sum(), 1))
+    total += weights.stress * jnp.sum(ds**2) / (9 * jnp.maximum(count(labels.has_virial), 1))
     return total, (jnp.abs(de).sum() / real, jnp.abs(df).sum() / components)
 
 
@@ -143,22 +154,26 @@ class State(NamedTuple):
 
 
 @lru_cache(maxsize=16)
-def make_step(config: Config, average: float) -> tuple[Callable, Callable]:
+def make_step(config: Config, average: float, devices: Devices = ()) -> tuple[Callable, Callable]:
     """start(trainable) -> (state, unravel), which makes a dict of a vector; and the compiled step.
 
     Cached, so that a second training with the same settings and shapes compiles nothing. Frozen
-    weights are an argument of their own: no gradient is ever computed for them.
+    weights are an argument of their own: no gradient is ever computed for them. Where there are
+    several devices, each differentiates its share of the loss.
     """
     adam = optax.scale_by_adam()
+    axis = AXIS if len(devices) > 1 else None
 
-    def objective(trainable, frozen, weights, graph, labels):
-        return loss(config, weights, hk.data_structures.merge(trainable, frozen), graph, labels)
+    def objective(trainable, frozen, weights, example):
+        params = hk.data_structures.merge(trainable, frozen)
+        return loss(config, weights, params, *example, axis)
+
+    differentiate = summed(jax.value_and_grad(objective, has_aux=True), devices)
 
     @partial(jax.jit, static_argnums=0)
     def step(unravel, state, frozen, rate, weights, graph, labels):
-        differentiate = jax.value_and_grad(objective, has_aux=True)
         trainable = unravel(state.trainable)
-        (value, maes), gradient = differentiate(trainable, frozen, weights, graph, labels)
+        (value, maes), gradient = differentiate(trainable, frozen, weights, (graph, labels))
         gradient, _ = ravel_pytree(gradient)
 
         # A gradient much longer than usual is shortened. The usual length depends on the data, the
@@ -208,6 +223,7 @@ def fit(
     validate_every: int | None = None,
     checkpoint: str | Path | None = None,
     shapes: Shapes = 3,
+    devices: int | Sequence[jax.Device] | None = None,
 ) -> Iterator[Progress]:
     """Train a Potential on a dataset; the same seed gives the same numbers on the same machine.
 
@@ -229,6 +245,8 @@ def fit(
         checkpoint: file to save to at validations and to resume from, with the same numbers. One
             of other settings, data or starting weights is refused.
         shapes: how many padded shapes to compile for at most, or these (graph.shapes_of).
+        devices: divide each batch over so many jax devices, or over these [default: one]. The
+            result is the same to rounding; a checkpoint does not ask how many there were.
 
     Yields Progress, each with the `.potential` so far. Raises ValueError for bad data or settings,
     before anything is compiled; FloatingPointError where the loss stops being a number.
@@ -240,18 +258,20 @@ def fit(
     ends = Weights(*weights), Weights(*final_weights)
     s = Settings(steps, seed, learning_rate, batch_size, *ends, average, validate_every)
     s.check(train)
+    on = chosen(devices, batch_size)
     words = "all frames are isolated atoms, which fix reference energies alone"
     refuse(not datasets.apart(train)[0], f"{words}: training needs others")
     potential = _for(potential, train, valid)
-    yield from _steps(potential, train, valid, trainable, checkpoint, shapes, report_every, s)
+    yield from _steps(potential, train, valid, trainable, checkpoint, shapes, report_every, s, on)
 
 
-def _steps(potential, train, valid, trainable, checkpoint, shapes, report_every, s):
+def _steps(potential, train, valid, trainable, checkpoint, shapes, report_every, s, devices):
     """The steps of fit, from the first or from where a checkpoint stopped."""
     trains = lambda module, name, _: trainable is None or trainable[module][name]
     start_params, frozen = hk.data_structures.partition(trains, potential.params)
     refuse(not start_params, "every weight is frozen; leave at least one group trainable")
-    start, step_function = make_step(potential.config, float(s.average))
+    several = (devices,) if len(devices) > 1 else ()  # one device has the program of none
+    start, step_function = make_step(potential.config, float(s.average), *several)
     state, unravel = start(start_params)
     report_every = report_every or max(1, s.steps // 50)
     s = s._replace(validate_every=s.validate_every or max(1, s.steps // 20))
@@ -275,15 +295,15 @@ def _steps(potential, train, valid, trainable, checkpoint, shapes, report_every,
     if state.step == s.steps:  # a checkpoint of a finished training: what it reached is not lost
         yield Progress(s.steps, s.steps, 0.0, 0.0, *[np.nan] * 3, None, averaged(), *best[:2])
         return
-    bound, _ = datasets.apart(train)
-    examples = _examples(potential, bound, s.batch_size, shapes)
+    state, fixed = (place(tree, devices) for tree in (state, frozen))
+    examples = _examples(potential, datasets.apart(train)[0], s.batch_size, shapes, devices)
     n, clock, metrics = len(examples), time.perf_counter(), []
     for step in range(int(state.step), s.steps):
         example = examples[_epoch(s.seed, step // n, n)[step % n]]
         rate = schedule(step, s.steps, s.learning_rate)
         ends = zip(s.weights, s.final_weights)
         mixed = Weights(*(f + (w - f) * rate / s.learning_rate for w, f in ends))
-        state, metric = step_function(unravel, state, frozen, rate, mixed, *example)
+        state, metric = step_function(unravel, state, fixed, rate, mixed, *example)
         metrics.append(metric)
         done = step + 1
         validates = done % s.validate_every == 0 or done == s.steps
@@ -320,20 +340,25 @@ def _means(metrics, done, learning_rate):
     return means
 
 
-def _examples(potential, frames, batch_size, shapes):
-    """Padded (Graph, Labels) pairs of `batch_size` structures each, in few shapes."""
+def _examples(potential, frames, batch_size, shapes, devices=()):
+    """Padded (Graph, Labels) pairs of `batch_size` structures each, in few shapes.
+
+    Several devices have a first axis of their own, and as many structures each, or one less.
+    """
     shown = tqdm(frames, "neighbours", unit=" frames", mininterval=1, disable=len(frames) < MANY)
     tight = [graphs.from_atoms(a, potential.elements, potential.config.cutoff) for a in shown]
     padded = graphs.few_shapes(tight, shapes)
     out = []
     for N, K in sorted(set(padded)):
         members = [i for i, shape in enumerate(padded) if shape == (N, K)]
-        size = min(batch_size, len(members))
+        size, n = min(batch_size, len(members)), max(1, len(devices))
+        B = -(-size // n)
         for first in range(0, len(members), size):
-            batch = members[first : first + size]
-            graph = graphs.join([tight[i] for i in batch], N * size, K, size)
-            example = graph, _labels(potential, [frames[i] for i in batch], graph)
-            out.append(jax.tree.map(jnp.asarray, example))
+            shares = []
+            for share in np.array_split(members[first : first + size], n):
+                graph = graphs.join([tight[i] for i in share], N * B, K, B)
+                shares.append((graph, _labels(potential, [frames[i] for i in share], graph)))
+            out.append(place(stack(shares), devices, divided=True))
     return out
 
 
