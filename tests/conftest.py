@@ -7,18 +7,16 @@ import os
 import shutil
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).resolve().parent.parent
 
 data = ROOT.parent / "shared" / "data"
 if data.is_dir():
     os.environ.setdefault("TLMLP_DATA", str(data))
 
-# One compilation cache for all workers, kernels and runs.
-os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(ROOT / ".pytest_cache" / "jax"))
-os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.5")
-os.environ.setdefault(
-    "TF_CPP_MIN_LOG_LEVEL", "3"
-)  # XLA takes two of its own preferences for features of the CPU, at every load
+# One place of compiled programs for all workers, kernels and runs.
+os.environ.setdefault("TLMLP_COMPILATION_CACHE", str(ROOT / ".pytest_cache" / "compiled"))
 
 if shutil.which("nvidia-smi") is None:
     os.environ.setdefault("JAX_PLATFORMS", "cpu")
@@ -35,3 +33,11 @@ if workers > 1:
     os.environ["NPROC"] = str(max(2, threads))
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ[name] = str(max(1, threads))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def prepared():
+    """Also what a test compiles by itself is kept."""
+    from tlmlp import allocator
+
+    allocator.prepare()

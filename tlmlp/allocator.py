@@ -1,4 +1,4 @@
-"""What this library sets in the whole process: memory that is kept, and where jax computes.
+"""What this library sets in the whole process: memory and programs that are kept, where jax runs.
 
 XLA asks for one large piece of memory at every call (90 MB for a training step on 64 atoms at the
 paper preset) and frees it afterwards. glibc maps such pieces afresh, and the system fills them with
@@ -18,6 +18,8 @@ import platform
 
 import jax
 
+from . import compiled
+
 # Versions whose numbers or imports are known to be wrong; pyproject.toml excludes them as well.
 BAD_JAX = {
     "0.10.2": "computes wrong numbers on a CPU (jax issue 39103)",
@@ -31,13 +33,14 @@ THEIRS = ("GLIBC_TUNABLES", "LD_PRELOAD", "JAX_CPU_ENABLE_ASYNC_DISPATCH")
 def prepare() -> bool:
     """Set the process up for long computations, once; True where memory is kept (Linux, glibc).
 
-    Raises RuntimeError for a jax that is known to be broken.
+    Raises RuntimeError for a jax that is known to be broken, ValueError as `compiled.folder`.
     """
     if why := BAD_JAX.get(jax.__version__):
         cure = "install another, with pip install -U jax jaxlib"
         raise RuntimeError(f"jax {jax.__version__} {why}: {cure}")
     # jax would take three quarters of a graphics card; this way two notebooks can share one.
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
+    compiled.keep()
     theirs = any(name.startswith("MALLOC_") or name in THEIRS for name in os.environ)
     if theirs or platform.libc_ver()[0] != "glibc":
         return False

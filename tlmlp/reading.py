@@ -12,6 +12,7 @@ extrapolated to no smearing. What is not called energy, forces and stress is sai
 import re
 import warnings
 from collections.abc import Iterable
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -70,21 +71,25 @@ def read(
 
 
 def _frames(path: Path, format: str | None) -> list[Atoms]:
-    import ase.io  # half a second, for all the formats it knows
-    from ase.io.formats import UnknownFileTypeError, filetype, ioformats
+    from ase.io import formats, iread  # half a second, for all the formats it knows
 
     if not path.stat().st_size:
         return []
     try:
-        kind = format or ("extxyz" if _is_extxyz(path) else filetype(str(path)))
-    except (UnknownFileTypeError, OSError):
+        kind = format or ("extxyz" if _is_extxyz(path) else formats.filetype(str(path)))
+    except (formats.UnknownFileTypeError, OSError):
         kind = None
     cure = "name one of ASE's with format, such as 'extxyz' or 'vasp-xml'"
-    refuse(kind not in ioformats, f"the format of {path}, {kind}, is not known: {cure}")
+    refuse(kind not in formats.ioformats, f"the format of {path}, {kind}, is not known: {cure}")
     words = f"{path} is a LAMMPS dump, which holds no energies"
     refuse(kind in NO_LABELS, f"{words}: write extended xyz, with energy, forces and elements")
     try:
-        frames = ase.io.iread(str(path), ":", kind, do_not_split_by_at_sign=True)
+        source: Any = str(path)
+        if kind == "extxyz" and formats.get_compression(source)[1]:
+            # ASE goes back in the file at each frame, which unpacks it from the start again.
+            with formats.open_with_compression(source, "rt") as file:
+                source = StringIO(file.read())
+        frames = iread(source, ":", kind, do_not_split_by_at_sign=True)
         small = path.stat().st_size < LARGE
         return list(tqdm(frames, path.name, unit=" frames", mininterval=1, disable=small))
     except Exception as error:  # each format of ASE raises errors of its own

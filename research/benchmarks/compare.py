@@ -33,7 +33,7 @@ ROWS = {
 
 def run(python, script, *arguments):
     """The JSON line of one side, from a fresh process."""
-    environ = load_make_fixture().clean_environ()
+    environ = load_make_fixture().clean_environ() | {"TLMLP_COMPILATION_CACHE": "off"}
     done = subprocess.run(
         [str(python), str(HERE / script), *map(str, arguments)],
         stdout=subprocess.PIPE,

@@ -335,12 +335,6 @@ if __name__ == "__main__":
             "XLA_FLAGS", "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
         )
         os.environ.setdefault("JAX_PLATFORMS", "cpu")
-        # Every structure asks for the same few programs of the sampler anew.
-        os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(arguments.out.resolve() / ".jax"))
-        os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.2")
-        os.environ.setdefault(
-            "TF_CPP_MIN_LOG_LEVEL", "3"
-        )  # at every load XLA takes two of its preferences for CPU features
         unpack(arguments.out)
         run(arguments.out, order(arguments.elements, arguments.train, arguments.test))
     elif arguments.command == "status":

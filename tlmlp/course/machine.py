@@ -60,7 +60,7 @@ class Report(list):
 
 def doctor() -> Report:
     """A table of what this computer has and lacks, with what to do about it. Downloads nothing."""
-    rest = _viewer, _device, memory, _weights, _dft, _mlearn, _writable
+    rest = _viewer, _device, memory, _weights, _dft, _mlearn, _compiled, _writable
     python = Line("ok", "Python", platform.python_version())
     return Report([python, *map(_package, PACKAGES), *(look() for look in rest)])
 
@@ -209,6 +209,26 @@ def _mlearn():
         return Line("warn", what, "mlearn is not there, or not complete", advice)
     words = "mlearn is fetched (5 MB) by what asks for it; no cell of the notebooks does"
     return Line("ok", what, words)
+
+
+def _compiled():
+    """Where programs are kept, and how many, as tlmlp/compiled.py decides it."""
+    import jax
+    import pooch
+
+    what, said = "compiled programs", os.environ.get("TLMLP_COMPILATION_CACHE", "")
+    place = (
+        jax.config.jax_compilation_cache_dir or said or Path(pooch.os_cache("tlmlp"), "compiled")
+    )
+    if place == "off" or not jax.config.jax_enable_compilation_cache:
+        return Line("ok", what, "not kept: each kernel compiles anew")
+    place = Path(place).expanduser()
+    sizes = [file.stat().st_size for file in place.glob("*-cache")]
+    found = f"{len(sizes)} in {place}, {sum(sizes) / 1e6:.0f} MB"
+    if os.access(next(p for p in (place, *place.parents) if p.exists()), os.W_OK):
+        return Line("ok", what, found)
+    advice = "Each kernel compiles anew: TLMLP_COMPILATION_CACHE can name another folder."
+    return Line("warn", what, f"{place} cannot be written", advice)
 
 
 def _writable():

@@ -13,6 +13,7 @@ from typing import Any
 from ase import Atoms
 from ase.calculators.calculator import Calculator
 
+from .. import allocator
 from ..potential import Potential
 from ..refusal import refuse
 from .settings import Settings
@@ -123,6 +124,7 @@ def npt(
 
 def _start(ensemble: str, potential: Any, atoms: Any, **asked: Any) -> Iterator[Snapshot]:
     settings = Settings(ensemble, **asked)
-    from .run import start  # jax-md takes 10 to 20 s to import
+    allocator.prepare()  # before what jax-md compiles when it is imported
+    from .run import start  # which takes 10 to 20 s where nothing of that is kept
 
     return start(potential, atoms, settings)

@@ -25,7 +25,7 @@ import numpy as np
 from ase import units
 from ase.geometry import complete_cell
 
-from .. import allocator, graph as graphs
+from .. import graph as graphs
 from ..calculator import PotentialCalculator
 from ..files import expanded
 from ..potential import Potential
@@ -44,7 +44,6 @@ DRIFT = 0.1  # of 3 kT per atom: what the total energy of NVE may be off
 def start(potential: Any, atoms: ase.Atoms, settings: Settings) -> Iterator[Snapshot]:
     """The generator of a run, after everything was checked."""
     _check(atoms, settings.ensemble)
-    allocator.prepare()
     spec, dtype, weights, core, species, reference = _model(potential, atoms, settings.dtype)
     frame, kept = None, None
     if settings.trajectory is not None:
