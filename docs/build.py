@@ -155,9 +155,9 @@ def reference(folder):
 
     import tlmlp
 
-    # pdoc does not ask a lazy __getattr__: the package shows its modules, two of these their names
+    # pdoc does not ask a lazy __getattr__: the package shows its modules, some their names
     tlmlp.__all__ = [module.name for module in pkgutil.iter_modules(tlmlp.__path__)]
-    for module in (tlmlp.course, tlmlp.simulate):
+    for module in (tlmlp.course, tlmlp.show, tlmlp.simulate):
         vars(module).update({name: getattr(module, name) for name in module.__all__})
     look = dict(footer_text=f"tlmlp {tlmlp.__version__}", template_directory=DOCS / "site" / "pdoc")
     pdoc.render.configure(docformat="google", math=True, **look)

@@ -1,7 +1,7 @@
-"""Widgets as a browser sees them: seconds of a race and of every property, frames a second.
+"""Widgets as a browser sees them: first waits, seconds of a race or property, frames a second.
 
     python research/benchmarks/widgets.py                    # a quarter of an hour; needs chromium
-    python research/benchmarks/widgets.py --only frames race bench
+    python research/benchmarks/widgets.py --only starts frames race bench
 
 JupyterLab and a headless Chromium, which draws without a graphics card, share the machine with what
 they show. Run it on an otherwise idle machine. Every line is a fresh kernel's, but for the second
@@ -9,6 +9,8 @@ race and the properties after the first.
 """
 
 import argparse
+import math
+import os
 import sys
 import tempfile
 import time
@@ -62,13 +64,76 @@ class Notebook:
             self.page.wait_for_timeout(100)
         return time.monotonic() - start
 
-    def answer(self):
-        """What the second cell prints now."""
+    def answer(self, which=-1):
+        """A number that the second cell prints now, the last one."""
         self.page.locator(".jp-Notebook .jp-CodeCell").nth(1).click()
         self.page.keyboard.press("Control+Enter")
         self.page.wait_for_timeout(300)
         browser.wait_idle(self.page, timeout=30)
-        return float(self.page.locator(".jp-OutputArea-output").last.inner_text().split()[-1])
+        return float(self.page.locator(".jp-OutputArea-output").last.inner_text().split()[which])
+
+
+# What a learner waits for in a fresh kernel: code, and what says that it is there.
+STARTS = {
+    "00, atoms move": (
+        """potential = tlmlp.Potential.load("si-sw-course")
+atoms = bulk("Si", cubic=True) * (2, 2, 2)
+atoms.calc = potential.calculator()
+thermalize_momenta(atoms, temperature_K=300)
+viewer = tlmlp.show.watch(Langevin(atoms, 2 * fs, temperature_K=300, friction=0.01 / fs))
+display(viewer)""",
+        "viewer.views[0].answered",
+    ),
+    "02, first point of a race": (
+        "explorer = tlmlp.show.TransferExplorer()\ndisplay(explorer.start())",
+        "explorer.runs and explorer.runs[-1]['rows']",
+    ),
+    "02, first point after training": (
+        "explorer = tlmlp.show.TransferExplorer()\ndisplay(explorer.start())",
+        "any(len(row['curve']) > 1 for run in explorer.runs for row in run['rows'])",
+    ),
+    "03, first chunk of nvt": (
+        """atoms = bulk("Si", cubic=True) * (2, 2, 2)
+run = iter(tlmlp.simulate.nvt("si-sw-course", atoms, 300, every=10))
+next(run), next(run)""",
+        "True",
+    ),
+}
+CLOCK = """import threading, time
+begun, used, took = time.monotonic(), time.process_time(), float("nan")
+import tlmlp
+from ase.build import bulk
+from ase.md.langevin import Langevin
+from ase.md.velocitydistribution import thermalize_momenta
+from ase.units import fs
+{code}
+def look():
+    global took, used
+    while not ({there}):
+        time.sleep(0.02)
+    used, took = time.process_time() - used, time.monotonic() - begun
+threading.Thread(target=look, daemon=True).start()"""
+
+
+def starts(page):
+    """From the first cell of a fresh kernel, with nothing compiled before and with all of it."""
+    for name, (code, there) in STARTS.items():
+        with tempfile.TemporaryDirectory() as place:
+            os.environ["TLMLP_COMPILATION_CACHE"] = place
+            rows = []
+            for _ in ("cold", "warm"):
+                with Notebook(page, CLOCK.format(code=code, there=there), "used, took") as book:
+                    while math.isnan(seconds := book.answer()):
+                        page.wait_for_timeout(500)
+                    rows.append((seconds, book.answer(-2)))
+        del os.environ["TLMLP_COMPILATION_CACHE"]
+        (cold, cold_cpu), (warm, warm_cpu) = rows
+        print(
+            f"{name}: {cold:.1f} s, then {warm:.1f} s ({warm / cold:.2f}); of the kernel's", end=" "
+        )
+        print(
+            f"CPU {cold_cpu:.1f} s, then {warm_cpu:.1f} s ({warm_cpu / cold_cpu:.2f})", flush=True
+        )
 
 
 def race(page):
@@ -112,7 +177,7 @@ def bench(page):
 
 
 def main():
-    parts = dict(race=race, frames=frames, bench=bench)
+    parts = dict(starts=starts, race=race, frames=frames, bench=bench)
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

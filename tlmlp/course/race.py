@@ -22,7 +22,7 @@ POINTS = 10  # of a curve, after the one at step 0: testing takes less than a fi
 REPORTS = 100  # of a training; it can be stopped at each
 TESTED = 25  # held-out structures behind each point, at most
 SILICON = 12  # silicon structures behind the error on silicon
-COMPILING = "compiling the network, once for each pattern of freezing"
+COMPILING = "compiling the network, or reading it where it was compiled before"
 
 # Programs that this process has compiled, at most one for each pattern of freezing of a network.
 compiled: set[tuple] = set()

@@ -1,44 +1,39 @@
-"""What a person sees: figures, and widgets that work in the background of a notebook."""
+"""What a person sees: figures, and widgets that work in the background of a notebook.
 
-from .figures.cards import repair
-from .figures.dynamics import coexistence, conservation, melting
-from .figures.learning import learning_curve, likeness, parity
-from .figures.network import picture_bases, picture_network, picture_slots
-from .figures.properties import plot
-from .figures.results import freezing, learning_curves, stability_map, temperatures, training_curves
-from .figures.scaling import domains, scaling, thermo_output
-from .figures.universal import phase_slopes, rivals, soft_properties
-from .widgets.bench import PropertyBench
-from .widgets.duel import Duel
-from .widgets.explorer import TransferExplorer
-from .widgets.lammps_run import LammpsRun
-from .widgets.live import Live
-from .widgets.md import LiveMD
-from .widgets.training import Training
-from .widgets.watch import Watch
-from .widgets.worksheet import Worksheet
+Each name is imported when it is first used: moving atoms need not wait for what draws figures.
+"""
 
-watch = Watch
-__all__ = [
-    "Duel",
-    "LammpsRun",
-    "Live",
-    "LiveMD",
-    "PropertyBench",
-    "Training",
-    "TransferExplorer",
-    "Watch",
-    "Worksheet",
-]
-__all__ += [
-    "coexistence",
-    "conservation",
-    "domains",
-    "freezing",
-    "scaling",
-    "learning_curve",
-    "learning_curves",
-]
-__all__ += ["likeness", "melting", "parity", "picture_bases", "picture_network", "picture_slots"]
-__all__ += ["phase_slopes", "plot", "repair", "rivals", "soft_properties", "stability_map"]
-__all__ += ["temperatures", "thermo_output", "training_curves", "watch"]
+import importlib
+
+_NAMES = {
+    "figures.cards": "repair",
+    "figures.dynamics": "coexistence conservation melting",
+    "figures.learning": "learning_curve likeness parity",
+    "figures.network": "picture_bases picture_network picture_slots",
+    "figures.properties": "plot",
+    "figures.results": "freezing learning_curves stability_map temperatures training_curves",
+    "figures.scaling": "domains scaling thermo_output",
+    "figures.universal": "phase_slopes rivals soft_properties",
+    "widgets.bench": "PropertyBench",
+    "widgets.duel": "Duel",
+    "widgets.explorer": "TransferExplorer",
+    "widgets.lammps_run": "LammpsRun",
+    "widgets.live": "Live",
+    "widgets.md": "LiveMD",
+    "widgets.training": "Training",
+    "widgets.watch": "Watch",
+    "widgets.worksheet": "Worksheet",
+}
+_HOME = {name: module for module, names in _NAMES.items() for name in names.split()}
+__all__ = sorted([*_HOME, "watch"])
+
+
+def __getattr__(name):
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    wanted = "Watch" if name == "watch" else name
+    return getattr(importlib.import_module(f".{_HOME[wanted]}", __name__), wanted)
+
+
+def __dir__():
+    return __all__

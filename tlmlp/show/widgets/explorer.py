@@ -33,7 +33,7 @@ NAMES = dict(  # what stands above them
 DEPTH = "Freeze the first … groups"
 DEFAULT = dict(n=10, start="transfer", frozen=(), learning_rate=2e-3, steps=400, seeds=1)
 FULL = 0.6  # fraction of the memory beyond which compiled programs are given up
-GREETING = "Choose, then press Train. The first time, the network is compiled: 10 to 30 s."
+GREETING = "Choose, then press Train. The first time on a computer, it compiles: 10 to 30 s."
 FREE = "One group at least must stay free, or there is nothing to train."
 TAKEN = "Taken over from the explorer before, which has stopped"
 STALE = "a control has moved since this run: press Train"

@@ -84,7 +84,7 @@ class Training(Job):
         self.show(p and p.step, lambda: learning_curve(history))
         if p is None:
             self.progress(run, 0, 1, f"compiling the network, {duration(run.seconds)}" * running)
-            words = "The network is being compiled for this data: 10 to 30 s, once."
+            words = "The network is compiled for this data: 10 to 30 s, once on a computer."
             ended = f"{run.how.capitalize()} before the first step."
             self.say(words if running else ended if self.begun else "Nothing is trained yet.")
             return
