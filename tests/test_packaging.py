@@ -177,3 +177,6 @@ def test_notebooks_travel_in_the_wheel(tmp_path):
         assert f"tlmlp/{path.relative_to(ROOT).as_posix()}" in names
     assert not [n for n in names if n.endswith((".pyc", ".checkpoint")) or "/mine" in n]
     assert "tlmlp/weights/si-sw-course.safetensors" in names
+    assert {f"tlmlp/lammps/{n}" for n in ("pair_tlmlp.cpp", "pair_tlmlp.h", "slots.cpp")} <= {
+        *names
+    }

@@ -17,6 +17,7 @@ RESEARCH = sorted((ROOT / "research").rglob("*.py"))
 # From the ground up: a file imports of its own floor and of those below. The rest is the core.
 FLOORS = (
     ("simulate/",),
+    ("lammps/",),
     ("properties/",),
     ("datasets.py", "recipes.py", "sweep.py"),
     ("course/",),
@@ -29,7 +30,7 @@ CORE = "elements graph bessel dimenet repulsion forces potential train transfer"
 # May import its own inside a function: the command line, and what would wait 20 s for jax-md.
 LATE = ("cli.py", "simulate/__init__.py")
 # The package has as many lines as it needs today: one more is one too many.
-LARGEST = dict(package=12840, core=1700, file=400, function=60, line=100)
+LARGEST = dict(package=13315, core=1700, file=400, function=60, line=100)
 
 
 def name_of(path):
@@ -180,7 +181,7 @@ def sizes():
 
 def hints():
     """Every public function of the library says what it takes and gives."""
-    library = [path for path in PACKAGE if floor(path) < 4 or name_of(path) == "cli.py"]
+    library = [path for path in PACKAGE if floor(path) < 5 or name_of(path) == "cli.py"]
     for path in library:
         bodies = [tree_of(path).body]
         classes = [n for n in tree_of(path).body if isinstance(n, ast.ClassDef)]

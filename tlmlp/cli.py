@@ -172,6 +172,19 @@ def card(
             echo(f"{words:28}{value:>10} {unit:8}{m.note}".rstrip())
 
 
+@app.command(context_settings=dict(allow_extra_args=True, ignore_unknown_options=True))
+def lammps(
+    context: Context, script: Annotated[Path, Argument(help="with pair_style tlmlp")]
+) -> None:
+    """Run a script of LAMMPS; mpirun -n 4 tlmlp lammps SCRIPT runs it on four ranks.
+
+    What follows SCRIPT goes to LAMMPS: -var name value, -log file. It needs tlmlp[lammps].
+    """
+    from .lammps import run
+
+    run(script, context.args)
+
+
 @app.command()
 def course(
     folder: Annotated[Path, Argument(help="where to lay the notebooks")] = Path("tlmlp-course"),

@@ -22,7 +22,7 @@ Source: Gasteiger et al., DimeNet (arXiv 2003.03123) and DimeNet++ (arXiv 2011.1
 codes differ (envelope, angle, bias-free RBF_Dense) we follow chemtrain (tlmlp.from_chemtrain).
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
 
@@ -37,6 +37,7 @@ from .refusal import one_of, refuse
 
 PRESETS = ("paper", "course")
 Params = dict[str, dict[str, Any]]  # {module: {weight: array}}, as haiku has it
+Swap = Callable[[jax.Array, ArrayLike], jax.Array]  # as `swap` below
 
 
 def by_preset(paper: float | None = None, course: float | None = None) -> Any:
@@ -177,10 +178,15 @@ class Embedding(hk.Module):
 
 
 class Interaction(hk.Module):
-    """Messages [N·K, F], each updated with those that arrive where it starts."""
+    """Messages [N·K, F], each updated with those that arrive where it starts.
 
-    def __call__(self, c, m, rbf, sbf, legendre, reverse):
-        N, K, _ = legendre[0].shape
+    A `swap` that gives fewer rows than it takes ends with fewer messages: the first of them.
+    """
+
+    def __call__(self, c, m, rbf, sbf, legendre, reverse, swap):
+        K = legendre[0].shape[1]
+        N = len(m) // K
+        rbf, sbf, legendre = rbf[: N * K], sbf[: N * K], [p[:N] for p in legendre]
         F, A, L, R, Q = c.embed_size, c.angle_size, c.n_spherical, c.n_radial, c.basis_size
 
         w_rbf = weight("rbf1", (R, Q)) @ weight("rbf2", (Q, F))  # [R, F]
@@ -193,6 +199,7 @@ class Interaction(hk.Module):
         g = (sbf @ w_sbf).reshape(N * K, L, A) * y[:, None]  # [N·K, L, A]
         o = symmetric_product(*legendre, g.reshape(N, K * L, A))  # [N, K, A], at j in the slot of i
         o = swap(o.reshape(N * K, A), reverse)  # at i in the slot of j
+        m = m[: len(o)]
 
         x = swish(dense(F, "dense_ji")(m)) + swish(dense(F, "up", bias=False)(o))
         for n in range(c.n_residual_before):
@@ -216,10 +223,16 @@ class Output(hk.Module):
 
 
 class DimeNetPP(hk.Module):
-    """Graph -> energy of each atom [N] in eV; zero for padding atoms."""
+    """Graph -> energy of each atom [N] in eV; zero for padding atoms.
 
-    def __call__(self, c, graph, n_elements):
+    Where a part of a system is computed, the graph has more rows of slots than atoms with energies,
+    N = len(atom_mask), and its species go on for neighbours without slots (tlmlp.lammps).
+    """
+
+    def __call__(self, c, graph, n_elements, swaps):
         (N, K), dtype = graph.neighbors.shape, graph.vectors.dtype
+        atoms = len(graph.atom_mask)
+        own = slice(atoms * K)
 
         # Empty slots get a distance that sqrt and division can bear: the cutoff, where bases are 0.
         squared = jnp.sum(graph.vectors**2, -1)
@@ -241,18 +254,25 @@ class DimeNetPP(hk.Module):
         legendre = jnp.stack(p_l, -1).reshape(N, K, -1), jnp.stack(p_l, 2).reshape(N, -1, K)
 
         one_hot = jax.nn.one_hot(graph.species, n_elements, dtype=dtype)
-        centre = jnp.broadcast_to(one_hot[:, None], (N, K, n_elements)).reshape(N * K, -1)
+        centre = jnp.broadcast_to(one_hot[:N, None], (N, K, n_elements)).reshape(N * K, -1)
         neighbor, reverse = one_hot[graph.neighbors.reshape(-1)], graph.reverse.reshape(-1)
 
         m = Embedding("embedding")(c, rbf, centre, neighbor)
-        energies = Output("output_0")(c, m, rbf, N)
-        for n in range(1, c.n_blocks + 1):
-            m = Interaction(f"interaction_{n}")(c, m, rbf, sbf, legendre, reverse)
-            energies += Output(f"output_{n}")(c, m, rbf, N)
+        energies = Output("output_0")(c, m[own], rbf[own], atoms)
+        for n, swap in enumerate(swaps, 1):
+            m = Interaction(f"interaction_{n}")(c, m, rbf, sbf, legendre, reverse, swap)
+            energies += Output(f"output_{n}")(c, m[own], rbf[own], atoms)
         return jnp.where(graph.atom_mask, energies, 0)
 
 
-def transform(config: Config, n_elements: int) -> hk.Transformed:
-    """The network, pure: init(key, graph) -> params, apply(params, graph) -> energies [N] in eV."""
-    network = lambda graph: DimeNetPP("dimenet")(config, graph, n_elements)
+def transform(
+    config: Config, n_elements: int, swaps: Sequence[Swap] | None = None
+) -> hk.Transformed:
+    """The network, pure: init(key, graph) -> params, apply(params, graph) -> energies [N] in eV.
+
+    `swaps`, one a block, carry messages to the other ends of their bonds. Nothing else in the
+    network looks beyond an atom and its own slots.
+    """
+    swaps = swaps or [swap] * config.n_blocks
+    network = lambda graph: DimeNetPP("dimenet")(config, graph, n_elements, swaps)
     return hk.without_apply_rng(hk.transform(network))

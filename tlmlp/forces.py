@@ -6,7 +6,7 @@ with g[i, a] = ∂E/∂r_ia, by the vector of the bond in slot a of atom i. The 
 bonds that start at it and, through `reverse`, from those that end at it: no scatter is needed.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -35,21 +35,36 @@ def energy_forces(
 
     `core`, of tlmlp.repulsion, is added; None in training, where it is zero anyway.
     """
-    network = dimenet.transform(config, len(params["dimenet/embedding"]["elements"]))
+    return differentiate(energies_of(config, params, core), graph)
+
+
+def energies_of(
+    config: Config,
+    params: Params,
+    core: Core | None = None,
+    swaps: Sequence[dimenet.Swap] | None = None,
+) -> Callable[[Graph], jax.Array]:
+    """The function of Graph that gives the energy [N] in eV of each atom; `swaps` of dimenet."""
+    network = dimenet.transform(config, len(params["dimenet/embedding"]["elements"]), swaps)
     if core is None:
-        return differentiate(lambda moved: network.apply(params, moved), graph)
-    both = lambda moved: network.apply(params, moved) + repulsion.energies(moved, *core)
-    return differentiate(both, graph)
+        return lambda graph: network.apply(params, graph)
+    return lambda graph: network.apply(params, graph) + repulsion.energies(graph, *core)
 
 
-def differentiate(energies: Callable[[Graph], jax.Array], graph: Graph) -> Prediction:
-    """Prediction of a function of Graph that gives the energy [N] in eV of each atom."""
+def slopes(energies: Callable[[Graph], jax.Array], graph: Graph) -> tuple[jax.Array, jax.Array]:
+    """(energies [N] in eV, g [N, K, 3] in eV/Å) of a function of Graph; g as above."""
 
     def energy(vectors: Any) -> tuple[jax.Array, jax.Array]:
         out = energies(graph._replace(vectors=vectors))
         return out.sum(), out
 
-    g, out = jax.grad(energy, has_aux=True)(graph.vectors)  # [N, K, 3]
+    g, out = jax.grad(energy, has_aux=True)(graph.vectors)
+    return out, g
+
+
+def differentiate(energies: Callable[[Graph], jax.Array], graph: Graph) -> Prediction:
+    """Prediction of a function of Graph that gives the energy [N] in eV of each atom."""
+    out, g = slopes(energies, graph)
     N, K = graph.neighbors.shape
     g_other = dimenet.swap(g.reshape(N * K, 3), graph.reverse.reshape(-1)).reshape(N, K, 3)
     virials = jnp.einsum("iax,iay->ixy", graph.vectors, g)

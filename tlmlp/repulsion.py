@@ -34,12 +34,13 @@ def energies(graph: Graph, charges: np.ndarray, core: np.ndarray) -> jax.Array:
 
     `charges` [n_elements]: nuclear charges of the embedding rows; zero beyond `core` (Å).
     """
-    squared = jnp.sum(graph.vectors**2, -1)
-    inside = graph.mask & (squared < core**2)
+    N = len(graph.atom_mask)  # a part of a system has more rows, see dimenet
+    squared = jnp.sum(graph.vectors[:N] ** 2, -1)
+    inside = graph.mask[:N] & (squared < core**2)
     # An empty slot gets a harmless distance before the square root and the division.
     d = jnp.sqrt(jnp.where(inside, squared, core**2 + (core == 0)))
     Z = charges[graph.species]
-    Z_i, Z_k = Z[:, None], Z[graph.neighbors]
+    Z_i, Z_k = Z[:N, None], Z[graph.neighbors[:N]]
     x = d * (Z_i**0.23 + Z_k**0.23) / 0.46850
     phi = sum(c * jnp.exp(-b * x) for c, b in zip(C, B))
     u = envelope(jnp.where(inside, d / jnp.maximum(core, 1e-6), 1.0))

@@ -1,0 +1,247 @@
+"""Our pair style in LAMMPS: on 1, 2 and 4 ranks what the ASE calculator gives, or one sentence."""
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from ase import Atoms, units
+from ase.build import bulk
+from ase.io import write
+from conftest import ROOT
+from silicon import TINY
+
+import tlmlp
+from tlmlp import forces, graph as graphs
+from tlmlp.lammps import plugin
+from tlmlp.lammps.network import inward
+
+THERMO = """compute virial all pressure NULL virial
+thermo_style custom step pe etotal nbuild c_virial[*]"""
+BAR = -units.bar  # a pressure of LAMMPS is minus a stress of ASE, in another unit
+
+
+@pytest.fixture(scope="module")
+def mpirun():
+    """The mpirun of LAMMPS's own MPI; skips where something it needs is missing."""
+    try:
+        plugin.compiler()
+        plugin.file_of("lammps", "pair.h")
+        return str(plugin.file_of("mpich", "mpirun"))
+    except (OSError, ImportError) as error:
+        pytest.skip(f"no LAMMPS to test with: {error}")
+
+
+def ranks(mpirun, n, *command, **environment):
+    """n ranks of a command; `python` stands for this one."""
+    own = dict(os.environ, PYTHONPATH=str(ROOT), NPROC="1", OMP_NUM_THREADS="1", **environment)
+    words = [mpirun, "-n", str(n), sys.executable, *map(str, command)]
+    return subprocess.run(words, env=own, cwd=ROOT, capture_output=True, text=True, timeout=900)
+
+
+def run_cases(mpirun, n, folder, cases):
+    """{case: what LAMMPS has after its script, or the words with which it stopped}."""
+    (folder / "cases.json").write_text(json.dumps(cases))
+    done = ranks(mpirun, n, ROOT / "tests" / "lammps_side.py", folder)
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+    results = {}
+    for name in cases:
+        stopped = folder / f"{name}.txt"
+        results[name] = (
+            stopped.read_text() if stopped.is_file() else np.load(folder / f"{name}.npz")
+        )
+    return results
+
+
+def script_of(atoms, folder, name, weights, way="exchange", boundary="p p p", after="run 0"):
+    """A script that reads `atoms` and has our pair style for their elements."""
+    elements = sorted(set(atoms.get_chemical_symbols()))
+    write(folder / f"{name}.data", atoms, format="lammps-data", specorder=elements, masses=True)
+    return f"""units metal
+boundary {boundary}
+atom_modify map array
+read_data {folder / name}.data
+pair_style tlmlp {way}
+pair_coeff * * {weights} {" ".join(elements)}
+neigh_modify every 1 delay 0 check yes
+neighbor 0.5 bin
+{THERMO}
+timestep 0.001
+{after}"""
+
+
+def check(result, potential, elements, pbc=True):
+    """Energy, forces and stress are those of the ASE calculator at LAMMPS's last positions."""
+    assert not isinstance(result, str), result
+    symbols = np.array(elements)[result["type"] - 1]
+    atoms = Atoms(symbols, result["x"], cell=result["cell"], pbc=pbc)
+    atoms.calc = potential.calculator()
+    assert np.abs(atoms.get_forces()).max() > 0.1
+    assert float(result["pe"]) == pytest.approx(atoms.get_potential_energy(), abs=1e-6 * len(atoms))
+    np.testing.assert_allclose(result["f"], atoms.get_forces(), atol=5e-6, rtol=0)
+    if np.all(pbc):
+        np.testing.assert_allclose(result["virial"] * BAR, atoms.get_stress(), atol=2e-7)
+
+
+def silicon(*repeats, amplitude=0.1, skewed=False):
+    atoms = bulk("Si", cubic=True).repeat(repeats)
+    atoms.rattle(amplitude, seed=3)
+    if skewed:
+        shear = [[0, 0, 0], [1.5, 0, 0], [-1.0, 0.8, 0]]
+        atoms.set_cell(atoms.cell.array + shear, scale_atoms=True)
+        atoms.symbols[::3] = "Ge"
+    return atoms
+
+
+def slab():
+    """Free surfaces, and atoms that are no longer where they were read: LAMMPS shrinks the box."""
+    atoms = silicon(2, 3, 2)
+    atoms.center(vacuum=8.0, axis=2)
+    atoms.pbc = (True, True, False)
+    return atoms
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory):
+    """A small network of two elements with two blocks, and with nuclei that repel in its bonds."""
+    config = replace(TINY, n_blocks=2, cutoff=3.6)
+    potential = tlmlp.Potential.create(config, ("Si", "Ge"), seed=4)
+    potential = potential.replace(reference=(-1.5, -0.5), core=2.4)
+    return potential, potential.save(tmp_path_factory.mktemp("weights") / "tiny.safetensors")
+
+
+@pytest.mark.parametrize("n", [1, 2, 4])
+def test_forces_are_those_of_the_calculator(mpirun, tiny, tmp_path, n):
+    """Two elements, a skewed cell, one smaller than the cutoff's double, free surfaces."""
+    potential, weights = tiny
+    frames = dict(skewed=silicon(2, 3, 2, skewed=True), small=silicon(1, 1, 1), slab=slab())
+    cases = {
+        f"{name}-{way}": script_of(
+            atoms, tmp_path, name, weights, way, "p p s" if name == "slab" else "p p p"
+        )
+        for name, atoms in frames.items()
+        for way in ("exchange", "halo")
+    }
+    results = run_cases(mpirun, n, tmp_path, cases)
+    for case, result in results.items():
+        atoms = frames[case.partition("-")[0]]
+        check(result, potential, sorted(set(atoms.get_chemical_symbols())), atoms.pbc)
+
+
+MELT = """velocity all create 2000 1 mom yes rot no dist gaussian
+fix 1 all nve
+run 100"""
+
+
+@pytest.mark.parametrize("n", [1, 2])
+def test_atoms_that_move_keep_energy_and_forces(mpirun, tiny, tmp_path, n):
+    """Through many searches, over borders of ranks, into a restart file and at constant pressure.
+
+    Where a crystal melts, sizes grow, and only then something is compiled again.
+    """
+    potential, weights = tiny
+    atoms, again = silicon(2, 2, 3, amplitude=0.02), tmp_path / "melt.restart"
+    save = f"velocity all create 900 1\nfix 1 all nve\nrun 20\nwrite_restart {again}\nrun 20"
+    load = f"""units metal
+read_restart {again}
+pair_style tlmlp
+pair_coeff * * {weights} Si
+neighbor 0.5 bin
+{THERMO}
+fix 1 all nve
+run 20"""
+    pressed = """velocity all create 900 1
+fix 1 all npt temp 900 900 0.1 aniso 5000 5000 0.5
+run 40"""
+    case = lambda after, way="exchange": script_of(atoms, tmp_path, "si", weights, way, after=after)
+    start = "velocity all create 2000 1 mom yes rot no dist gaussian\nfix 1 all nve\nrun 0"
+    cases = dict(start=case(start), moved=case(MELT), halo=case(MELT, "halo"))
+    cases |= dict(saved=case(save), loaded=load, pressed=case(pressed))
+    results = run_cases(mpirun, n, tmp_path, cases)
+    for result in results.values():
+        check(result, potential, ["Si"])
+    moved = results["moved"]
+    assert float(moved["nbuild"]) >= 5
+    assert int(moved["compiled"]) <= 2 and int(results["halo"]["compiled"]) <= 4
+    assert float(moved["etotal"]) == pytest.approx(float(results["start"]["etotal"]), abs=0.096)
+    assert float(results["loaded"]["etotal"]) == pytest.approx(
+        float(results["saved"]["etotal"]), abs=1e-3
+    )
+    assert abs(np.linalg.det(results["pressed"]["cell"]) / atoms.get_volume() - 1) > 1e-4
+
+
+def test_energies_and_stresses_of_atoms_add_up(mpirun, tiny, tmp_path):
+    potential, weights = tiny
+    after = """compute e all pe/atom
+compute s all stress/atom NULL virial
+compute sum all reduce sum c_e c_s[1] c_s[4]
+variable off equal "abs(c_sum[1] - pe)"
+variable pressed equal "abs(c_sum[2] + c_virial[1] * vol) / abs(c_virial[1] * vol)"
+thermo_style custom step pe etotal nbuild c_virial[*] vol c_sum[*] v_off v_pressed
+run 0
+if "$(v_off) > 1e-4 || $(v_pressed) > 1e-4" then "error 'sums differ'" """
+    cases = dict(sums=script_of(silicon(2, 2, 2), tmp_path, "si", weights, after=after))
+    check(run_cases(mpirun, 2, tmp_path, cases)["sums"], potential, ["Si"])
+
+
+def test_a_halo_swaps_what_its_rows_need():
+    """Layers cut from a whole graph give the energies and slopes of the atoms inside."""
+    import jax
+
+    potential = tlmlp.Potential.create(TINY, ("Si",), seed=1)
+    atoms = silicon(2, 2, 2)
+    whole = graphs.from_atoms(atoms, ("Si",), TINY.cutoff)
+    i = graphs.pairs(atoms, TINY.cutoff, "ij")
+    near = sorted({int(k) for a, k in zip(*i) if a < 4} | {0, 1, 2, 3}, key=lambda k: (k >= 4, k))
+    order = near + [k for k in range(len(atoms)) if k not in near]
+    graph = graphs.from_atoms(atoms[order], ("Si",), TINY.cutoff)
+    part = graph._replace(atom_mask=np.ones(4, bool))
+    swaps = [inward(4, len(near))]
+    rows = lambda g, n: g._replace(
+        vectors=g.vectors[:n], neighbors=g.neighbors[:n], reverse=g.reverse[:n], mask=g.mask[:n]
+    )
+    energies = forces.energies_of(TINY, potential.params, None, swaps)
+    inner = jax.jit(energies)(rows(part, len(near)))
+    outer = forces.energy_forces(TINY, potential.params, whole).energies[:4]
+    np.testing.assert_allclose(inner, outer, atol=1e-6)
+
+
+BAD = dict(
+    element=("pair_coeff * * {weights} C", "was trained on Si, Ge, so it has no forces for C"),
+    number=("pair_coeff * * {weights} Si Si", "names 2 elements, and the box has 1 types"),
+    weights=("pair_coeff * * si-sw-curse Si", "no potential 'si-sw-curse'"),
+    pairs=("pair_coeff 1 1 {weights} Si", "must start with * *"),
+    way=("pair_style tlmlp both", "takes exchange or halo"),
+    nan=("pair_coeff * * {broken} Si\nrun 0", "is not a number (NaN)"),
+)
+
+
+@pytest.mark.parametrize("n", [1, 2])
+def test_bad_input_ends_with_a_sentence(mpirun, tiny, tmp_path, n):
+    potential, weights = tiny
+    broken = potential.replace(
+        params={
+            k: {w: np.full_like(x, np.nan) for w, x in v.items()}
+            for k, v in potential.params.items()
+        }
+    ).save(tmp_path / "broken.safetensors")
+    good = script_of(silicon(2, 2, 2), tmp_path, "si", weights)
+    cases = {
+        k: good + "\n" + words.format(weights=weights, broken=broken)
+        for k, (words, _) in BAD.items()
+    }
+    cases["newton"] = good.replace("boundary", "newton off\nboundary")
+    cases["units"] = good.replace("units metal", "units real")
+    cases["tiled"] = good.replace(
+        "pair_style tlmlp exchange", "comm_style tiled\npair_style tlmlp halo"
+    )
+    cases["good"] = good
+    results = run_cases(mpirun, n, tmp_path, cases)
+    for name, (_, words) in BAD.items():
+        assert words in results[name] and "\n" not in results[name], results[name]
+    assert "newton on" in results["newton"] and "units metal" in results["units"]
+    assert "cannot exceed periodic box length" in results["tiled"]
+    check(results["good"], potential, ["Si"])

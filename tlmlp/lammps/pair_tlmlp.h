@@ -1,0 +1,110 @@
+// LAMMPS pair style of tlmlp's potentials. It finds neighbours, carries data between ranks and adds
+// forces; Python and JAX compute the network in between. tlmlp/lammps/plugin.py compiles it.
+//
+// Letters: R rows (atoms with neighbour slots), K slots of a row, i centre, j neighbour, a slot.
+//   exchange  rows are the atoms of this rank. Their messages cross to other ranks in the network.
+//   halo      rows are also the ghost atoms that the network reaches from them, bond by bond, the
+//             nearest first. Nothing crosses, and part of the work is done on several ranks.
+// Slots hold what is within the cutoff now, and are filled anew at every step. The two ends of a
+// bond are matched by its vector: r_ij = -r_ji, also where an atom is its own neighbour.
+
+#ifndef PAIR_TLMLP_H
+#define PAIR_TLMLP_H
+
+#include "pair.h"
+
+#include <array>
+#include <string>
+#include <vector>
+
+using namespace LAMMPS_NS;
+
+// ---- what Python fills in and reads (tlmlp/lammps/network.py has the same structures)
+
+struct Model {
+  double cutoff;     // Å
+  int blocks;        // interaction blocks of the network
+  int halo;          // 1: halo, 0: exchange
+  int elements;      // rows of its table of elements
+  int *element_of;   // [types + 1], to be filled: the row of each LAMMPS type, -1 for NULL
+};
+
+struct Step {
+  int energies, rows, slots, ranks;    // atoms with energies and rows of slots, both padded; K
+  const int *layers;                   // [blocks + 1] rows after the last block, .. before the first
+  const int *species, *neighbors, *reverse;    // [R + elements], [R, K], [R, K]
+  const float *vectors;                        // [R, K, 3] Å
+  const unsigned char *mask, *atom_mask;       // [R, K], [energies]
+  double *energy;                              // [energies] eV, to be filled
+  float *slopes;                               // [R, K, 3] eV/Å, to be filled: dE/d(vector)
+};
+
+constexpr int WORDS = 512;    // numbers of an atom that cross in one message
+using Fault = char[1024];
+// Both return 0, or 1 and the words of what is wrong. `key` names a network that was described.
+using Describe = int (*)(int key, int argc, char **argv, Model *, Fault);
+using Evaluate = int (*)(int key, Step *, Fault);
+
+class PairTLMLP : public Pair {
+ public:
+  PairTLMLP(LAMMPS *);
+  ~PairTLMLP() override;
+  void compute(int, int) override;
+  void settings(int, char **) override;
+  void coeff(int, char **) override;
+  void init_style() override;
+  double init_one(int, int) override;
+  int pack_forward_comm(int, int *, double *, int, int *) override;
+  void unpack_forward_comm(int, int, double *) override;
+  int pack_reverse_comm(int, int, double *) override;
+  void unpack_reverse_comm(int, int *, double *) override;
+  double memory_usage() override;
+
+  void swap(const float *from, const int *reverse, float *to, int width, bool home);
+  static PairTLMLP *active;    // that computes now: the network's swaps are its own
+
+ private:
+  static int count;
+  int key;
+  bool halo = false;
+  Model model{};
+  std::vector<int> element_of;
+
+  // atoms
+  std::vector<int> rows;        // [R] atom of each row
+  std::vector<int> row_of;      // [all atoms] its row, or -1
+  std::vector<std::array<int, 2>> self, owner;    // (rank, atom) of own atoms and of ghosts
+  // bonds of each row, one row after the other
+  struct Bond { int atom; float vector[3]; };
+  std::vector<Bond> bonds;
+  std::vector<int> first;       // [R + 1]
+  std::vector<int> layers;      // [blocks + 1] rows
+  // padded, as the network takes them
+  int slots = 0;
+  std::vector<int> room;        // [blocks + 1] padded layers
+  std::vector<int> species, neighbors, reverse, slot_atom;
+  std::vector<float> vectors, ghost_vectors, slopes, ghost_messages;
+  std::vector<unsigned char> mask, atom_mask;
+  std::vector<double> energies;
+  // a transfer under way: numbers of own rows and of ghosts, `stride` an atom, `words` from `offset`
+  float *own = nullptr, *ghosts = nullptr;
+  int stride = 0, offset = 0, words = 0;
+  bool by_row = true;           // own numbers are those of rows; else of atoms
+
+  void settle(bool fault, const std::string &sentence);
+  void find_owners();
+  void find_bonds(double cutoff);
+  int shaken(double width) const;
+  void grow_slots();
+  void grow_rows();
+  void fill();
+  void match(std::string &fault);
+  int home_of(int j) const;
+  int partner(const float *mine, const float *theirs, int n) const;
+  void add_forces();
+  float *numbers(int atom);
+  int doubles() const { return (words + 1) / 2; }
+  void send(float *own, float *ghosts, int stride, bool home);
+};
+
+#endif
