@@ -58,6 +58,18 @@ PICTURES = {
         press=("Compute",),
         seen="nothing frozen.",
     ),
+    "LammpsRun": Picture(
+        "from pathlib import Path\n"
+        "lines = 'units metal', 'lattice diamond 5.431', 'region box block 0 3 0 3 0 3', \\\n"
+        "    'create_box 1 box', 'create_atoms 1 box', 'mass 1 28.0855', 'pair_style tlmlp', \\\n"
+        "    'pair_coeff * * si-sw-course Si', 'velocity all create 3000 1', 'fix 1 all nve', \\\n"
+        "    'timestep 0.002', 'thermo 10', 'thermo_modify flush yes', 'run 200'\n"
+        "script = Path('in.melt')\nscript.write_text('\\n'.join(lines))\nshow.LammpsRun(script)",
+        "A LAMMPS run. A menu for the number of processes, Run, Stop, a progress bar, and curves "
+        "of the temperature and of the total energy against the step.",
+        press=("Run",),
+        seen="Done.",
+    ),
     "Training": Picture(
         "train, valid = tlmlp.datasets.split(course.data('stillinger-weber', 'Si')[0], 20)\n"
         "potential = tlmlp.Potential.create('course', elements=('Si', 'Ge'))\n"

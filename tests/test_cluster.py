@@ -172,7 +172,7 @@ def test_workers_elsewhere_have_the_settings_of_those_here(start, begin, tmp_pat
         client.wait_for_workers(2, timeout=120)
         environments = [first["environment"], *client.run(lambda: dict(os.environ)).values()]
     (here,) = sweep.execute(tasks(1), tmp_path / "here.jsonl", looks)
-    names = "XLA_FLAGS OMP_NUM_THREADS NPROC TF_CPP_MIN_LOG_LEVEL TLMLP_COMPILATION_CACHE".split()
+    names = "XLA_FLAGS OMP_NUM_THREADS NPROC TLMLP_COMPILATION_CACHE".split()
     names += ["MALLOC_TRIM_THRESHOLD_", "JAX_COMPILATION_CACHE_DIR"]
     for environment in environments:
         for name in names:

@@ -146,6 +146,20 @@ assert course.check_slope(slope, x, y) and course.check_share(share, x, y)
 assert not course.check_slope(share, x, y) and not course.check_share(slope, x, y)
 assert 0.5 < slope < 0.6 and 0.8 < share < 0.9
 """,
+    "09_past_one_machine": """
+{solution}
+assert course.check_machines(cards, atoms=1_000_000, time_ns=10, timestep_fs=2, rate=4e6, days=3)
+assert cards == 5 and sorted(times) == [64, 216, 512, 1728]
+counts = {}
+for k, per_cell in {(2, 1, 1): 2048, (2, 2, 2): 512, (4, 4, 4): 64}.items():
+    found = [course.domains.domain(silicon * (8, 8, 8), k, reach) for reach in (4.5, 13.5)]
+    assert all(len(domain.owned) == per_cell for domain in found)
+    counts[k] = [len(domain.ghosts) for domain in found]
+assert counts == {(2, 1, 1): [2337, 9349], (2, 2, 2): [1017, 4861], (4, 4, 4): [363, 2407]}
+assert run.missing or lines[-1]["Step"] == 200
+assert run.missing or abs(lines[-1]["TotEng"] - lines[0]["TotEng"]) < 0.01 * 216
+assert len(sweep.read(rows)) == 5 and "scratch" in sweep.table(sweep.read(rows))
+""",
 }
 
 

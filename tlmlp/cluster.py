@@ -34,11 +34,12 @@ def connect(workers: int, scheduler: str | None, folder: Path) -> Iterator[Any]:
     from distributed import Client, LocalCluster
     from distributed.utils import silence_logging_cmgr
 
-    own = environment(folder)
+    own = environment(folder if scheduler else None)
     if scheduler is None:
         settings = {"distributed.nanny.pre-spawn-environ": own}  # in place of dask's own
         how: dict[str, Any] = dict(threads_per_worker=1, dashboard_address=":0", env=own)
-        with dask.config.set(settings), LocalCluster(n_workers=workers, **how) as cluster:
+        quiet = silence_logging_cmgr(logging.ERROR, "distributed.nanny")  # of a slow end
+        with dask.config.set(settings), quiet, LocalCluster(n_workers=workers, **how) as cluster:
             with Client(cluster) as client:
                 yield client
         return
@@ -67,19 +68,17 @@ def address_of(scheduler: str) -> str:
         raise ValueError(words) from None
 
 
-def environment(folder: Path) -> dict[str, str]:
-    """A worker's: one thread, and one cache of compiled programs for all.
+def environment(folder: Path | None = None) -> dict[str, str]:
+    """A worker's: one thread, and one cache of compiled programs for all, in a `folder` or the user's.
 
     What is set here of XLA and caches goes to the workers, and takes the place of what is there.
     """
     flags = " --xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
     own = dict(XLA_FLAGS=os.environ.get("XLA_FLAGS", "") + flags, OMP_NUM_THREADS="1")
     own["NPROC"] = "1"  # of XLA's pool, which the flags leave at one thread a core
-    own["TF_CPP_MIN_LOG_LEVEL"] = "3"  # XLA warns of two features of the CPU at each read of cache
-    own["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.5"
-    caches = ("JAX_COMPILATION_CACHE_DIR", "TLMLP_COMPILATION_CACHE")
+    caches = ("TLMLP_COMPILATION_CACHE", "JAX_COMPILATION_CACHE_DIR")
     known = {name: os.environ[name] for name in caches if name in os.environ}
-    return own | (known or {caches[0]: str(folder.resolve() / ".jax")})
+    return own | (known or ({caches[0]: str(folder.resolve() / ".compiled")} if folder else {}))
 
 
 def checked(perform: Callable) -> Callable:

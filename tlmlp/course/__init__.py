@@ -21,7 +21,7 @@ _NAMES = {
     "universals": "universal",
 }
 _HOME = {name: module for module, names in _NAMES.items() for name in names.split()}
-__all__ = sorted([*_NAMES, "race", "stability", *_HOME])
+__all__ = sorted([*_NAMES, "domains", "race", "stability", *_HOME])
 
 
 def __getattr__(name):
