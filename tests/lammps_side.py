@@ -46,7 +46,7 @@ def main(folder):
                 np.savez(folder / f"{name}.npz", **out)
         except Exception as error:
             if first:
-                (folder / f"{name}.txt").write_text(sentence(str(error)))
+                (folder / f"{name}.txt").write_text(sentence(error))
     lmp.close()
     lmp.finalize()
 

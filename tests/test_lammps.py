@@ -173,6 +173,25 @@ run 40"""
     assert abs(np.linalg.det(results["pressed"]["cell"]) / atoms.get_volume() - 1) > 1e-4
 
 
+def test_beside_other_styles_and_in_domains_that_move(mpirun, tiny, tmp_path):
+    """NULL leaves a type to another pair style; domains of any size, which follow the atoms."""
+    potential, weights = tiny
+    atoms = silicon(2, 2, 3)
+    atoms.symbols[[5, 50]] = "Xe"
+    both = script_of(atoms, tmp_path, "both", weights)
+    both = both.replace("tlmlp exchange", "hybrid/overlay tlmlp zero 4.0")
+    both = both.replace(f"* * {weights} Si Xe", f"* * tlmlp {weights} Si NULL\npair_coeff * * zero")
+    moving = MELT.replace("run", "fix b all balance 20 1.01 rcb\nrun")
+    moving = script_of(silicon(2, 2, 3), tmp_path, "si", weights, after=moving)
+    moving = moving.replace("atom_modify", "comm_style tiled\natom_modify")
+    results = run_cases(mpirun, 2, tmp_path, dict(both=both, moving=moving))
+    check(results["moving"], potential, ["Si"])
+    result = dict(results["both"])
+    ours = result["type"] == 1
+    np.testing.assert_allclose(result["f"][~ours], 0, atol=1e-12)
+    check(result | {k: result[k][ours] for k in ("x", "f", "type")}, potential, ["Si"])
+
+
 def test_energies_and_stresses_of_atoms_add_up(mpirun, tiny, tmp_path):
     potential, weights = tiny
     after = """compute e all pe/atom
@@ -245,3 +264,83 @@ def test_bad_input_ends_with_a_sentence(mpirun, tiny, tmp_path, n):
     assert "newton on" in results["newton"] and "units metal" in results["units"]
     assert "cannot exceed periodic box length" in results["tiled"]
     check(results["good"], potential, ["Si"])
+
+
+FAILING = """
+import os, sys
+from tlmlp.lammps import network, run
+good, calls = network.evaluate, []
+def evaluate(*args):
+    calls.append(1)
+    if os.environ["PMI_RANK"] == "1" and len(calls) == 3:
+        raise MemoryError("no memory is left")
+    good(*args)
+network.evaluate = evaluate
+run(sys.argv[1], ["-log", "none", "-screen", "none"])
+"""
+
+
+def test_the_command_says_what_is_wrong_and_ends_all_ranks(mpirun, tiny, tmp_path, monkeypatch):
+    """One sentence and a non-zero exit: from the command line, and where one rank alone fails."""
+    potential, weights = tiny
+    good, bad = tmp_path / "in.good", tmp_path / "in.bad"
+    script = script_of(silicon(2, 2, 2), tmp_path, "si", weights, after="fix 1 all nve\nrun 5")
+    good.write_text(script)
+    bad.write_text(script.replace("Si\n", "C\n"))
+    command = lambda path: ("-m", "tlmlp.cli", "lammps", path, "-log", "none", "-screen", "none")
+    said = lambda done: [line for line in done.stderr.splitlines() if line.startswith("tlmlp: ")]
+
+    done = ranks(mpirun, 2, *command(good))
+    assert done.returncode == 0 and said(done) == [], done.stderr
+    done = ranks(mpirun, 2, *command(bad))
+    (words,) = said(done)
+    assert done.returncode != 0 and "no forces for C" in words
+    (words,) = said(ranks(mpirun, 2, *command(tmp_path / "in.none")))
+    assert "there is no script" in words
+    done = ranks(mpirun, 2, "-c", FAILING, good)
+    (words,) = said(done)
+    assert done.returncode != 0 and "MemoryError no memory is left" in words
+    alone = dict(os.environ, OMPI_COMM_WORLD_SIZE="2", OMPI_COMM_WORLD_RANK="0")
+    own = [sys.executable, *map(str, command(good))]
+    done = subprocess.run(own, env=alone, cwd=ROOT, capture_output=True, text=True, timeout=300)
+    (words,) = said(done)
+    assert done.returncode != 0 and "started by another MPI" in words and mpirun in words
+    done = ranks(mpirun, 2, *command(good), CXX="no-such-compiler", XDG_CACHE_HOME=str(tmp_path))
+    (words,) = said(done)
+    assert done.returncode != 0 and "no C++ compiler is found (no-such-compiler)" in words
+
+
+def test_a_plugin_of_another_lammps_is_refused(mpirun, tmp_path):
+    code = f"""
+import pathlib
+from tlmlp.lammps import plugin, open_lammps
+plugin.pooch.os_cache = lambda name: pathlib.Path({str(tmp_path)!r})
+build = plugin.build
+plugin.build = lambda version, big: build(20200101, big)
+open_lammps(["-log", "none", "-screen", "none"])
+"""
+    done = ranks(mpirun, 1, "-c", code)
+    assert "was compiled for LAMMPS 20200101, and this one is 2" in done.stderr
+    assert done.returncode != 0
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", ["si-sw-course", "si-sw"])
+@pytest.mark.parametrize("n", [1, 2, 4])
+def test_shipped_potentials_keep_their_forces_and_energy(mpirun, tmp_path, n, name):
+    """4096 atoms (course) and 216 (both); 1000 steps with one compilation and without a drift."""
+    potential = tlmlp.Potential.load(name)
+    start = "velocity all create 600 1 mom yes rot no dist gaussian\nfix 1 all nve\nrun 0"
+    run = start.replace("run 0", "run 1000")
+    atoms = silicon(3, 3, 3, amplitude=0.02)
+    cases = dict(start=script_of(atoms, tmp_path, "small", name, after=start))
+    cases |= dict(end=script_of(atoms, tmp_path, "small", name, after=run))
+    cases["halo"] = script_of(silicon(3, 3, 3), tmp_path, "one", name, "halo")
+    if name == "si-sw-course":
+        cases["large"] = script_of(silicon(8, 8, 8), tmp_path, "large", name)
+    results = run_cases(mpirun, n, tmp_path, cases)
+    for result in results.values():
+        check(result, potential, ["Si"])
+    start, end = results["start"], results["end"]
+    assert int(start["compiled"]) == 1 and int(end["compiled"]) == 0
+    assert abs(float(end["etotal"]) - float(start["etotal"])) < 1e-4 * len(atoms)

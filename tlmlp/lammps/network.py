@@ -86,11 +86,11 @@ def network_of(types: int, name: str, elements: Sequence[str], halo: bool) -> tu
 def away(slots: jax.Array, reverse: jax.Array) -> jax.Array:
     """As dimenet.swap, where a bond may end on another rank: the pair style knows which."""
 
-    def move(home: int, reverse: jax.Array, x: jax.Array) -> jax.Array:
+    def move(reverse: jax.Array, x: jax.Array) -> jax.Array:
         shape = jax.ShapeDtypeStruct(x.shape, x.dtype)
-        return jax.ffi.ffi_call("tlmlp_swap", shape)(x, reverse, home=np.int64(home))
+        return jax.ffi.ffi_call("tlmlp_swap", shape)(x, reverse)
 
-    return jax.custom_derivatives.linear_call(partial(move, 0), partial(move, 1), reverse, slots)
+    return jax.custom_derivatives.linear_call(move, move, reverse, slots)
 
 
 def inward(rows: int, wider: int) -> dimenet.Swap:
@@ -98,7 +98,7 @@ def inward(rows: int, wider: int) -> dimenet.Swap:
 
     def move(from_rows: int, to_rows: int, reverse: jax.Array, x: jax.Array) -> jax.Array:
         ends = reverse[: to_rows * (len(x) // from_rows)]
-        moved = jnp.take(x, ends, axis=0, mode="clip", unique_indices=True)
+        moved = jnp.take(x, ends, axis=0, mode="clip")
         return jnp.where((ends < len(x))[:, None], moved, 0)
 
     there, back = partial(move, wider, rows), partial(move, rows, wider)
@@ -174,7 +174,8 @@ def _said(work: Callable[[], Any], fault: int) -> int:
         work()
         return 0
     except BaseException as error:  # nothing can be raised through LAMMPS
-        kind = "" if isinstance(error, (ValueError, OSError)) else f"{type(error).__name__}: "
-        words = " ".join(f"{kind}{error}".split()).encode()[: FAULT - 1]
-        ctypes.memmove(fault, words + b"\0", len(words) + 1)
+        plain = isinstance(error, (ValueError, OSError))  # ours, in whole sentences
+        words = str(error) if plain else f"{type(error).__name__} {error}"
+        said = " ".join(words.split()).encode()[: FAULT - 1]
+        ctypes.memmove(fault, said + b"\0", len(said) + 1)
         return 1

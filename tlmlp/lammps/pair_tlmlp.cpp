@@ -1,4 +1,4 @@
-// What a script says, one evaluation, what crosses between ranks, and the doors to Python and XLA.
+// What a script says, one evaluation, and the doors to Python, XLA and LAMMPS.
 
 #include "pair_tlmlp.h"
 
@@ -102,7 +102,7 @@ void PairTLMLP::init_style()
     comm->cutghostuser = std::max(comm->cutghostuser, reach);
     neighbor->add_request(this, NeighConst::REQ_FULL | NeighConst::REQ_GHOST);
   } else {
-    comm_forward = comm_reverse = WORDS / 2;
+    comm_forward = 1;    // a number holds the two of an owner
     neighbor->add_request(this, NeighConst::REQ_FULL);
   }
 }
@@ -186,92 +186,20 @@ void PairTLMLP::add_forces()
   }
 }
 
-// ---- between ranks: LAMMPS carries numbers of own atoms to their ghosts, or adds them up at home
-
-float *PairTLMLP::numbers(int i)
-{
-  if (i >= atom->nlocal) return ghosts + size_t(i - atom->nlocal) * stride + offset;
-  const int row = by_row ? row_of[i] : i;
-  return row < 0 ? nullptr : own + size_t(row) * stride + offset;
-}
-
-// In pieces, since LAMMPS's buffers have a size that is set before K is known.
-void PairTLMLP::send(float *own_, float *ghosts_, int stride_, bool home)
-{
-  own = own_, ghosts = ghosts_, stride = stride_;
-  for (offset = 0; offset < stride; offset += WORDS) {
-    words = std::min(WORDS, stride - offset);
-    if (home) comm->reverse_comm(this, doubles());
-    else comm->forward_comm(this, doubles());
-  }
-}
-
-int PairTLMLP::pack_forward_comm(int n, int *atoms, double *buf, int, int *)
-{
-  for (int k = 0; k < n; k++) {
-    const float *from = numbers(atoms[k]);
-    if (from) memcpy(buf + k * doubles(), from, 4 * words);
-    else memset(buf + k * doubles(), 0, 4 * words);
-  }
-  return n * doubles();
-}
-
-void PairTLMLP::unpack_forward_comm(int n, int from, double *buf)
-{
-  for (int k = 0; k < n; k++) memcpy(numbers(from + k), buf + k * doubles(), 4 * words);
-}
-
-int PairTLMLP::pack_reverse_comm(int n, int from, double *buf)
-{
-  for (int k = 0; k < n; k++) memcpy(buf + k * doubles(), numbers(from + k), 4 * words);
-  return n * doubles();
-}
-
-void PairTLMLP::unpack_reverse_comm(int n, int *atoms, double *buf)
-{
-  for (int k = 0; k < n; k++) {
-    float *to = numbers(atoms[k]);
-    const float *add = reinterpret_cast<float *>(buf + k * doubles());
-    if (to)
-      for (int w = 0; w < words; w++) to[w] += add[w];
-  }
-}
-
-// Rows of slots to the other ends of their bonds; `home`: its transpose.
-void PairTLMLP::swap(const float *from, const int *reverse, float *to, int width, bool home)
-{
-  const int K = slots, all = room.back() * K;
-  ghost_messages.assign(size_t(atom->nghost) * K * width, 0);
-  if (!home) send(const_cast<float *>(from), ghost_messages.data(), K * width, false);
-  else std::fill_n(to, size_t(all) * width, 0.f);
-  for (int s = 0; s < all; s++) {
-    const bool away = reverse[s] >= all;
-    float *ghost = away ? &ghost_messages[size_t(reverse[s] - all) * width] : nullptr;
-    if (away && home) std::copy_n(from + size_t(s) * width, width, ghost);
-    else std::copy_n(away ? ghost : from + size_t(reverse[s]) * width, width,
-                     to + size_t(s) * width);
-  }
-  if (!home) return;
-  // A slot whose other end is away gets what comes from there alone.
-  for (int s = 0; s < all; s++)
-    if (reverse[s] >= all) std::fill_n(to + size_t(s) * width, width, 0.f);
-  send(to, ghost_messages.data(), K * width, true);
-}
-
 double PairTLMLP::memory_usage()
 {
-  return Pair::memory_usage() + 4.0 * (vectors.size() + slopes.size() + ghost_vectors.size() +
-      ghost_messages.size() + 4.0 * bonds.size() + 3.0 * reverse.size());
+  return Pair::memory_usage() + 4.0 * (vectors.size() + slopes.size() + 4.0 * bonds.size() +
+      3.0 * reverse.size());
 }
 
 // ---- doors: for XLA, for Python, for LAMMPS
 
 static ffi::Error swapped(ffi::Buffer<ffi::F32> from, ffi::Buffer<ffi::S32> reverse,
-                          ffi::ResultBuffer<ffi::F32> to, int64_t home)
+                          ffi::ResultBuffer<ffi::F32> to)
 {
   try {
     PairTLMLP::active->swap(from.typed_data(), reverse.typed_data(), to->typed_data(),
-                            int(from.dimensions().back()), home != 0);
+                            int(from.dimensions().back()));
   } catch (std::exception &error) {
     return ffi::Error(ffi::ErrorCode::kInternal, error.what());
   }
@@ -279,8 +207,7 @@ static ffi::Error swapped(ffi::Buffer<ffi::F32> from, ffi::Buffer<ffi::S32> reve
 }
 
 XLA_FFI_DEFINE_HANDLER_SYMBOL(tlmlp_swap, swapped, ffi::Ffi::Bind()
-    .Arg<ffi::Buffer<ffi::F32>>().Arg<ffi::Buffer<ffi::S32>>().Ret<ffi::Buffer<ffi::F32>>()
-    .Attr<int64_t>("home"));
+    .Arg<ffi::Buffer<ffi::F32>>().Arg<ffi::Buffer<ffi::S32>>().Ret<ffi::Buffer<ffi::F32>>());
 
 extern "C" int tlmlp_lammps() { return TLMLP_LAMMPS; }    // the LAMMPS that this was compiled for
 extern "C" void tlmlp_abort(int code) { MPI_Abort(MPI_COMM_WORLD, code); }

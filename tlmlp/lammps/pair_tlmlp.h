@@ -39,7 +39,6 @@ struct Step {
   float *slopes;                               // [R, K, 3] eV/Å, to be filled: dE/d(vector)
 };
 
-constexpr int WORDS = 512;    // numbers of an atom that cross in one message
 using Fault = char[1024];
 // Both return 0, or 1 and the words of what is wrong. `key` names a network that was described.
 using Describe = int (*)(int key, int argc, char **argv, Model *, Fault);
@@ -56,11 +55,9 @@ class PairTLMLP : public Pair {
   double init_one(int, int) override;
   int pack_forward_comm(int, int *, double *, int, int *) override;
   void unpack_forward_comm(int, int, double *) override;
-  int pack_reverse_comm(int, int, double *) override;
-  void unpack_reverse_comm(int, int *, double *) override;
   double memory_usage() override;
 
-  void swap(const float *from, const int *reverse, float *to, int width, bool home);
+  void swap(const float *from, const int *reverse, float *to, int width);
   static PairTLMLP *active;    // that computes now: the network's swaps are its own
 
  private:
@@ -73,7 +70,7 @@ class PairTLMLP : public Pair {
   // atoms
   std::vector<int> rows;        // [R] atom of each row
   std::vector<int> row_of;      // [all atoms] its row, or -1
-  std::vector<std::array<int, 2>> self, owner;    // (rank, atom) of own atoms and of ghosts
+  std::vector<std::array<int, 2>> owner;    // [all atoms] (rank, atom) that it is, or an image of
   // bonds of each row, one row after the other
   struct Bond { int atom; float vector[3]; };
   std::vector<Bond> bonds;
@@ -83,13 +80,13 @@ class PairTLMLP : public Pair {
   int slots = 0;
   std::vector<int> room;        // [blocks + 1] padded layers
   std::vector<int> species, neighbors, reverse, slot_atom;
-  std::vector<float> vectors, ghost_vectors, slopes, ghost_messages;
+  std::vector<float> vectors, slopes;
   std::vector<unsigned char> mask, atom_mask;
   std::vector<double> energies;
-  // a transfer under way: numbers of own rows and of ghosts, `stride` an atom, `words` from `offset`
-  float *own = nullptr, *ghosts = nullptr;
-  int stride = 0, offset = 0, words = 0;
-  bool by_row = true;           // own numbers are those of rows; else of atoms
+  // bonds between this rank and another, in the same order on both
+  struct End { int atom, slot; float vector[3]; };    // of its atom, of the other's slot; of a bond
+  struct Peer { int rank; std::vector<int> slots; std::vector<float> out, in; };
+  std::vector<Peer> peers;
 
   void settle(bool fault, const std::string &sentence);
   void find_owners();
@@ -100,11 +97,10 @@ class PairTLMLP : public Pair {
   void fill();
   void match(std::string &fault);
   int home_of(int j) const;
-  int partner(const float *mine, const float *theirs, int n) const;
+  int partner(const float *vector, int row) const;
+  void alone(int slot, std::string &fault);
+  void match_away(const std::vector<std::vector<End>> &ends);
   void add_forces();
-  float *numbers(int atom);
-  int doubles() const { return (words + 1) / 2; }
-  void send(float *own, float *ghosts, int stride, bool home);
 };
 
 #endif

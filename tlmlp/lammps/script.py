@@ -17,6 +17,7 @@ TOLD = (
     ("PMI_SIZE", "PMI_RANK"),
     ("SLURM_STEP_NUM_TASKS", "SLURM_PROCID"),
 )
+FOREIGN = ("PMIX_RANK", "OMPI_COMM_WORLD_SIZE")  # Open MPI's mpirun, or srun --mpi=pmix
 LOCAL = ("MPI_LOCALNRANKS", "OMPI_COMM_WORLD_LOCAL_SIZE", "SLURM_NTASKS_PER_NODE")
 
 
@@ -69,6 +70,9 @@ def run(script: str | os.PathLike, arguments: Sequence[str] = ()) -> None:
     try:
         words = f"there is no script {script}"
         refuse(not Path(script).is_file(), words, FileNotFoundError)
+        if any(name in os.environ for name in FOREIGN):  # MPICH would stop with a page of words
+            right = file_of("mpich", "mpirun")
+            raise OSError(f"these ranks were started by another MPI than LAMMPS's: use {right}")
         mpi = start_mpi()
     except (OSError, ImportError) as error:  # on every rank
         raise _end(error, started == 0) from None
@@ -95,12 +99,13 @@ def run(script: str | os.PathLike, arguments: Sequence[str] = ()) -> None:
 def _end(error: Exception | None, speaks: bool) -> SystemExit:
     """What ends this rank; on the one that speaks, the sentence is said."""
     if speaks:
-        print(f"tlmlp: {sentence(str(error))}", file=sys.stderr, flush=True)
+        print(f"tlmlp: {sentence(error)}", file=sys.stderr, flush=True)
     return SystemExit(1)
 
 
-def sentence(words: str) -> str:
+def sentence(error: Exception | None) -> str:
     """What LAMMPS says of an error, without what only its developers need."""
+    words = getattr(error, "message", str(error))
     first = words.strip().splitlines()[0] if words.strip() else "LAMMPS stopped without a word"
     first = re.sub(r"^ERROR( on proc \d+)?: ", "", first)
     return re.sub(r" \(\S+\.cpp:\d+\)$", "", first)

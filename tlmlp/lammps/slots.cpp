@@ -8,17 +8,26 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <random>
 
 // Rank and index of the atom that each ghost is an image of.
 void PairTLMLP::find_owners()
 {
-  self.resize(atom->nlocal);
-  owner.resize(atom->nghost);
-  for (int i = 0; i < atom->nlocal; i++) self[i] = {comm->me, i};
-  by_row = false;
-  send(reinterpret_cast<float *>(self.data()), reinterpret_cast<float *>(owner.data()), 2, false);
-  by_row = true;
+  owner.resize(atom->nlocal + atom->nghost);
+  for (int i = 0; i < atom->nlocal; i++) owner[i] = {comm->me, i};
+  comm->forward_comm(this);
+}
+
+int PairTLMLP::pack_forward_comm(int n, int *atoms, double *buf, int, int *)
+{
+  for (int k = 0; k < n; k++) memcpy(buf + k, &owner[atoms[k]], sizeof(double));
+  return n;
+}
+
+void PairTLMLP::unpack_forward_comm(int n, int from, double *buf)
+{
+  for (int k = 0; k < n; k++) memcpy(&owner[from + k], buf + k, sizeof(double));
 }
 
 // Rows and their bonds: own atoms, then (halo) what has a bond to the rows before.
@@ -136,47 +145,114 @@ void PairTLMLP::fill()
 // Row of an atom, or of the own atom that it is an image of; -1: it has none on this rank.
 int PairTLMLP::home_of(int j) const
 {
-  if (halo || j < atom->nlocal) return row_of[j];
-  const auto &[rank, i] = owner[j - atom->nlocal];
-  return rank == comm->me ? row_of[i] : -1;
+  if (halo) return row_of[j];
+  return owner[j][0] == comm->me ? row_of[owner[j][1]] : -1;
 }
 
-// Which of n vectors is the opposite of `mine`, or -1.
-int PairTLMLP::partner(const float *mine, const float *theirs, int n) const
+// The slot of a row whose vector is the opposite of this one, or -1.
+int PairTLMLP::partner(const float *vector, int row) const
 {
-  for (int b = 0; b < n; b++) {
+  for (int s = row * slots; s < (row + 1) * slots; s++) {
     float d = 0;
-    for (int c = 0; c < 3; c++) d += (mine[c] + theirs[3 * b + c]) * (mine[c] + theirs[3 * b + c]);
-    if (d < 1e-6f) return b;
+    for (int c = 0; c < 3; c++) {
+      const float sum = vector[c] + vectors[3 * s + c];
+      d += sum * sum;
+    }
+    if (d < 1e-6f) return s;
   }
   return -1;
 }
 
-// `reverse`: the slot of the other end of each bond, beyond R·K where that is on another rank.
+// At the cutoff, to the last bit, a bond may be seen from one end alone. It has no weight.
+void PairTLMLP::alone(int s, std::string &fault)
+{
+  const float *v = &vectors[3 * s];
+  mask[s] = 0;
+  reverse[s] = s;
+  if (std::sqrt(v[0] * v[0] + v[1] * v[1] + v[2] * v[2]) < model.cutoff - 1e-3)
+    fault = "the two ends of a bond do not agree: an atom moved too far between two searches for "
+            "neighbours (neigh_modify every 1 delay 0 check yes)";
+}
+
+// `reverse`: the slot of the other end of each bond; its own where that is on another rank.
 void PairTLMLP::match(std::string &fault)
 {
-  const int R = room.back(), K = slots;
+  const int size = room.back() * slots;
   const bool several = !halo && comm->nprocs > 1;
-  reverse.resize(R * K);
-  for (int s = 0; s < R * K; s++) reverse[s] = s;
-  ghost_vectors.assign(several ? 3 * K * atom->nghost : 0, 0);
-  if (several) send(vectors.data(), ghost_vectors.data(), 3 * K, false);
-  for (int s = 0; s < R * K; s++) {
-    if (slot_atom[s] < 0) continue;
+  std::vector<std::vector<End>> away(several ? comm->nprocs : 0);
+  reverse.resize(size);
+  for (int s = 0; s < size; s++) {
+    reverse[s] = s;
+    const int j = slot_atom[s];
+    if (j < 0) continue;
     const float *v = &vectors[3 * s];
-    const float square = v[0] * v[0] + v[1] * v[1] + v[2] * v[2];
-    if (square < 1e-6f) fault = "two atoms are at the same place";
-    const int home = home_of(slot_atom[s]), ghost = slot_atom[s] - atom->nlocal;
-    if (home < 0 && !several) continue;    // halo: nothing comes from beyond its last rows
-    const int b = partner(v, home < 0 ? &ghost_vectors[3 * K * ghost] : &vectors[3 * K * home], K);
-    if (b >= 0) {
-      reverse[s] = home < 0 ? (R + ghost) * K + b : home * K + b;
-      continue;
-    }
-    // At the cutoff, to the last bit, a bond may be seen from one end alone. It has no weight.
-    mask[s] = 0;
-    if (std::sqrt(square) < model.cutoff - 1e-3)
-      fault = "the two ends of a bond do not agree: an atom moved too far between two searches for "
-              "neighbours (neigh_modify every 1 delay 0 check yes)";
+    if (v[0] * v[0] + v[1] * v[1] + v[2] * v[2] < 1e-6f) fault = "two atoms are at the same place";
+    const int home = home_of(j);
+    if (home >= 0) {
+      const int other = partner(v, home);
+      if (other >= 0) reverse[s] = other;
+      else alone(s, fault);
+    } else if (several) {
+      away[owner[j][0]].push_back({owner[j][1], s, {v[0], v[1], v[2]}});
+      reverse[s] = -1;    // until its other end is found
+    }    // else, in a halo, nothing comes from beyond its last rows
   }
+  if (!several) return;
+  match_away(away);
+  for (int s = 0; s < size; s++)
+    if (reverse[s] < 0) alone(s, fault);
+}
+
+// The slots that cross to each other rank, ordered by those of the lower of the two ranks.
+void PairTLMLP::match_away(const std::vector<std::vector<End>> &away)
+{
+  const int n = comm->nprocs;
+  std::vector<int> mine(n), theirs(n);
+  for (int p = 0; p < n; p++) mine[p] = int(away[p].size());
+  MPI_Alltoall(mine.data(), 1, MPI_INT, theirs.data(), 1, MPI_INT, world);
+  std::vector<std::vector<End>> ends(n);
+  std::vector<MPI_Request> open;
+  for (int p = 0; p < n; p++) {
+    ends[p].resize(theirs[p]);
+    const int in = int(sizeof(End)) * theirs[p], out = int(sizeof(End)) * mine[p];
+    if (in) MPI_Irecv(ends[p].data(), in, MPI_BYTE, p, 0, world, &open.emplace_back());
+    if (out) MPI_Isend(away[p].data(), out, MPI_BYTE, p, 0, world, &open.emplace_back());
+  }
+  MPI_Waitall(int(open.size()), open.data(), MPI_STATUSES_IGNORE);
+  peers.clear();
+  for (int p = 0; p < n; p++) {
+    std::vector<std::array<int, 2>> pairs;    // (slot of the lower rank, own slot)
+    for (const End &end : ends[p]) {
+      const int row = row_of[end.atom], s = row < 0 ? -1 : partner(end.vector, row);
+      if (s < 0) continue;
+      reverse[s] = s;
+      pairs.push_back({comm->me < p ? s : end.slot, s});
+    }
+    if (pairs.empty()) continue;
+    std::sort(pairs.begin(), pairs.end());
+    Peer &peer = peers.emplace_back(Peer{p, {}, {}, {}});
+    for (const auto &pair : pairs) peer.slots.push_back(pair[1]);
+  }
+}
+
+// Rows of slots [R·K, width] to the other ends of their bonds, on this rank and on others. It is
+// its own transpose.
+void PairTLMLP::swap(const float *from, const int *reverse, float *to, int width)
+{
+  std::vector<MPI_Request> open;
+  for (Peer &peer : peers) {
+    const int count = int(peer.slots.size()) * width;
+    peer.in.resize(count);
+    peer.out.resize(count);
+    for (size_t k = 0; k < peer.slots.size(); k++)
+      std::copy_n(from + size_t(peer.slots[k]) * width, width, &peer.out[k * width]);
+    MPI_Irecv(peer.in.data(), count, MPI_FLOAT, peer.rank, 1, world, &open.emplace_back());
+    MPI_Isend(peer.out.data(), count, MPI_FLOAT, peer.rank, 1, world, &open.emplace_back());
+  }
+  for (int s = 0; s < room.back() * slots; s++)
+    std::copy_n(from + size_t(reverse[s]) * width, width, to + size_t(s) * width);
+  MPI_Waitall(int(open.size()), open.data(), MPI_STATUSES_IGNORE);
+  for (const Peer &peer : peers)
+    for (size_t k = 0; k < peer.slots.size(); k++)
+      std::copy_n(&peer.in[k * width], width, to + size_t(peer.slots[k]) * width);
 }
