@@ -69,7 +69,7 @@ def address_of(scheduler: str) -> str:
 
 
 def environment(folder: Path | None = None) -> dict[str, str]:
-    """A worker's: one thread, and one cache of compiled programs for all: a folder's, or the user's.
+    """A worker's: one thread, and one cache of compiled programs: a folder's, or the user's.
 
     What is set here of XLA and caches goes to the workers, and takes the place of what is there.
     """
