@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -35,11 +36,11 @@ def mpirun():
         pytest.skip(f"no LAMMPS to test with: {error}")
 
 
-def ranks(mpirun, n, *command, **environment):
+def ranks(mpirun, n, *command, cwd=ROOT, **environment):
     """n ranks of a command; `python` stands for this one."""
     own = dict(os.environ, PYTHONPATH=str(ROOT), NPROC="1", OMP_NUM_THREADS="1", **environment)
     words = [mpirun, "-n", str(n), sys.executable, *map(str, command)]
-    return subprocess.run(words, env=own, cwd=ROOT, capture_output=True, text=True, timeout=900)
+    return subprocess.run(words, env=own, cwd=cwd, capture_output=True, text=True, timeout=900)
 
 
 def run_cases(mpirun, n, folder, cases):
@@ -322,6 +323,34 @@ open_lammps(["-log", "none", "-screen", "none"])
     done = ranks(mpirun, 1, "-c", code)
     assert "was compiled for LAMMPS 20200101, and this one is 2" in done.stderr
     assert done.returncode != 0
+
+
+def test_the_example_of_the_page_runs(mpirun, tmp_path):
+    """docs/lammps.md: a few steps of its script on two ranks."""
+    text = (ROOT / "docs" / "lammps.md").read_text()
+    path = tmp_path / "in.melt"
+    path.write_text(text.split("```\n")[1])
+    few = ("-var", "steps", "2", "-var", "n", "2", "-log", tmp_path / "log")
+    done = ranks(mpirun, 2, "-m", "tlmlp.cli", "lammps", path, *few, cwd=tmp_path)
+    assert done.returncode == 0 and "tlmlp: " not in done.stderr, done.stderr
+    assert (tmp_path / "liquid.restart").is_file() and (tmp_path / "log").is_file()
+    assert done.stdout.count("Loop time of") == 2
+
+
+def test_every_message_is_on_the_page():
+    """Each row of the table is what the code says, but for what differs from case to case."""
+    text = (ROOT / "docs" / "lammps.md").read_text().partition("## Messages")[2]
+    told = [line.split(" | ")[0].strip("| ") for line in text.splitlines() if line.startswith("| ")]
+    folder = ROOT / "tlmlp" / "lammps"
+    code = "".join(p.read_text() for p in [*folder.glob("*.py"), *folder.glob("*.cpp")])
+    code += (ROOT / "tlmlp" / "potential.py").read_text()
+    theirs = ("Communication cutoff", "MemoryError")  # of LAMMPS and of Python
+    ours = [words for words in told[1:] if not words.startswith(theirs)]
+    assert len(ours) >= 12
+    for words in ours:
+        parts = re.split(r"NAME|FILE|Si,|Ge|\b\d+\b|\.\.\.|'", words)
+        for part in filter(None, (p.strip(" ,") for p in parts)):
+            assert part in code, part
 
 
 @pytest.mark.long

@@ -77,7 +77,7 @@ void PairTLMLP::coeff(int narg, char **arg)
     allocated = 1;
   }
   element_of.assign(n + 1, -1);
-  model = Model{0, 0, halo, 0, element_of.data()};
+  model = Model{0, 0, halo, comm->nprocs, 0, element_of.data()};
   Fault fault = {};
   std::vector<char *> words(arg + 2, arg + narg);
   std::string types = std::to_string(n);
