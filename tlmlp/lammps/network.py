@@ -28,7 +28,7 @@ FAULT = 1024  # bytes for the words of what is wrong
 
 
 class Model(ctypes.Structure):
-    """The struct of the same name in pair_tlmlp.cpp."""
+    """The struct of the same name in pair_tlmlp.h."""
 
     _fields_ = [
         ("cutoff", ctypes.c_double),
@@ -41,7 +41,7 @@ class Model(ctypes.Structure):
 
 
 class Step(ctypes.Structure):
-    """The struct of the same name in pair_tlmlp.cpp."""
+    """The struct of the same name in pair_tlmlp.h."""
 
     _fields_ = [(name, ctypes.c_int) for name in ("energies", "rows", "slots", "ranks")]
     _fields_ += [
