@@ -40,6 +40,8 @@ def test_bessel_functions_are_scipys():
     x = np.linspace(0.3, 0.999, 50, dtype=np.float32)
     ours = np.asarray(bessel.spherical_bessel(x, 7, 6))
     zeros, norms = bessel.zeros_and_norms(7, 6)
+    one = jax.jacfwd(lambda x: bessel.spherical_bessel(x, 7, 6))
+    slopes = np.asarray(jax.vmap(one)(jnp.asarray(x)))
     for l in range(7):
         np.testing.assert_allclose(spherical_jn(l, zeros[l]), 0, atol=1e-12)
         theirs = (
@@ -48,6 +50,12 @@ def test_bessel_functions_are_scipys():
             * np.asarray(bessel.envelope(x))[:, None]
         )
         np.testing.assert_allclose(ours[:, l], theirs, atol=2e-5)
+        # and their slopes, which are a rule of their own
+        value = lambda x, l=l: norms[l] * spherical_jn(l, zeros[l] * x[:, None])
+        cut = lambda x: (1 - 28 * x**6 + 48 * x**7 - 21 * x**8)[:, None]
+        wide, h = x.astype(float), 1e-5
+        slope = (value(wide + h) * cut(wide + h) - value(wide - h) * cut(wide - h)) / (2 * h)
+        np.testing.assert_allclose(slopes[:, l], slope, atol=1e-3, rtol=1e-3)
     c = np.linspace(-1, 1, 11)
     np.testing.assert_allclose(
         bessel.legendre(jnp.asarray(c), 7)[6], eval_legendre(6, c), atol=1e-6

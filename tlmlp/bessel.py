@@ -12,7 +12,7 @@ Source: Gasteiger et al., DimeNet (arXiv 2003.03123, eq. 6 to 8), with the envel
 rather than of its code, as chemtrain has it.
 """
 
-from functools import lru_cache
+from functools import lru_cache, partial
 
 import jax
 import jax.numpy as jnp
@@ -52,21 +52,33 @@ def zeros_and_norms(n_spherical: int, n_radial: int) -> tuple[np.ndarray, np.nda
     return zeros, norms
 
 
+@partial(jax.custom_jvp, nondiff_argnums=(1, 2, 3))
 def spherical_bessel(x: jax.Array, n_spherical: int, n_radial: int, p: int = 6) -> jax.Array:
     """R_ln of x = d/c [...] -> [..., n_spherical, n_radial].
 
     Upward recursion j_(l+1) = (2l+1)/z j_l - j_(l-1). It loses digits where z < l, that is for
     atoms much closer than a bond; from a third of the cutoff on, float32 keeps six of them.
     """
-    zeros, norms = zeros_and_norms(n_spherical, n_radial)
-    out = []
-    for l in range(n_spherical):
-        z = x[..., None] * jnp.asarray(zeros[l], x.dtype)
-        j_below, j = jnp.cos(z) / z, jnp.sin(z) / z  # j_(-1), j_0
-        for k in range(l):
-            j_below, j = j, (2 * k + 1) / z * j - j_below
-        out.append(j * jnp.asarray(norms[l], x.dtype))
-    return envelope(x, p)[..., None, None] * jnp.stack(out, axis=-2)
+    return _with_slope(x, n_spherical, n_radial, p)[0]
+
+
+def _with_slope(x, n_spherical, n_radial, p):
+    """R_ln and its derivative by x, from one sine and one cosine: j_l' = j_(l-1) - (l+1)/z j_l."""
+    zeros, norms = (jnp.asarray(a, x.dtype) for a in zeros_and_norms(n_spherical, n_radial))
+    l = np.arange(n_spherical, dtype=x.dtype)[:, None]
+    z = x[..., None, None] * zeros
+    below, j = jnp.cos(z) / z, jnp.sin(z) / z  # j_(-1), j_0
+    for k in range(n_spherical - 1):  # each degree stops at its own
+        below, j = jnp.where(k < l, j, below), jnp.where(k < l, (2 * k + 1) / z * j - below, j)
+    both = jax.jvp(lambda x: envelope(x, p), (x,), (jnp.ones_like(x),))
+    u, du = (f[..., None, None] for f in both)
+    return u * norms * j, norms * (du * j + u * zeros * (below - (l + 1) / z * j))
+
+
+@spherical_bessel.defjvp
+def _spherical_bessel_jvp(n_spherical, n_radial, p, primals, tangents):
+    value, slope = _with_slope(*primals, n_spherical, n_radial, p)
+    return value, slope * tangents[0][..., None, None]
 
 
 def legendre(cosines: jax.Array, n_spherical: int) -> list[jax.Array]:

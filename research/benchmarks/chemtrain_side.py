@@ -64,7 +64,7 @@ def measure(energy_forces, params, structure, repeat, gradient=True):
     import numpy as np
 
     jax.config.update("jax_enable_compilation_cache", False)
-    out = {"base_mb": round(peak_mb(), 1)}
+    out, rate = {"base_mb": round(peak_mb(), 1)}, matrix_product()
     n_atoms = structure[0].shape[0]
     functions = {"ef": energy_forces}
     if gradient:
@@ -83,11 +83,27 @@ def measure(energy_forces, params, structure, repeat, gradient=True):
             result = jax.block_until_ready(compiled(params, *structure))
             times.append(time.perf_counter() - start)
         out[f"{name}_ms"] = round(1000 * statistics.median(times), 2)
+        cost = compiled.cost_analysis()
+        flops = (cost[0] if isinstance(cost, list) else cost)["flops"]  # a list in jax 0.4
+        out[f"{name}_bound"] = round(statistics.median(times) * rate / flops, 2)
         if name == "ef":
             forces = np.asarray(result[1])
             out["buffers_mb"] = round(compiled.memory_analysis().temp_size_in_bytes / 2**20, 1)
     out["peak_mb"] = round(peak_mb(), 1)
     return out, forces
+
+
+def matrix_product(n=1024, repeat=20):
+    """FLOP/s of this process at its fastest, the product of two matrices: the bound of the rest."""
+    import jax
+
+    x = jax.numpy.ones((n, n), jax.numpy.float32)
+    compiled, times = jax.jit(lambda x: x @ x).lower(x).compile(), []
+    for _ in range(repeat):
+        start = time.perf_counter()
+        jax.block_until_ready(compiled(x))
+        times.append(time.perf_counter() - start)
+    return 2 * n**3 / min(times)
 
 
 def peak_mb():

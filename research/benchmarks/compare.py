@@ -4,7 +4,8 @@
     python research/benchmarks/compare.py --rounds 1 --cases si64
     python research/benchmarks/compare.py --memory     # ours only, from 64 to 1000 atoms
 
-The two sides take turns, each run in a fresh process, and ratios are taken within a round: a
+The bound is the time that the arithmetic (as XLA counts it) of a side takes at the speed of a large
+matrix product in the same process. The two sides take turns, each run in a fresh process, and ratios are taken within a round: a
 machine that is slow for a while is slow for both. Run it on an otherwise idle machine with tlmlp
 installed; chemtrain gets an environment of its own (`--env`), made if it is missing.
 """
@@ -25,6 +26,8 @@ HERE = Path(__file__).resolve().parent
 ROWS = {
     "ef_ms": "energy + forces, ms",
     "grad_ms": "loss gradient, ms",
+    "ef_bound": "energy + forces, times the bound",
+    "grad_bound": "loss gradient, times the bound",
     "compile_ef_s": "compile energy + forces, s",
     "compile_grad_s": "compile loss gradient, s",
     "peak_mb": "peak memory, MB",
