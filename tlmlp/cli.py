@@ -178,7 +178,7 @@ def lammps(
 ) -> None:
     """Run a script of LAMMPS; mpirun -n 4 tlmlp lammps SCRIPT runs it on four ranks.
 
-    What follows SCRIPT goes to LAMMPS: -var name value, -log file. It needs tlmlp[lammps].
+    What follows SCRIPT goes to LAMMPS: -var name value, -log file. It needs tlmlp\\[lammps].
     """
     from .lammps import run
 
