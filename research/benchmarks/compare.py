@@ -5,9 +5,10 @@
     python research/benchmarks/compare.py --memory     # ours only, from 64 to 1000 atoms
 
 The bound is the time that the arithmetic (as XLA counts it) of a side takes at the speed of a large
-matrix product in the same process. The two sides take turns, each run in a fresh process, and ratios are taken within a round: a
-machine that is slow for a while is slow for both. Run it on an otherwise idle machine with tlmlp
-installed; chemtrain gets an environment of its own (`--env`), made if it is missing.
+matrix product in the same process. The two sides take turns, each run in a fresh process, and
+ratios are taken within a round: a machine that is slow for a while is slow for both. Run it on an
+otherwise idle machine with tlmlp installed; chemtrain gets an environment of its own (`--env`),
+made if it is missing.
 """
 
 import argparse
