@@ -3,6 +3,7 @@
 import os
 import re
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -91,6 +92,7 @@ def run(script: str | os.PathLike, arguments: Sequence[str] = ()) -> None:
         alone = not common  # the other ranks do not know yet
         stop = _end(error, alone or rank == 0)
         if alone:
+            time.sleep(0.5)  # s, in which mpirun passes on what was said: an abort may overtake it
             connect(lmp).tlmlp_abort(1)
         raise stop from None
     finally:
