@@ -1,7 +1,8 @@
-"""Ab initio data of silicon and germanium: structures, labels by CP2K, and the files that ship.
+"""Ab initio data of silicon, germanium and their alloys: structures, labels by CP2K, shipped files.
 
     python research/dft/generate.py run OUT         compute; the same command again continues
     python research/dft/generate.py run OUT Sn --train 4 --test 1
+    python research/dft/generate.py run OUT SiGe --train 90 --test 30
     python research/dft/generate.py status OUT
     python research/dft/generate.py collect OUT     pack what is there into tlmlp/data/dft
 
@@ -42,6 +43,8 @@ SPLITS = ("train", "test")
 # recipe asks of an element.
 ELEMENTS = {"Si": (5.469, 1687.0), "Ge": (5.784, 1211.0), "Sn": (6.655, 505.0)}
 
+ALLOYS = {"SiGe": ("Si", "Ge")}  # lengths and temperatures are linear in the composition
+
 SAMPLER = "si-mlearn-course"  # its lattice constant is ELEMENTS["Si"][0]
 TIMESTEP, FRICTION = 2.0, 0.02  # fs, 1/fs of the Langevin thermostat
 
@@ -71,14 +74,60 @@ TEMPERATURES = {
     "Strained": (0.05, 0.3),
     "High energy": (3.0, None),  # None: displaced at random, without temperature
 }
+# Fractions of an alloy's second element, in turn. Ordered alloys repeat their cell of 8 atoms: 0.5
+# is zincblende; 0.25 and 0.75 have one or three of the four sites of each face-centred lattice. The
+# numbers of compositions and of temperatures have no common factor, so that all pairs are met.
+HALVES = (("random", 0.5), ("random", 0.25), ("random", 0.75))
+DILUTE = (("random", 1 / 64), ("random", 63 / 64))
+COMPOSITIONS = {
+    "Solid": (("ordered", 0.5), *HALVES, *DILUTE, ("ordered", 0.25)),
+    "Liquid": HALVES,
+    "Vacancy": (*HALVES, ("ordered", 0.5)),
+    "Strained": (("ordered", 0.5), *HALVES, ("ordered", 0.75)),
+    "High energy": HALVES,
+}
+# How far the bonds of an alloy go from the mean to their own length (0.7: Cai and Thorpe, Phys.
+# Rev. B 46, 15872 (1992)). The sampler has one element and does not do it.
+RELAXED = 0.7
 
 
-def recipe(split: str, index: int) -> tuple[str, float | None]:
-    """Kind and reduced temperature of structure number `index`."""
+def recipe(split: str, index: int) -> tuple[str, float | None, tuple[str, float]]:
+    """Kind, reduced temperature, and an alloy's order and fraction, of structure number `index`."""
     index += 7 * SPLITS.index(split)  # so that the two splits do not begin alike
     kind = PATTERN[index % 15]
     turn = index // 15 * PATTERN.count(kind) + PATTERN[: index % 15].count(kind)
-    return kind, TEMPERATURES[kind][turn % len(TEMPERATURES[kind])]
+    in_turn = lambda choices: choices[turn % len(choices)]
+    return kind, in_turn(TEMPERATURES[kind]), in_turn(COMPOSITIONS[kind])
+
+
+def symbols(element: str, order: str, fraction: float, crystal: Atoms, rng) -> list[str]:
+    """The element of each atom of `crystal`, 64 atoms of diamond."""
+    first, second = ALLOYS.get(element, (element, element))
+    if first == second:
+        return [first] * len(crystal)
+    if order == "random":
+        chosen = rng.permutation(len(crystal)) < round(fraction * len(crystal))
+    else:
+        a = crystal.cell[0, 0] / 2
+        quarters = np.rint(crystal.positions / a * 4).astype(int) % 4
+        odd = quarters[:, 0] % 2 == 1  # of the second face-centred lattice
+        site = np.array([tuple(q - o) == (0, 0, 0) for q, o in zip(quarters, odd)])
+        chosen = {0.5: odd, 0.25: site, 0.75: ~site}[fraction]
+    return [second if c else first for c in chosen]
+
+
+def relaxation(crystal: Atoms, lengths: np.ndarray) -> np.ndarray:
+    """The smallest displacements [N, 3] that bring all bonds to `lengths` [N, N], to first order.
+
+    Of a crystal of diamond in the cell that it has; all in Å.
+    """
+    i, j, d, vector = neighbor_list("ijdD", crystal, 0.55 * crystal.cell[0, 0] / 2)
+    rows = np.zeros((len(i), len(crystal), 3))
+    number = np.arange(len(i))
+    rows[number, j] += vector / d[:, None]
+    rows[number, i] -= vector / d[:, None]
+    flat = rows.reshape(len(i), -1)
+    return np.linalg.lstsq(flat, lengths[i, j] - d, rcond=1e-8)[0].reshape(-1, 3)
 
 
 def structure(element: str, split: str, index: int) -> Atoms:
@@ -88,17 +137,27 @@ def structure(element: str, split: str, index: int) -> Atoms:
     volume (the liquids are denser than their crystals, by 5 to 10 %). Strained: all six components
     within 6 %. Vacancy: 63 atoms, strain within 1 %. High energy: liquid at three times melting,
     0.75 to 1.05 of the volume; or a crystal whose atoms are displaced by normal deviates of 0.045
-    lattice constants along each axis.
+    lattice constants along each axis. Alloys: COMPOSITIONS; in crystals bonds go to their lengths.
     """
-    kind, reduced = recipe(split, index)
-    lattice_constant, melting = ELEMENTS[element]
+    kind, reduced, (order, fraction) = recipe(split, index)
+    pair = ALLOYS.get(element, (element,))
     silicon, silicon_melting = ELEMENTS["Si"]
-    rng = np.random.default_rng([atomic_numbers[element], SPLITS.index(split), index])
+    seed = [*(atomic_numbers[symbol] for symbol in pair), SPLITS.index(split), index]
+    rng = np.random.default_rng(seed)
     liquid = reduced is not None and reduced > 1
 
     atoms = bulk("Si", "diamond", a=silicon, cubic=True).repeat(2)
+    of_atom = symbols(element, order, fraction, atoms, rng)
+    share = np.mean([symbol == pair[-1] for symbol in of_atom])
+    ends = np.array([ELEMENTS[pair[0]], ELEMENTS[pair[-1]]])
+    lattice_constant, melting = ends[0] + share * (ends[1] - ends[0])
+    own = np.array([ELEMENTS[symbol][0] for symbol in of_atom]) / lattice_constant
+    lengths = 3**0.5 / 4 * silicon * (own[:, None] + own) / 2
+    moved = RELAXED * relaxation(atoms, lengths) if len(pair) > 1 and not liquid else None
     if kind == "Vacancy":
-        del atoms[rng.integers(len(atoms))]
+        out = rng.integers(len(atoms))
+        del atoms[out], of_atom[out]
+        moved = None if moved is None else np.delete(moved, out, 0)
     if liquid:
         low, high = (0.86, 1.02) if kind == "Liquid" else (0.75, 1.05)
         strain = (rng.uniform(low, high) ** (1 / 3) - 1) * np.eye(3)
@@ -118,14 +177,14 @@ def structure(element: str, split: str, index: int) -> Atoms:
     else:
         atoms.positions += rng.normal(0, 0.035 * silicon * np.sqrt(reduced), atoms.positions.shape)
         _dynamics(atoms, reduced * silicon_melting, 300, rng)
+    if moved is not None:
+        atoms.positions += moved
 
     if neighbor_list("d", atoms, 1.5).size:  # closer than 0.63 of a bond: the potential has failed
         raise FloatingPointError("molecular dynamics brought two atoms together")
 
     scale = lattice_constant / silicon
-    atoms = Atoms(
-        [element] * len(atoms), atoms.positions * scale, cell=atoms.cell.array * scale, pbc=True
-    )
+    atoms = Atoms(of_atom, atoms.positions * scale, cell=atoms.cell.array * scale, pbc=True)
     atoms.wrap()
     atoms.positions, cell = (
         atoms.positions.round(6),
@@ -140,6 +199,8 @@ def structure(element: str, split: str, index: int) -> Atoms:
         temperature=None if reduced is None else round(reduced * melting, 2),
         name=f"{element}-{split}-{index:03d}",
     )
+    if len(pair) > 1:
+        atoms.info |= dict(order=order, fraction=round(float(share), 6))
     return atoms
 
 
@@ -208,9 +269,10 @@ def unpack(out: Path):
                 ase.io.write(done, atoms, format="extxyz")
 
 
-def same_recipe(out: Path):
+def same_recipe(out: Path, alloys: bool):
     """SystemExit where the folder was begun by another recipe: its structures would be mixed in."""
     drawn = [ELEMENTS, PATTERN, TEMPERATURES, SAMPLER, TIMESTEP, FRICTION]
+    drawn += [ALLOYS, COMPOSITIONS, RELAXED] if alloys else []
     own = json.loads(json.dumps(dict(protocol=cp2k.PROTOCOL | dict(name=cp2k.NAME), drawn=drawn)))
     path = out / "recipe.json"
     then = json.loads(path.read_text()) if path.exists() else own
@@ -224,7 +286,7 @@ def same_recipe(out: Path):
 def run(out: Path, jobs, say=print):
     """Compute what is missing. The lock on a structure's file ends with the process that has it."""
     out.mkdir(parents=True, exist_ok=True)
-    same_recipe(out)
+    same_recipe(out, any(element in ALLOYS for element, _, _ in jobs))
     for element, split, index in jobs:
         name = f"{element}-{split}-{index:03d}"
         done, failed = out / f"{name}.extxyz", out / f"{name}.failed"
@@ -272,9 +334,11 @@ def status(out: Path):
 
 
 def collect(out: Path, elements):
-    """Pack every structure that all elements have; index.json has the checksums."""
+    """Pack every structure that all `elements` have; index.json has the checksums of all files."""
     SHIPPED.mkdir(parents=True, exist_ok=True)
-    index = dict(protocol=cp2k.PROTOCOL | dict(name=cp2k.NAME), files={})
+    path = SHIPPED / "index.json"
+    index = json.loads(path.read_text()) if path.exists() else dict(files={})
+    index["protocol"] = cp2k.PROTOCOL | dict(name=cp2k.NAME)
     for split in SPLITS:
         numbers = [
             {int(p.stem.split("-")[2]) for p in out.glob(f"{e}-{split}-*.extxyz")} for e in elements
@@ -326,7 +390,7 @@ if __name__ == "__main__":
     parser.add_argument("--train", type=int, default=150)
     parser.add_argument("--test", type=int, default=40)
     arguments = parser.parse_args()
-    if unknown := set(arguments.elements) - set(ELEMENTS):
+    if unknown := set(arguments.elements) - {*ELEMENTS, *ALLOYS}:
         names = ", ".join(sorted(unknown))
         parser.error(f"{names}: add lattice constant and melting temperature to ELEMENTS first")
     if arguments.command == "run":
