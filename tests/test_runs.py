@@ -125,6 +125,11 @@ sys.stdout.buffer.write(cloudpickle.dumps(partial(rows.perform, "frozen")))
         (lambda: Run(n=5, hot=6), "hot must be at most the n = 5 structures, not 6"),
         (lambda: Run(validation=1.0), "validation must be from 0 to below 1"),
         (lambda: Run(n=-1), "n, seed and steps must be 0 or more"),
+        (
+            lambda: Run(replay=10),
+            "replay must be 0 or more and goes with method 'transfer', not 10",
+        ),
+        (lambda: Run(method="transfer", replay=1, labels="dft"), "labels must be one of data, sou"),
         (lambda: sources.data("vasp"), "source must be one of dft, mlearn, stillinger-weber"),
     ],
 )
@@ -145,6 +150,20 @@ def test_a_row_says_its_run():
     assert Run.of(row) == run and hash(Run.of(row)) == hash(run) and run.frozen == ("embedding",)
     with pytest.raises(AttributeError):
         run.n = 10
+
+
+def test_a_run_with_replay_trains_on_both_elements():
+    """Half of what it trains on is silicon, with the data's labels or the source's predictions."""
+    how = dict(method="transfer", n=10, replay=5)
+    for labels in ("data", "source"):
+        run = Run(labels=labels, **how)
+        potential, fitted, _, shapes = runs.begin(run)
+        silicon = [atoms for atoms in fitted if "Si" in atoms.symbols]
+        assert len(silicon) == len(fitted) / 2 == 10 and set(potential.trained) == {"Si", "Ge"}
+        known = potential.evaluate(silicon, shapes).force_mae
+        assert known < 1 if labels == "source" else known > 50
+        assert Run.of(json.loads(json.dumps(run.as_dict()))) == run
+    assert "replay" not in Run(method="transfer").as_dict()
 
 
 def test_one_structure_of_the_highest_energy():

@@ -10,7 +10,7 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from ase.constraints import FixAtoms
 
 import tlmlp
-from tlmlp import datasets, train
+from tlmlp import datasets, train, transfer
 
 TINY = tlmlp.Config("course", embed_size=8, n_blocks=1, n_spherical=2, n_dense_out=1, cutoff=3.0)
 
@@ -164,6 +164,27 @@ def test_frozen_weights_do_not_move(potential, frames):
         )
 
 
+def test_an_anchor_holds_the_weights_where_they_started(potential, frames):
+    """It pulls on weights that have left, so the first step is that of no anchor, to the last bit.
+
+    A strong one keeps them near; where groups are frozen it holds what is trained.
+    """
+    free, weak = (
+        [p.potential for p in tlmlp.fit(potential, frames, steps=2, report_every=1, anchor=a)]
+        for a in (0.0, 1e-3)
+    )
+    assert same(free[0], weak[0]) and not same(free[1], weak[1])
+
+    def far(anchor, mask=None):
+        how = dict(steps=40, trainable=mask, anchor=anchor)
+        return transfer.moved(potential, last(tlmlp.fit(potential, frames, **how)).potential)
+
+    loose, held = far(0.0), far(1e4)
+    assert all(held[name] < 0.2 * loose[name] for name in loose)
+    half = far(1e4, transfer.freeze(potential, "embedding"))
+    assert half["embedding"] == 0 < half["output_1"] < 0.2 * loose["output_1"]
+
+
 def test_a_training_compiles_once(potential, frames, monkeypatch):
     traced, loss = [], train.loss
     monkeypatch.setattr(train, "loss", lambda *a: traced.append(1) or loss(*a))
@@ -223,6 +244,8 @@ def test_bad_settings_and_bad_data(potential, frames):
         (dict(average=1.0), "average"),
         (dict(weights=(0, 0, 0)), "weights"),
         (dict(weights=(1, -1, 0)), "weights"),
+        (dict(anchor=-1.0), "anchor must be a number of at least 0"),
+        (dict(anchor=float("nan")), "anchor must be a number of at least 0"),
     ):
         with pytest.raises(ValueError, match=words):
             next(tlmlp.fit(potential, frames, **bad))

@@ -45,6 +45,18 @@ def tiny():
     return tlmlp.Potential.create(TINY).replace(trained=("Si",), core=1.5)
 
 
+def test_replay_takes_half_of_the_steps(germanium):
+    """The smaller set is repeated, whichever it is; without old structures nothing changes."""
+    old = germanium[:1] * 2
+    for train in (germanium[1:], germanium[1:2]):
+        both = transfer.with_replay(train, old)
+        olds = sum(atoms is germanium[0] for atoms in both)
+        assert abs(olds - len(both) / 2) <= 1 and all(any(a is b for b in both) for a in train)
+    assert transfer.with_replay(germanium, []) == germanium
+    with pytest.raises(ValueError):
+        transfer.with_replay([], old)
+
+
 def test_groups_hold_every_weight_once(source):
     names = transfer.groups(source)
     assert names == [

@@ -69,9 +69,9 @@ def mlearn(element: str, split: str) -> list[Atoms]:
         return [_mlearn_atoms(record) for record in json.load(file)]
 
 
-def _known(element: str, split: str) -> tuple[str, str]:
+def _known(element: str, split: str, alloys: Sequence[str] = ()) -> tuple[str, str]:
     """The two themselves, if there are data of them."""
-    symbol = elements.element(element).symbol
+    symbol = element if element in alloys else elements.element(element).symbol
     refuse(split not in ("train", "test"), f"split {split!r} is not known, use 'train' or 'test'")
     return symbol, split
 
@@ -125,10 +125,11 @@ DFT = Path(__file__).parent / "data" / "dft"
 
 
 def dft(element: str, split: str) -> list[Atoms]:
-    """DFT structures that ship, of "Si" or "Ge", "train" or "test"; ValueError for any other.
+    """DFT structures that ship, of "Si", "Ge" or "SiGe", "train" or "test"; ValueError for others.
 
-    63 or 64 atoms each, drawn by one recipe for both elements in units of lattice constant and
-    melting temperature, every one from a trajectory of its own. Energies are free energies of the
+    63 or 64 atoms each, drawn by one recipe for all in units of lattice constant and melting
+    temperature, every one from a trajectory of its own. "SiGe" are alloys, whose info has `order`
+    ("random" or "ordered") and `fraction` of germanium besides. Energies are free energies of the
     electrons at 1000 K, whose gradients the forces are. See `research/dft/README.md`.
     `info` has group ("Solid", "Liquid", "Vacancy", "Strained" or "High energy"), phase,
     temperature (K, of the trajectory; None for atoms displaced at random), name, entropy (eV, the
@@ -136,7 +137,7 @@ def dft(element: str, split: str) -> list[Atoms]:
 
     Source: CP2K, PBE, GTH pseudopotentials, DZVP-MOLOPT-SR-GTH, 2 x 2 x 2 k-points.
     """
-    symbol, split = _known(element, split)
+    symbol, split = _known(element, split, alloys=("SiGe",))
     return read(DFT / f"{symbol}-{split}.extxyz.xz")
 
 

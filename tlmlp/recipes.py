@@ -40,10 +40,12 @@ def recipe(name: str) -> dict:
 def frames(recipe: dict) -> tuple[list[Atoms], list[Atoms] | None, list[Atoms]]:
     """(train, valid, test) of a recipe; valid is None where nothing is held out."""
     source, element = recipe["data"].split(":")
+    several = element.split("+")
     if source == "stillinger-weber":
         train, test = _stillinger_weber(element, recipe)
     else:
-        train, test = (getattr(datasets, source)(element, part) for part in ("train", "test"))
+        read = lambda part: [a for e in several for a in getattr(datasets, source)(e, part)]
+        train, test = read("train"), read("test")
     if "n" in recipe:
         train = datasets.subset(train, recipe["n"], recipe["seed"])
     if recipe["valid"]:

@@ -76,6 +76,7 @@ class Settings(NamedTuple):
     final_weights: Weights
     average: float
     validate_every: int | None
+    anchor: float = 0.0
 
     def check(self, train: Frames) -> None:
         """ValueError for what no training can use."""
@@ -87,6 +88,8 @@ class Settings(NamedTuple):
         refuse(not self.learning_rate > 0, words)
         words = f"average must be at least 0 and less than 1, not {self.average!r}"
         refuse(not 0 <= self.average < 1, words)
+        words = f"anchor must be a number of at least 0, not {self.anchor!r}"
+        refuse(not 0 <= self.anchor < np.inf, words)
         start, end = self.weights, self.final_weights
         words = "must not be negative, and either forces or energies must have one"
         bad = min(start + end) < 0 or not min(max(start[:2]), max(end[:2])) > 0
@@ -171,10 +174,12 @@ def make_step(config: Config, average: float, devices: Devices = ()) -> tuple[Ca
     differentiate = summed(jax.value_and_grad(objective, has_aux=True), devices)
 
     @partial(jax.jit, static_argnums=0)
-    def step(unravel, state, frozen, rate, weights, graph, labels):
+    def step(unravel, state, frozen, rate, weights, graph, labels, pull=None):
         trainable = unravel(state.trainable)
         (value, maes), gradient = differentiate(trainable, frozen, weights, (graph, labels))
         gradient, _ = ravel_pytree(gradient)
+        if pull is not None:  # (anchor, the vector of weights that it holds to)
+            gradient += pull[0] * (state.trainable - pull[1])
 
         # A gradient much longer than usual is shortened. The usual length depends on the data, the
         # loss and the stage of the training, so it is measured.
@@ -224,6 +229,7 @@ def fit(
     checkpoint: str | Path | None = None,
     shapes: Shapes = 3,
     devices: int | Sequence[jax.Device] | None = None,
+    anchor: float = 0.0,
 ) -> Iterator[Progress]:
     """Train a Potential on a dataset; the same seed gives the same numbers on the same machine.
 
@@ -247,6 +253,8 @@ def fit(
         shapes: how many padded shapes to compile for at most, or these (graph.shapes_of).
         devices: divide each batch over so many jax devices, or over these [default: one]. The
             result is the same to rounding; a checkpoint does not ask how many there were.
+        anchor: (eV/Å)², of a penalty anchor/2 |w - w0|² on trained weights w that leave their start
+            w0 (Li, Grandvalet and Davoine, arXiv 1802.01483). Progress.loss is without it.
 
     Yields Progress, each with the `.potential` so far. Raises ValueError for bad data or settings,
     before anything is compiled; FloatingPointError where the loss stops being a number.
@@ -256,7 +264,7 @@ def fit(
     valid = [] if valid is None else datasets.check(valid)
     checkpoint = expanded(checkpoint) if checkpoint else None
     ends = Weights(*weights), Weights(*final_weights)
-    s = Settings(steps, seed, learning_rate, batch_size, *ends, average, validate_every)
+    s = Settings(steps, seed, learning_rate, batch_size, *ends, average, validate_every, anchor)
     s.check(train)
     on = chosen(devices, batch_size)
     words = "all frames are isolated atoms, which fix reference energies alone"
@@ -273,10 +281,12 @@ def _steps(potential, train, valid, trainable, checkpoint, shapes, report_every,
     several = (devices,) if len(devices) > 1 else ()  # one device has the program of none
     start, step_function = make_step(potential.config, float(s.average), *several)
     state, unravel = start(start_params)
+    pull = (s.anchor, state.trainable) if s.anchor else None
     report_every = report_every or max(1, s.steps // 50)
     s = s._replace(validate_every=s.validate_every or max(1, s.steps // 20))
     sizes = dict(frames=len(train), n_weights=potential.n_weights)
     settings = s._asdict() | sizes | dict(frozen=hk.data_structures.tree_size(frozen))
+    settings |= {} if settings.pop("anchor") == 0 else dict(anchor=s.anchor)  # as it was before it
     if checkpoint:
         settings |= dict(train=datasets.fingerprint(train), valid=datasets.fingerprint(valid))
         settings |= dict(start=checkpoints.sketch(potential.params))
@@ -295,7 +305,7 @@ def _steps(potential, train, valid, trainable, checkpoint, shapes, report_every,
     if state.step == s.steps:  # a checkpoint of a finished training: what it reached is not lost
         yield Progress(s.steps, s.steps, 0.0, 0.0, *[np.nan] * 3, None, averaged(), *best[:2])
         return
-    state, fixed = (place(tree, devices) for tree in (state, frozen))
+    state, fixed, pull = (place(tree, devices) for tree in (state, frozen, pull))
     examples = _examples(potential, datasets.apart(train)[0], s.batch_size, shapes, devices)
     n, clock, metrics = len(examples), time.perf_counter(), []
     for step in range(int(state.step), s.steps):
@@ -303,7 +313,7 @@ def _steps(potential, train, valid, trainable, checkpoint, shapes, report_every,
         rate = schedule(step, s.steps, s.learning_rate)
         ends = zip(s.weights, s.final_weights)
         mixed = Weights(*(f + (w - f) * rate / s.learning_rate for w, f in ends))
-        state, metric = step_function(unravel, state, fixed, rate, mixed, *example)
+        state, metric = step_function(unravel, state, fixed, rate, mixed, *example, pull)
         metrics.append(metric)
         done = step + 1
         validates = done % s.validate_every == 0 or done == s.steps

@@ -124,6 +124,19 @@ def start(
     return shift_reference(potential, train, shapes)
 
 
+def with_replay(train: Frames, old: Frames) -> list[Atoms]:
+    """`train` and `old` in one list, the smaller set repeated: each gets half of a fit's steps.
+
+    `old` are structures that the source was trained on, or some with its own predictions as labels,
+    `source.predict(frames)` (Li and Hoiem, arXiv 1606.09282). They slow forgetting. Without `old`
+    it is `train`. Raises ValueError for bad frames, as fit.
+    """
+    train, old = datasets.check(train), datasets.check(old) if old else []
+    most = max(len(train), len(old)) if old else 0
+    repeated = lambda frames: [*frames] * round(most / len(frames))
+    return repeated(train) + repeated(old) if old else [*train]
+
+
 def _checked(source: Potential, element: str, train: Frames) -> list[Atoms]:
     """The frames, where `source` can start a potential for `element` on them."""
     words = f"source must be a tlmlp.Potential, not {type(source).__name__}"

@@ -31,6 +31,7 @@ POINTS, VALIDATIONS = 16, 64  # of a training: points of its curve, validations
 # "short" brings a reduced start to 4.5 Å, from a silicon trained with 4.25 Å; "long" brings
 # random weights to 4.76 Å.
 CUTOFFS = {"short": "reduced", "long": "scratch"}
+REPLAY = ("replay", "labels", "anchor")  # fields against forgetting
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,9 @@ class Run:
     phase: str | None = None  # "crystal" or "liquid": train on these, without "High energy"
     hot: int = 0  # how many of the n are of the highest energy there is, whatever the phase
     cutoff: str | None = None  # of CUTOFFS, with the method that it goes with; None: the method's
+    replay: int = 0  # training structures of silicon that get half of the steps
+    labels: str = "data"  # of these: of the data, or what the "source" of the transfer predicts
+    anchor: float = 0.0  # penalty on weights that leave their start, see fit
 
     def __post_init__(self):
         frozen = (self.frozen,) if isinstance(self.frozen, str) else tuple(self.frozen)
@@ -66,6 +70,9 @@ class Run:
         refuse(self.element == "Si" and trained, words)
         most = f"hot must be at most the n = {self.n} structures, not {self.hot!r}"
         refuse(not 0 <= self.hot <= (self.n or self.hot), most)
+        one_of("labels", self.labels, ("data", "source"))
+        words = f"replay must be 0 or more and goes with method 'transfer', not {self.replay!r}"
+        refuse(self.replay < 0 or (self.replay and self.method != "transfer"), words)
         pairs = " and ".join(f"{cutoff} with {method}" for cutoff, method in CUTOFFS.items())
         words = f"cutoff must be None, or {pairs}, not {self.cutoff!r} with {self.method}"
         refuse(self.cutoff is not None and CUTOFFS.get(self.cutoff) != self.method, words)
@@ -76,8 +83,10 @@ class Run:
         return cls(**{f.name: row[f.name] for f in fields(cls) if f.name in row})
 
     def as_dict(self) -> dict:
-        """The run as JSON has it."""
-        return asdict(self) | {"frozen": list(self.frozen)}
+        """The run as JSON has it. Rows from before there was replay lack what belongs to it."""
+        plain = replace(self, replay=0, labels="data", anchor=0.0) == self
+        whole = asdict(self) | {"frozen": list(self.frozen)}
+        return {k: v for k, v in whole.items() if not plain or k not in REPLAY}
 
 
 def silicon(run: Run) -> Potential:
@@ -96,7 +105,8 @@ def begin(run: Run, most: int = 3) -> tuple[Potential, list, list | None, list]:
     old = known.silicon_lattice_short if run.cutoff == "short" else known.silicon_lattice
     ratio = known.lattice["Ge"] / old if grown else 1.0
     config = replace(source.config, cutoff=source.config.cutoff * ratio)
-    shapes = padded_shapes(run.source, run.element, source.elements, config.cutoff, most)
+    seen = (run.element, *["Si"] * bool(run.replay))
+    shapes = padded_shapes(run.source, seen, source.elements, config.cutoff, most)
     if run.method == "scratch":
         potential = Potential.create(config, source.elements, run.seed)
     elif run.element == "Si":
@@ -104,6 +114,11 @@ def begin(run: Run, most: int = 3) -> tuple[Potential, list, list | None, list]:
     else:
         stretch = ratio if grown else None
         potential = transfer.start(source, run.element, fitted, grown, stretch, shapes=shapes)
+    if run.replay:
+        replayed = datasets.subset(sources.data(run.source, "Si")[0], run.replay, run.seed)
+        if run.labels == "source":
+            replayed = source.predict(replayed, shapes)
+        fitted = transfer.with_replay(fitted, replayed)
     return potential, fitted, valid, shapes
 
 
@@ -127,9 +142,10 @@ def pick(run: Run) -> tuple[list[Atoms], list[Atoms] | None]:
 
 
 @lru_cache
-def padded_shapes(source, element, elements, cutoff, most):
-    """Padded shapes that hold all structures of a source, so that all its runs share programs."""
-    return graphs.shapes_of(sum(sources.data(source, element), []), elements, cutoff, most)
+def padded_shapes(source, seen, elements, cutoff, most):
+    """Padded shapes that hold all structures of some elements of a source: runs share programs."""
+    frames = [atoms for element in seen for atoms in sum(sources.data(source, element), [])]
+    return graphs.shapes_of(frames, elements, cutoff, most)
 
 
 def train(run: Run, potential, fitted, valid, shapes, every=None) -> Iterator[Progress]:
@@ -137,7 +153,8 @@ def train(run: Run, potential, fitted, valid, shapes, every=None) -> Iterator[Pr
     every = every or max(1, run.steps // (VALIDATIONS if valid else POINTS))
     mask = transfer.freeze(potential, run.frozen) if run.frozen else None
     options: dict[str, Any] = dict(seed=run.seed, shapes=shapes, learning_rate=run.learning_rate)
-    options |= dict(weights=BEGIN, final_weights=END, average=0.99, report_every=every)
+    options |= dict(weights=BEGIN, final_weights=END, average=0.99, anchor=run.anchor)
+    options |= dict(report_every=every)
     yield from fit(potential, fitted, valid, run.steps, mask, validate_every=every, **options)
 
 
