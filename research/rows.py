@@ -34,8 +34,11 @@ def perform(table: str, task: dict) -> dict:
 
 
 def training_row(task: dict) -> dict:
-    """Curve of test errors, errors by group and by temperature, and the error on silicon."""
-    started, run, curve = time.perf_counter(), Run.of(task), []
+    """Curve of test errors, errors by group and by temperature, and the error on silicon.
+
+    With replay also the error on alloys of both.
+    """
+    started, run, curve, alloys = time.perf_counter(), Run.of(task), [], {}
     _, test = data(run.source, run.element)
     start, fitted, valid, shapes = begin(run)
     every = max(1, run.steps // POINTS)
@@ -54,6 +57,8 @@ def training_row(task: dict) -> dict:
         untrained = three(start.evaluate(test, shapes))
         back = as_silicon(best, silicon(run))
         on_silicon = three(back.evaluate(data(run.source, "Si")[1]))[0]
+    if run.replay:
+        alloys = dict(alloy_force_mae=three(best.evaluate(datasets.dft("SiGe", "test")))[0])
     return row | dict(
         curve=curve,
         untrained=untrained,
@@ -62,6 +67,7 @@ def training_row(task: dict) -> dict:
         best_step=progress.best_step if valid else run.steps,
         silicon_force_mae=on_silicon,
         moved={name: round(far, 5) for name, far in transfer.moved(start, best).items()},
+        **alloys,
         **circumstances(started, "tlmlp"),
     )
 

@@ -1,0 +1,70 @@
+"""Networks of both elements, trained with few or many alloys: what they need of these.
+
+    python -m research.alloys      two minutes a run; stopped, the same command does the rest
+
+A row says the errors on test structures of silicon, of germanium and of alloys. Each network sees
+all training structures of both elements, and `n` alloys. Its rows are alloys.jsonl of the course.
+"""
+
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from tqdm import tqdm
+
+from tlmlp import Config, Potential, allocator, datasets, fit, graph, sweep
+from tlmlp.recipes import circumstances
+from tlmlp.sweep import BEGIN, END
+
+SIZES, SEEDS, STEPS = (0, 10, 30, 90), 5, 12000
+SETS = ("Si", "Ge", "SiGe")
+PARTS = ("train", "test")
+
+
+def tasks() -> list[dict]:
+    """One a number of alloys and seed, the most telling first."""
+    each = [(n, seed) for seed in range(SEEDS) for n in (0, 90, 10, 30)]
+    return [dict(method="scratch", alloys=n, seed=seed, steps=STEPS) for n, seed in each]
+
+
+def perform(task: dict) -> dict:
+    """The row of a task: for each of SETS force MAE (meV/Å) and energy RMSE (meV/atom)."""
+    allocator.prepare()
+    started, elements = time.perf_counter(), ("Si", "Ge")
+    frames = {(e, part): datasets.dft(e, part) for e in SETS for part in PARTS}
+    config = Config("course")
+    shapes = graph.shapes_of(sum(frames.values(), []), elements, config.cutoff)
+    train = frames["Si", "train"] + frames["Ge", "train"]
+    if task["alloys"]:
+        train += datasets.subset(frames["SiGe", "train"], task["alloys"], task["seed"])
+    potential = Potential.create(config, elements, task["seed"])
+    how = dict(steps=task["steps"], seed=task["seed"], average=0.999, shapes=shapes)
+    how |= dict(weights=BEGIN, final_weights=END, report_every=task["steps"])
+    *_, last = fit(potential, train, **how)
+    row = dict(task)
+    for name in SETS:
+        errors = last.potential.evaluate(frames[name, "test"], shapes)
+        row[name] = [round(errors.force_mae, 2), round(errors.energy_rmse, 2)]
+    return row | circumstances(started, "tlmlp")
+
+
+def main(
+    out: Annotated[Path, typer.Option(help="file of rows")] = Path("alloys.jsonl"),
+    workers: Annotated[int, typer.Option(help="processes of one thread each")] = 2,
+    scheduler: Annotated[
+        str | None, typer.Option(help="address or file of a dask scheduler instead")
+    ] = None,
+) -> None:
+    """Train all networks; stopped, the same command does the rest."""
+    todo = tasks()
+    done = sum(row is not None for row in sweep.found(todo, out))
+    with tqdm(total=len(todo), initial=done, desc="alloys", unit="run") as bar:
+        for row in sweep.execute(todo, out, perform, workers, scheduler):
+            errors = ", ".join(f"{name} {row[name][0]:.0f}" for name in SETS)
+            bar.set_postfix_str(f"{row['alloys']} alloys: {errors} meV/Å")
+            bar.update()
+
+
+if __name__ == "__main__":
+    typer.run(main)
