@@ -6,6 +6,7 @@ Each name is imported when it is first used: moving atoms need not wait for what
 import importlib
 
 _NAMES = {
+    "figures.alloys": "mixture",
     "figures.cards": "repair",
     "figures.dynamics": "coexistence conservation melting",
     "figures.learning": "learning_curve likeness parity",
@@ -14,6 +15,7 @@ _NAMES = {
     "figures.results": "freezing learning_curves stability_map temperatures training_curves",
     "figures.scaling": "domains scaling thermo_output",
     "figures.universal": "phase_slopes rivals soft_properties",
+    "widgets.alchemy": "Alchemy",
     "widgets.bench": "PropertyBench",
     "widgets.duel": "Duel",
     "widgets.explorer": "TransferExplorer",

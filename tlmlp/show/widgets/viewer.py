@@ -2,6 +2,7 @@
 
     v = KINDS["nglview"](atoms, size)    in three dimensions, with WebGL
     v = KINDS["canvas"](atoms, size)     needs neither WebGL nor a front end in the right place
+    KINDS["canvas"](atoms, size, scale)  with other colours from 0 to 1, "#rrggbb" each
     v.widget                             to display
     v.draw(positions, colours)           [N, 3] in Å; [N] from 0 to 1, None: those of the elements
     v.ready                              whether a browser has drawn all frames but the last
@@ -63,7 +64,8 @@ def _nglview():
 
 
 class NGLViewer(Viewer):
-    def __init__(self, atoms, size):
+    def __init__(self, atoms, size, scale=SCALE):
+        self.scale = scale
         nglview = _nglview()
         self._wrap, self._symbols = wrapping(atoms), sorted(set(atoms.get_chemical_symbols()))
         self._dealt = None  # selections of the representations, where there are any for colours
@@ -94,7 +96,7 @@ class NGLViewer(Viewer):
 
     def draw(self, positions, colours=None):
         if colours is not None or self._dealt is not None:
-            self._deal(None if colours is None else _bins(colours))
+            self._deal(None if colours is None else _bins(colours, len(self.scale)))
         self.widget.set_coordinates({0: self._wrap(positions)})
         code = f"requestAnimationFrame(() => this.send({{type: 'drawn', data: {self.count()}}}))"
         call = dict(target="Widget", methodName="executeCode", args=[code], kwargs={})
@@ -104,11 +106,11 @@ class NGLViewer(Viewer):
         """One representation an element and one a colour, to which the atoms are dealt out."""
         if self._dealt is None:
             # not earlier: representations without atoms confuse the camera while it is set up
-            for colour in SCALE:
+            for colour in self.scale:
                 self.widget.add_representation("spacefill", selection="none", color=colour, **BALLS)
-            self._dealt = [None] * (len(self._symbols) + len(SCALE))
+            self._dealt = [None] * (len(self._symbols) + len(self.scale))
         selections = [f"_{s}" if bins is None else "none" for s in self._symbols]
-        for b in range(len(SCALE)):
+        for b in range(len(self.scale)):
             members = np.flatnonzero(bins == b) if bins is not None else []
             selections.append("@" + ",".join(map(str, members)) if len(members) else "none")
         for index, selection in enumerate(selections):
@@ -128,7 +130,8 @@ class Canvas(anywidget.AnyWidget):
 
 
 class CanvasViewer(Viewer):
-    def __init__(self, atoms, size):
+    def __init__(self, atoms, size, scale=SCALE):
+        self.scale = scale
         self._wrap, edges = wrapping(atoms), np.zeros((0, 2, 3))
         if atoms.cell.rank == 3:
             edges = np.array([edge[1:3] for edge in _edges(atoms.cell.standard_form()[0])])
@@ -149,7 +152,7 @@ class CanvasViewer(Viewer):
         return dict(positions=positions, colours=rgb.tobytes(), number=number)
 
     def draw(self, positions, colours=None):
-        rgb = self._own if colours is None else _rgb(SCALE)[_bins(colours)]
+        rgb = self._own if colours is None else _rgb(self.scale)[_bins(colours, len(self.scale))]
         self.widget.frame = self._frame(positions, rgb, self.count())
 
 
@@ -161,9 +164,9 @@ def usual():
     return "canvas" if "google.colab" in sys.modules else "nglview"
 
 
-def _bins(colours):
-    """Which step of the SCALE each colour [N] from 0 to 1 is."""
-    return np.clip((len(SCALE) * colours).astype(int), 0, len(SCALE) - 1)
+def _bins(colours, steps):
+    """Which step of a scale each colour [N] from 0 to 1 is."""
+    return np.clip((steps * colours).astype(int), 0, steps - 1)
 
 
 def _rgb(colours):

@@ -1,0 +1,140 @@
+"""Alchemy: a slider from silicon to germanium, and what becomes of the crystal."""
+
+import time
+
+import numpy as np
+from ase.build import bulk
+
+from ... import crystal
+from ...alchemy import AlchemicalCalculator, masses
+from ...course.results import rows
+from ...potential import Potential
+from ...properties import elastic
+from ..figures.alloys import mixture, of_way
+from ..figures.style import ELEMENT_COLOURS
+from .controls import image, line, menu, slider, tag, text
+from .job import Job
+from .viewer import KINDS, usual
+
+PAIR = ("Si", "Ge")
+STEPS = 32  # of the slider
+SIZE = (910, 350)  # pixels of the picture, which is that of `figures.alloys.mixture`
+VIEW = (330, 300)
+GUESS = 5.6  # Å
+WAYS = {"two nodes at a place": "nodes", "mixed rows": "embedding"}
+SHOWN = {"every atom is a mixture": False, "a random alloy": True}
+
+
+def between(first, second, n):
+    """n colours from one to the other, "#rrggbb"."""
+    ends = np.array([[int(c[k : k + 2], 16) for k in (1, 3, 5)] for c in (first, second)])
+    steps = np.linspace(0, 1, n)[:, None]
+    mixed = np.rint(ends[0] + steps * (ends[1] - ends[0])).astype(int)
+    return ["#" + "".join(f"{channel:02x}" for channel in colour) for colour in mixed]
+
+
+class Alchemy(Job):
+    """A slider for the fraction of germanium, the crystal, and properties on the way.
+
+    The curves are precomputed (`course.rows("alchemy")`). *Relax* computes the crystal of this
+    fraction now, with a potential of both elements. `.found` has what it gave, by fraction and way.
+    """
+
+    shows = "Lattice constant, bulk modulus and phonons between silicon and germanium."
+
+    def __init__(self, potential="sige-dft-course", viewer=None):
+        super().__init__("Relax", image(SIZE))
+        named = isinstance(potential, str)
+        self.potential = Potential.load(potential) if named else potential
+        self.rows, self.found = rows("alchemy"), {}
+        self.fraction = slider(STEPS // 2, STEPS, "fraction of germanium", width=300)
+        self.controls = dict(
+            fraction=self.fraction,
+            way=menu(WAYS.items(), "nodes", 190, tip="how elements are mixed"),
+        )
+        self.shown = menu(SHOWN.items(), False, 190, tip="which atoms are drawn")
+        atoms = bulk("Si", "diamond", a=GUESS, cubic=True).repeat(2)
+        self.atoms, self._drawn_atoms = atoms, None
+        self.order_of = np.random.default_rng(0).permutation(len(atoms))  # who changes first
+        self.view = KINDS[viewer or usual()](
+            atoms, VIEW, between(*map(ELEMENT_COLOURS.get, PAIR), 9)
+        )
+        self.heading, self.numbers = text(), text()
+        for control in (*self.controls.values(), self.shown):
+            control.observe(self.changed, "value")
+        ready = lambda change: self.changed()
+        self.view.widget.observe(ready, ["loaded", "drawn"])
+        side = [self.heading, self.fraction, line(self.controls["way"], self.shown)]
+        side += [line(self.start_button, self.stop_button, self.bar), self.time, self.numbers]
+        column = line(*side, flex_flow="column", align_items="flex-start", width="540px")
+        self.children = [line(self.view.widget, column), self.picture, self.status]
+        self.layout.width, self.layout.max_width = f"{SIZE[0] + 20}px", "100%"
+        self.redraw()
+
+    @property
+    def x(self):
+        """The fraction of germanium that the slider says."""
+        return self.fraction.value / STEPS
+
+    def set(self, x, way="nodes"):
+        """Move the slider to a fraction, and the menu; returns the widget."""
+        self.fraction.value, self.controls["way"].value = round(x * STEPS), way
+        return self
+
+    def result(self):
+        """What *Relax* gave, {(x, way): a dict}; starts it where nobody has pressed it."""
+        if not self.begun:
+            self.start()
+        self.finish()
+        return dict(self.found)
+
+    def work(self):
+        x, way = self.order["fraction"] / STEPS, self.order["way"]
+        began = time.perf_counter()
+        calculator = AlchemicalCalculator(self.potential, PAIR, x, way=way)
+        atoms = crystal.at_zero_pressure(bulk("Si", "diamond", a=GUESS), calculator, accuracy=0.01)
+        atoms.set_masses(masses(atoms, PAIR, x))
+        found = dict(x=x, way=way, lattice_constant=crystal.cubic_edge(atoms))
+        yield found | dict(seconds=time.perf_counter() - began)
+        found["bulk_modulus"] = elastic(atoms, calculator).bulk_modulus
+        yield found | dict(seconds=time.perf_counter() - began)
+
+    def take(self, found):
+        self.found[found["x"], found["way"]] = found
+
+    def paint(self, run):
+        way, x = self.controls["way"].value, self.x
+        self.heading.value = f"Fraction of germanium: <b>x = {x:.2f}</b>"
+        self._colour(x)
+        done = {None: 0}.get(run.latest, len(run.latest or ()) - 3)
+        self.progress(run, done, 2, "")
+        self.show((x, way), lambda: mixture(self.rows, x, way))
+        self.numbers.value = self._table(x, way)
+        ended = dict(done="Done.", idle="Move the slider. Relax computes the crystal at x now.")
+        words = ended.get(run.how, "Stopped.") if run.how else "The crystal relaxes."
+        if run.how == "done":
+            words = f"Done in {run.latest['seconds']:.1f} s."
+        self.say(words)
+
+    def _colour(self, x):
+        """The atoms in the colours of this fraction, once the browser shows them."""
+        wanted = x, self.shown.value
+        if wanted == self._drawn_atoms or not self.view.ready:
+            return
+        n = len(self.atoms)
+        exact = (self.order_of < round(x * n)).astype(float) if self.shown.value else np.full(n, x)
+        self.view.draw(self.atoms.positions, exact)
+        self._drawn_atoms = wanted
+
+    def _table(self, x, way):
+        """Precomputed numbers at the nearest fraction, and those that Relax gave."""
+        near = min(of_way(self.rows, way), key=lambda row: abs(row["x"] - x))
+        lines = [(f"precomputed, x = {near['x']:.4g}", near)]
+        if found := self.found.get((x, way)):
+            lines.append((f"computed now, x = {x:.4g}", found))
+        cell = lambda words: tag("td", words, padding="1px 14px 1px 0")
+        out = tag("tr", "".join(map(cell, ("", "a (Å)", "B (GPa)"))))
+        for words, row in lines:
+            modulus = f"{row['bulk_modulus']:.1f}" if "bulk_modulus" in row else "–"
+            out += tag("tr", "".join(map(cell, (words, f"{row['lattice_constant']:.4f}", modulus))))
+        return tag("table", out)
