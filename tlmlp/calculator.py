@@ -60,6 +60,10 @@ class GraphCalculator(Calculator):
             prediction = self.predict(on_device(graph._replace(vectors=vectors)))
         self.results = results_of(atoms, prediction, reference)
 
+    def graph_of(self, atoms: Atoms, top: Topology) -> Graph:
+        """The Graph of `atoms`, made once in a search of neighbours."""
+        return graphs.from_topology(atoms, top, self.elements, self.dtype)
+
     def precision(self) -> AbstractContextManager:
         """Inside it, jax computes in the calculator's precision."""
         return jax.enable_x64(True) if self.dtype == "float64" else nullcontext()
@@ -77,7 +81,7 @@ class GraphCalculator(Calculator):
                     return top, graph
         top = graphs.topology(atoms, self.cutoff + self.skin, slots, step=4)
         with self.precision():  # all but the vectors stays on the device until the next search
-            graph = on_device(graphs.from_topology(atoms, top, self.elements, self.dtype))
+            graph = on_device(self.graph_of(atoms, top))
         self._found = atoms.copy(), top, graph
         self.rebuilds += 1
         return top, graph

@@ -248,20 +248,27 @@ class DimeNetPP(hk.Module):
         c_l = np.sqrt((2 * np.arange(c.n_spherical) + 1) / (4 * np.pi))[:, None]
         sbf = bessel.spherical_bessel(x, c.n_spherical, c.n_radial, c.envelope_power)
         sbf = (sbf * jnp.asarray(c_l, dtype)).reshape(N * K, -1)  # [N·K, L·R]
-        others = 1 - jnp.eye(K, dtype=dtype)  # k ≠ i
+        others, rbf_out = 1 - jnp.eye(K, dtype=dtype), rbf  # k ≠ i
+        if graph.weights is not None:  # alchemical nodes: what a node sends counts by its weight
+            w = graph.weights[graph.neighbors].reshape(N * K, 1)
+            sbf, rbf_out = sbf * w, rbf * w
+            others = (r[:, :, None] != r[:, None]).any(-1).astype(dtype)  # nor k at the place of i
         cosines = jnp.einsum("jax,jbx->jab", u, u)
         p_l = [p * others for p in bessel.legendre(cosines, c.n_spherical)]
         legendre = jnp.stack(p_l, -1).reshape(N, K, -1), jnp.stack(p_l, 2).reshape(N, -1, K)
 
-        one_hot = jax.nn.one_hot(graph.species, n_elements, dtype=dtype)
+        one_hot = graph.species  # or, where alchemy mixes elements, rows [N, n_elements] already
+        if one_hot.ndim == 1:
+            one_hot = jax.nn.one_hot(one_hot, n_elements, dtype=dtype)
         centre = jnp.broadcast_to(one_hot[:N, None], (N, K, n_elements)).reshape(N * K, -1)
         neighbor, reverse = one_hot[graph.neighbors.reshape(-1)], graph.reverse.reshape(-1)
 
         m = Embedding("embedding")(c, rbf, centre, neighbor)
-        energies = Output("output_0")(c, m[own], rbf[own], atoms)
+        energies = Output("output_0")(c, m[own], rbf_out[own], atoms)
         for n, swap in enumerate(swaps, 1):
             m = Interaction(f"interaction_{n}")(c, m, rbf, sbf, legendre, reverse, swap)
-            energies += Output(f"output_{n}")(c, m[own], rbf[own], atoms)
+            energies += Output(f"output_{n}")(c, m[own], rbf_out[own], atoms)
+        energies = energies if graph.weights is None else energies * graph.weights
         return jnp.where(graph.atom_mask, energies, 0)
 
 

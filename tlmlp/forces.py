@@ -64,13 +64,17 @@ def slopes(energies: Callable[[Graph], jax.Array], graph: Graph) -> tuple[jax.Ar
 
 def differentiate(energies: Callable[[Graph], jax.Array], graph: Graph) -> Prediction:
     """Prediction of a function of Graph that gives the energy [N] in eV of each atom."""
-    out, g = slopes(energies, graph)
+    return assemble(graph, *slopes(energies, graph))
+
+
+def assemble(graph: Graph, energies: jax.Array, g: jax.Array) -> Prediction:
+    """Prediction of energies [N] in eV and their slopes g [N, K, 3] in eV/Å by the bonds."""
     N, K = graph.neighbors.shape
     g_other = dimenet.swap(g.reshape(N * K, 3), graph.reverse.reshape(-1)).reshape(N, K, 3)
     virials = jnp.einsum("iax,iay->ixy", graph.vectors, g)
     B = len(graph.volume)
     virial = jax.ops.segment_sum(virials, graph.structure, B, indices_are_sorted=True)
-    return Prediction(out, (g - g_other).sum(1), virial)
+    return Prediction(energies, (g - g_other).sum(1), virial)
 
 
 predict = jax.jit(energy_forces, static_argnums=0)

@@ -36,7 +36,7 @@ Shapes = int | Sequence[tuple[int, int]]  # at most so many padded shapes (N, K)
 class Graph(NamedTuple):
     """Neighbour slots of B structures with N atoms and K slots per atom; goes through jax.jit."""
 
-    species: np.ndarray  # [N] int32, row of the element in the embedding table
+    species: np.ndarray  # [N] int32, row of the element in the embedding table; see alchemy
     vectors: np.ndarray  # [N, K, 3] Å, from the centre to the neighbour
     neighbors: np.ndarray  # [N, K] int32, index of the neighbour
     reverse: np.ndarray  # [N, K] int32, flat index k·K + b of the same bond from its other end
@@ -44,6 +44,7 @@ class Graph(NamedTuple):
     structure: np.ndarray  # [N] int32, the structure that each atom belongs to
     atom_mask: np.ndarray  # [N] bool, False: an atom that is only padding
     volume: np.ndarray  # [B] Å^3; 0 where not periodic in all three directions
+    weights: np.ndarray | None = None  # [N] of nodes that share a place (tlmlp.alchemy)
 
 
 class Topology(NamedTuple):

@@ -39,12 +39,16 @@ def energies(graph: Graph, charges: np.ndarray, core: np.ndarray) -> jax.Array:
     inside = graph.mask[:N] & (squared < core**2)
     # An empty slot gets a harmless distance before the square root and the division.
     d = jnp.sqrt(jnp.where(inside, squared, core**2 + (core == 0)))
-    Z = charges[graph.species]
+    mixed = graph.species.ndim == 2  # rows of alchemy: charges linear in the fraction
+    Z = graph.species @ charges if mixed else charges[graph.species]
     Z_i, Z_k = Z[:N, None], Z[graph.neighbors[:N]]
     x = d * (Z_i**0.23 + Z_k**0.23) / 0.46850
     phi = sum(c * jnp.exp(-b * x) for c, b in zip(C, B))
     u = envelope(jnp.where(inside, d / jnp.maximum(core, 1e-6), 1.0))
-    return 0.5 * jnp.where(inside, u * COULOMB * Z_i * Z_k / d * phi, 0).sum(-1)
+    bonds = jnp.where(inside, u * COULOMB * Z_i * Z_k / d * phi, 0)
+    if graph.weights is not None:  # of alchemical nodes: a bond counts by those of both ends
+        bonds *= graph.weights[:, None] * graph.weights[graph.neighbors]
+    return 0.5 * bonds.sum(-1)
 
 
 def core_of(frames: Sequence[Atoms], cutoff: float) -> float:
