@@ -138,16 +138,37 @@ def soft(k, name):
     return dict(model=name, element="Ge", properties=found, elastic=elastic)
 
 
+def peaked(k):
+    """Phonons with one peak, at 5 k THz."""
+    nu = np.arange(0, 16, 0.05)
+    density = 3 * np.exp(-((nu - 5.0 * k) ** 2))
+    return measured(1)[properties.vibrations.Phonons]._replace(nu=nu, density=density)
+
+
+def between(k):
+    """Rows of alchemical crystals and of alloys, whose curves bend by k."""
+    q = np.linspace(0, 2, 5)
+    bands = dict(q=q.tolist(), ticks=[0, 2], labels=["Γ", "X"], parts=[[0, 5]])
+    bands |= dict(frequencies=np.outer(q, [3.0 * k, 5.0 * k]).tolist())
+    at = lambda x: dict(x=x, lattice_constant=5.4 + 0.3 * x - 0.02 * k * x * (1 - x),
+                        bulk_modulus=90 - 30 * x - k * x * (1 - x), phonons=bands)  # fmt: skip
+    every = [(way, x) for way in ("nodes", "embedding") for x in (0.0, 0.5, 1.0)]
+    mixed = [dict(method="alchemical", way=way, **at(x)) for way, x in every]
+    return mixed + [dict(method="random", seed=seed, **at(0.5)) for seed in (0, 1)]
+
+
 FROZEN = dict(frozen=("embedding",), n=10)
 DRAWN = {  # of each public function: a picture of data that grow with k
     "coexistence": lambda k: show.coexistence([row(k, "reference", n=0, steps=0), *table(k)]),
     "conservation": lambda k: show.conservation({dt: run(k, dt) for dt in (1, 2, 4)}),
+    "densities": lambda k: show.densities({"mine": peaked(k), "other": peaked(2)}),
     "domains": lambda k: show.domains(CELL.repeat(3), tlmlp.Config("course"), (k, 1, 1)),
     "freezing": lambda k: show.freezing(table(k) + table(k, **FROZEN)),
     "learning_curve": lambda k: show.learning_curve(history(k)),
     "learning_curves": lambda k: show.learning_curves(table(k) + table(k, n=50)),
     "likeness": lambda k: show.likeness(crystals(k, "Si", 5.43), crystals(k, "Ge", 5.66)),
     "melting": lambda k: show.melting(run(k)),
+    "mixture": lambda k: show.mixture(between(k), 0.5),
     "parity": lambda k: show.parity(frames(3), {"mine": frames(3 + k)[k:]}, by="phase", shift=True),
     "picture_bases": lambda k: show.picture_bases(tlmlp.Config("course", cutoff=4.0 + k)),
     "picture_network": lambda k: show.picture_network(network(k)),
@@ -209,6 +230,8 @@ def test_alt_and_caption_say_what_is_seen_with_these_data(name):
 
 def test_numbers_of_an_alt_text_are_those_of_the_data():
     known = dict(
+        mixture="two nodes: lattice constant -5 mÅ at 0.5",
+        densities="mine: peaks in the upper two thirds at 5.0 THz",
         learning_curves="scratch, 2 seeds (90 at 10, 90 at 50); transfer, 2 seeds (60 at 10",
         training_curves="10 structures, at best: scratch 90 meV/Å; transfer 60 meV/Å",
         stability_map="scratch, 10 crystals alone: 50 %; transfer, 10 crystals alone: 50 %",

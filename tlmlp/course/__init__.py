@@ -14,6 +14,7 @@ _NAMES = {
     "check_slope check_timestep check_verdicts",
     "transfer_checks": "check_forgetting check_mask check_next_structure check_overfitting "
     "check_plan check_reduced_forces check_replay disagreement plan_errors",
+    "alchemy_checks": "check_composition check_fraction_slope",
     "sources": "COURSE SOURCES data melt",
     "results": "rows",
     "runs": "Run",

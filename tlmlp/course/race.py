@@ -38,13 +38,17 @@ class Lap(NamedTuple):
     potentials: dict = {}  # "transfer" and "scratch" of the pair under way, newest
 
 
-def pairs(seeds: int = 1, start: str = "transfer", frozen=(), **settings) -> list[tuple[Run, Run]]:
+def pairs(
+    seeds: int = 1, start: str = "transfer", frozen=(), replay: int = 0, **settings
+) -> list[tuple[Run, Run]]:
     """(transfer, scratch) runs of a race, one pair for each seed.
 
     start: "transfer" or "reduced"; frozen: groups that the transfer does not train, where scratch
-    trains all of them; settings: other fields of Run.
+    trains all of them; replay: structures of silicon in the transfer; settings: other fields of
+    Run.
     """
-    method = dict(transfer=dict(method=start, frozen=frozen), scratch=dict(method="scratch"))
+    carried = dict(method=start, frozen=frozen, replay=replay)
+    method = dict(transfer=carried, scratch=dict(method="scratch"))
     run = lambda side, seed: Run(seed=seed, **method[side], **settings)
     return [(run("transfer", seed), run("scratch", seed)) for seed in range(seeds)]
 

@@ -6,7 +6,7 @@ Each name is imported when it is first used: moving atoms need not wait for what
 import importlib
 
 _NAMES = {
-    "figures.alloys": "mixture",
+    "figures.alloys": "densities mixture",
     "figures.cards": "repair",
     "figures.dynamics": "coexistence conservation melting",
     "figures.learning": "learning_curve likeness parity",

@@ -1,9 +1,11 @@
 """Figures of crystals between two elements: what follows Vegard's line, and phonons on the way."""
 
 import numpy as np
+from scipy.ndimage import gaussian_filter1d
+from scipy.signal import find_peaks
 
-from .picture import legend_below, note, panels
-from .style import BROWN, INDIGO, OLIVE, RED, TEXT
+from .picture import SMALL, legend_below, note, panels
+from .style import BROWN, INDIGO, OLIVE, PALETTE, RED, TEXT
 
 # Å: a(x) of SiGe at 300 K, by X-rays. J. P. Dismukes, L. Ekstrom and R. J. Paff, J. Phys. Chem. 68,
 # 3021 (1964): 5.431 + 0.20 x + 0.027 x².
@@ -80,3 +82,23 @@ def draw_bands(ax, rows, x, way):
     ax.set(ylabel="phonons (THz)", xlim=(0, p["q"][-1]), ylim=(0, 1.08 * highest))
     note(ax, f"x = {row['x']:.2f}", (0.04, 0.95), on="axes fraction")
     return f"Phonons at x = {row['x']:.2f}: the highest has {nu.max():.1f} THz."
+
+
+def densities(phonons, width=0.2):
+    """Densities of states of several crystals, each as a sum of Gaussians of `width` THz.
+
+    phonons: {a name: its Phonons}.
+    """
+    figure, ((ax,),) = panels(7.2, 3.2)
+    said = []
+    for k, (name, p) in enumerate(phonons.items()):
+        density = gaussian_filter1d(p.density, width / (p.nu[1] - p.nu[0]))
+        look = dict(color=PALETTE[k % len(PALETTE)], ls="-" if k % 2 else "--", lw=1.6)
+        ax.plot(p.nu, density, label=name, **look)
+        tops = [n for n in find_peaks(density, prominence=0.1)[0] if p.nu[n] > p.nu.max() / 3]
+        where = ", ".join(f"{p.nu[n]:.1f}" for n in tops)
+        said.append(f"{name}: peaks in the upper two thirds at {where} THz.")
+    ax.set(xlabel="frequency (THz)", ylabel="density (1/THz and atom)", xlim=(0, None))
+    ax.set_ylim(0, None)
+    ax.legend(**SMALL)
+    return figure.describe("densities", *said, width=f"{width:g}")

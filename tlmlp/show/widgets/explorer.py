@@ -26,12 +26,19 @@ CHOICES = dict(  # what each control offers: [(words, value)]
     learning_rate=[(f"{rate:g}", rate) for rate in (5e-4, 1e-3, 2e-3, 4e-3)],
     steps=[(str(steps), steps) for steps in (100, 200, 400, 800, 1600)],
     seeds=[(str(seeds), seeds) for seeds in (1, 2, 3, 5)],
+    replay=[(str(n), n) for n in (0, 10, 50)],
+)
+MENUS = dict(  # what stands above them, and what they are
+    learning_rate=("rate", "learning rate"),
+    steps=("steps", "steps"),
+    seeds=("seeds", "seeds"),
+    replay=("replay", "replay: structures of silicon that get half of the steps of transfer"),
 )
 NAMES = dict(  # what stands above them
     source="Data", n="Germanium structures to train on", start="Start from silicon's weights"
 )
 DEPTH = "Freeze the first … groups"
-DEFAULT = dict(n=10, start="transfer", frozen=(), learning_rate=2e-3, steps=400, seeds=1)
+DEFAULT = dict(n=10, start="transfer", frozen=(), learning_rate=2e-3, steps=400, seeds=1, replay=0)
 FULL = 0.6  # fraction of the memory beyond which compiled programs are given up
 GREETING = "Choose, then press Train. The first time on a computer, it compiles: 10 to 30 s."
 FREE = "One group at least must stay free, or there is nothing to train."
@@ -104,10 +111,11 @@ class TransferExplorer(Job):
             buttons = widgets.ToggleButtons(options=CHOICES[name], tooltip=NAMES[name], **look)
             self.controls[name] = buttons.add_class("tlmlp-choice")
         menus = []
-        for name in ("learning_rate", "steps", "seeds"):
-            words, look = name.replace("_", " "), dict(options=CHOICES[name], layout=fixed(88))
-            box = self.controls[name] = widgets.Dropdown(tooltip=words, **look)
+        for name, (words, tip) in MENUS.items():
+            look = dict(options=CHOICES[name], layout=fixed(66))
+            box = self.controls[name] = widgets.Dropdown(tooltip=tip, **look)
             menus.append(widgets.VBox([text(words), box]))
+        self.controls["start"].observe(self._start_moved, "value")
         self.depth = slider(0, len(self.groups) - 1, DEPTH, width=286, readout=True)
         self.depth.observe(self._frozen_moved, "value")
         reset = button("Reset", "undo", self.reset, "forget all runs, move controls back")
@@ -140,7 +148,7 @@ class TransferExplorer(Job):
 
     @property
     def settings(self):
-        """What the controls say now: source, n, start, learning_rate, steps, seeds, frozen."""
+        """What the controls say now, by the names of CHOICES, and the frozen groups."""
         frozen = [name for name, block in self.blocks.items() if block.value]
         return super().settings | dict(frozen=frozen)
 
@@ -157,6 +165,12 @@ class TransferExplorer(Job):
             self.controls[name].value = value
         self._freeze({frozen} if isinstance(frozen, str) else set(frozen))
         return self
+
+    def _start_moved(self, change):
+        """In reduced units silicon has other lengths and energies: there is no replay."""
+        replay = self.controls["replay"]
+        replay.disabled = change["new"] == "reduced"
+        replay.value = 0 if replay.disabled else replay.value
 
     def _frozen_moved(self, change):
         """The slider or a block was moved; it counts the frozen groups at the front."""
@@ -338,6 +352,8 @@ def fitting(rows, settings):
     """
     rate, steps, out = settings["learning_rate"], settings["steps"], []
     apart = lambda r: (r["learning_rate"] != rate, abs(r["steps"] - steps))
+    if settings["replay"]:
+        return []
     simple = [r for r in rows if not (r.get("validation") or r.get("phase"))]
     for method, frozen in ((settings["start"], settings["frozen"]), ("scratch", ())):
         same = learning.where(simple, source=settings["source"], method=method, n=settings["n"])

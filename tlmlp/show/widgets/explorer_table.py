@@ -6,7 +6,7 @@ from ..figures.style import METHODS
 from .controls import duration, muted, small
 
 SHORT = {"embedding": "emb", "interaction": "int", "output": "out"}
-HEAD = "N,start,frozen,rate,steps,seeds,transfer,scratch,silicon,ms a step,time".split(",")
+HEAD = "N,start,frozen,replay,rate,steps,seeds,transfer,scratch,silicon,ms a step,time".split(",")
 UNITS = "Force MAE in meV/Å; silicon before → after; ms a step: transfer / scratch. "
 NONE = "No runs yet. Each will be a line here: what was chosen, force MAE in meV/Å, "
 
@@ -71,6 +71,7 @@ def chosen(s):
     """Settings in words."""
     seeds = f"{s['seeds']} seed{'s' * (s['seeds'] > 1)}"
     words = f"{_data(s)} structures, {METHODS[s['start']].word}, {_frozen(s)} frozen"
+    words += f", replay of {s['replay']}" if s.get("replay") else ""
     return f"{words}, rate {s['learning_rate']:g}, {s['steps']} steps, {seeds}"
 
 
@@ -92,6 +93,7 @@ def _cells(run):
         _data(s),
         METHODS[s["start"]].short,
         _frozen(s),
+        f"{s.get('replay', 0)}",  # runs that were saved before there was replay have none
         f"{s['learning_rate']:g}",
         f"{s['steps']}" if last >= s["steps"] else f"{last} of {s['steps']}",
         f"{len(ours)}",
