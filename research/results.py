@@ -271,6 +271,50 @@ def cutoffs():
     return [section("Units or cutoff", words, f"{SWEEP} cutoff"), table(titles, lines)]
 
 
+def alchemy():
+    """The tables of alchemy: crystals between the elements, and one atom at 600 K."""
+    own = rows("alchemy")
+    words = (
+        "Crystals between silicon and germanium by `sige-dft-course`. In an alchemical crystal all "
+        "atoms are at the fraction x. Alloys have 64 atoms and are relaxed with their cell; random "
+        "ones have four seeds. Lattice constants in Å, moduli in GPa, energies of mixing in "
+        "meV/atom."
+    )
+    lines = []
+    for name in ("nodes", "embedding"):
+        for row in sorted(where(own, method="alchemical", way=name), key=lambda row: row["x"]):
+            values = [f"{row['lattice_constant']:.4f}", f"{row['bulk_modulus']:.1f}"]
+            values += [f"{row[c]:.1f}" for c in ("c11", "c12", "c44")]
+            lines.append([f"alchemical, {name}", f"{row['x']:.4f}", *values, "–"])
+    for method in ("random", "ordered"):
+        for x in sorted({row["x"] for row in where(own, method=method)}):
+            some = where(own, method=method, x=x)
+            a, b, mixing = (
+                cell([row[key] for row in some], digits)
+                for key, digits in (("lattice_constant", 4), ("bulk_modulus", 1), ("mixing", 1))
+            )
+            lines.append([method, f"{x:.4f}", a, b, "–", "–", "–", mixing])
+    crystals = table(["crystal", "x", "a", "B", "C11", "C12", "C44", "mixing"], lines)
+    dilute = [
+        [
+            row["host"],
+            *(f"{row[k][0]:.4f} ± {row[k][1]:.4f}" for k in ("integrated", "perturbation")),
+        ]
+        + [f"{row['harmonic'][0]:.4f}"]
+        for row in where(own, method="dilute")
+    ]
+    one = (
+        "The free energy, in eV, of one atom of 64 from silicon to germanium at 600 K, in a "
+        "crystal of `host` at its own lattice constant. Integration and perturbation are molecular "
+        "dynamics of 50 ps and 40 ps; ± is one standard error over blocks. The harmonic value has "
+        "none."
+    )
+    titles = ["host", "integration", "perturbation from Ge to Si", "harmonic"]
+    again = "python -m research.alchemy"
+    head = [section("Between silicon and germanium", words, again), crystals]
+    return [*head, section("One atom at 600 K", one, again), table(titles, dilute)]
+
+
 def published():
     """Published potentials and ours on mlearn's test structures."""
     words = (
@@ -457,7 +501,15 @@ def page():
         *equal_steps(),
         *at_its_best(),
     ]
-    parts += [*cutoffs(), *freezing(), *temperatures(), *stability(), *melting(), *softening()]
+    parts += [
+        *cutoffs(),
+        *freezing(),
+        *alchemy(),
+        *temperatures(),
+        *stability(),
+        *melting(),
+        *softening(),
+    ]
     parts += universals.universal()
     return "\n".join([*parts, *properties()])
 
