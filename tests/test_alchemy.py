@@ -9,7 +9,7 @@ from ase.md.velocitydistribution import thermalize_momenta
 from ase.md.verlet import VelocityVerlet
 
 import tlmlp
-from tlmlp import alchemy
+from tlmlp import alchemy, properties
 from tlmlp.alchemy import AlchemicalCalculator
 
 SMALL = dict(embed_size=8, n_spherical=3, out_size=8, n_dense_out=1, cutoff=3.8)
@@ -227,3 +227,126 @@ def test_elements_without_training_are_refused(potential, mixed):
         AlchemicalCalculator(half)
     with pytest.raises(ValueError, match="has never seen Ge"):
         AlchemicalCalculator(half, ("Si", "C"), which=1).slopes(mixed)
+
+
+# -- what it is for --------------------------------------------------------------------
+
+
+def with_rows(potential, rows):
+    """The potential with other rows in its table of elements."""
+    params = {module: dict(weights) for module, weights in potential.params.items()}
+    params["dimenet/embedding"]["elements"] = rows
+    return potential.replace(params=params)
+
+
+@pytest.fixture(scope="module")
+def stretched():
+    """Shipped germanium beside "silicon": its row lies 20 times as far away as after the transfer.
+
+    So they are two crystals with a difference that is worth the search, at no price of a training.
+    """
+    shipped = tlmlp.Potential.load("ge-dft-course-transfer").replace(trained=())
+    silicon, germanium = shipped.params["dimenet/embedding"]["elements"]
+    return with_rows(shipped, np.array([germanium + 20 * (silicon - germanium), germanium]))
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_the_composition_of_a_wanted_lattice_constant(stretched, way):
+    calculator = AlchemicalCalculator(stretched, way=way, dtype="float64")
+    path = list(alchemy.descend(calculator, bulk("Si", a=5.7), 5.85))
+    assert 2 <= len(path) <= 6 and 0 < path[-1].fraction < 1
+    constant = lambda: properties.lattice_constant(bulk("Si", cubic=True), calculator)
+    assert calculator.fractions == path[-1].fraction
+    assert constant() == pytest.approx(5.85, abs=1e-3)
+    found = []
+    for calculator.fractions in (0.49, 0.51):
+        found.append(constant())
+    assert path[0].fraction == 0.5
+    assert path[0].slope == pytest.approx((found[1] - found[0]) / 0.02, rel=0.01)
+
+
+def test_the_composition_of_a_wanted_bulk_modulus(stretched):
+    calculator = AlchemicalCalculator(stretched, way="embedding", dtype="float64")
+    crystal = bulk("Si", a=5.7)
+    path = list(alchemy.descend(calculator, crystal, 56.5, "bulk_modulus", start=0.9))
+    assert len(path) <= 8 and path[-1].value == pytest.approx(56.5, rel=1e-4)
+    curve = properties.equation_of_state(crystal, calculator, span=0.01)
+    assert curve.bulk_modulus == pytest.approx(56.5, rel=1e-3)
+    assert calculator.fractions == path[-1].fraction
+
+
+@pytest.mark.parametrize(
+    "arguments, words",
+    [
+        ((6.5,), "goes from 5.936 to 5.787 between the elements; 6.5 is outside"),
+        ((5.8, "density"), "quantity must be one of lattice_constant, bulk_modulus"),
+        ((-1.0,), "wanted must be a positive, finite number"),
+        ((5.8, "lattice_constant", 1.5), "start must be a fraction"),
+        ((5.8, "lattice_constant", 0.5, 0), "steps must be a whole number"),
+    ],
+)
+def test_what_cannot_be_found_is_refused(stretched, arguments, words):
+    calculator = AlchemicalCalculator(stretched, way="embedding")
+    with pytest.raises(ValueError, match=words):
+        next(alchemy.descend(calculator, bulk("Si", a=5.7), *arguments))
+
+
+def test_a_search_that_is_cut_off_says_so(stretched):
+    calculator = AlchemicalCalculator(stretched, way="embedding")
+    with pytest.raises(RuntimeError, match="after 1 steps"):
+        list(alchemy.descend(calculator, bulk("Si", a=5.7), 5.8, start=0.1, steps=1))
+
+
+def test_two_names_of_one_element_have_the_same_free_energy(stretched):
+    """But for the reference energies, which are not the network's."""
+    rows = stretched.params["dimenet/embedding"]["elements"][[1, 1]]
+    same = with_rows(stretched, rows).replace(core=0.0)
+    low, high = same.reference
+    calculator = AlchemicalCalculator(same, which=0, dtype="float64")
+    atoms = bulk("Ge", cubic=True)
+    *_, last = alchemy.integrate(calculator, atoms, 300, points=2, steps=10, blocks=2)
+    assert last.free_energy == pytest.approx(high - low, abs=1e-7) and last.done == 1
+    assert last.free_energy_error < 1e-7
+    ours = alchemy.harmonic(calculator, atoms, 300)
+    assert ours.free_energy == pytest.approx(high - low, abs=1e-7)
+
+
+def test_integration_is_harmonic_in_a_cold_crystal(stretched):
+    """One of eight atoms, where anharmonicity is below the errors and vibrations are above them."""
+    atoms, temperature = bulk("Ge", a=5.75, cubic=True), 100
+    calculator = AlchemicalCalculator(stretched, which=0, dtype="float64")
+    harmonic = alchemy.harmonic(calculator, atoms, temperature)
+    settings = dict(points=3, steps=400, equilibration=100, seed=1)
+    calculator = AlchemicalCalculator(stretched, which=0)
+    *_, last = alchemy.integrate(calculator, atoms, temperature, **settings)
+    assert last.free_energy_error < 0.4 * abs(harmonic.vibrations)
+    assert abs(last.free_energy - harmonic.free_energy) < 4 * last.free_energy_error
+    assert harmonic.free_energy == harmonic.energy + harmonic.vibrations
+
+
+def test_an_unstable_crystal_is_named(stretched):
+    row, germanium = stretched.params["dimenet/embedding"]["elements"]
+    opposite = with_rows(stretched, np.array([germanium - (row - germanium) / 2, germanium]))
+    calculator = AlchemicalCalculator(opposite, which=0, dtype="float64")
+    atoms = bulk("Si", a=5.75, cubic=True)
+    with pytest.raises(RuntimeError, match="unstable at the fraction 0"):
+        alchemy.harmonic(calculator, atoms, 100)
+    with pytest.raises(RuntimeError, match="the crystal is unstable"):
+        list(alchemy.integrate(calculator, atoms, 100, points=1, steps=400))
+
+
+@pytest.mark.parametrize(
+    "options, words",
+    [
+        (dict(temperature_K=-1), "temperature_K must be a positive"),
+        (dict(points=0), "points must be a whole number of at least 1"),
+        (dict(blocks=1), "blocks must be a whole number of at least 2"),
+        (dict(steps=5), "5 steps do not fill 10 blocks"),
+        (dict(equilibration=0.5), "equilibration must be a whole number"),
+        (dict(timestep=np.nan), "timestep must be a positive"),
+    ],
+)
+def test_settings_of_an_integration_are_checked(stretched, options, words):
+    calculator = AlchemicalCalculator(stretched, which=0)
+    with pytest.raises(ValueError, match=words):
+        next(alchemy.integrate(calculator, bulk("Ge"), **dict(temperature_K=300) | options))

@@ -5,6 +5,8 @@ inverse      descend                           the λ at which a crystal has a w
 free_energy  integrate, harmonic               of one element in the place of another
 """
 
+from .free_energy import harmonic, integrate
+from .inverse import descend
 from .mixed import AlchemicalCalculator, masses
 
-__all__ = ["AlchemicalCalculator", "masses"]
+__all__ = ["AlchemicalCalculator", "descend", "harmonic", "integrate", "masses"]
