@@ -1,5 +1,8 @@
 """Silicon for tests: a few small structures with labels, and a network of their size."""
 
+from dataclasses import replace
+
+import jax
 from ase.build import bulk
 from ase.calculators.lj import LennardJones
 from ase.calculators.singlepoint import SinglePointCalculator
@@ -7,6 +10,22 @@ from ase.calculators.singlepoint import SinglePointCalculator
 import tlmlp
 
 TINY = tlmlp.Config("course", embed_size=8, n_blocks=1, n_spherical=2, out_size=8, cutoff=3.0)
+
+
+def alert(config, elements, seed=4):
+    """A fresh potential whose forces would be others by a tenth if a message went astray.
+
+    With the weights that training starts from it would be 1e-7 eV/Å, which no test can see.
+    """
+    fresh = tlmlp.Potential.create(config, elements, seed)
+    larger = jax.tree.map(lambda w: 1.7 * w if w.ndim > 1 else w, fresh.params)
+    return fresh.replace(params=larger)
+
+
+def alloy(cutoff=3.6):
+    """A small potential of two elements in two blocks, with nuclei that repel in its bonds."""
+    config = replace(TINY, n_blocks=2, cutoff=cutoff)
+    return alert(config, ("Si", "Ge")).replace(reference=(-1.5, -0.5), core=2.4)
 
 
 def frames(n):

@@ -186,6 +186,28 @@ def lammps(
 
 
 @app.command()
+def lammps_jax(
+    potential: Annotated[str, Argument(help="a shipped potential's name or a file")],
+    elements: Annotated[list[str], Argument(help="of LAMMPS's types, in their order")],
+    atoms: Annotated[int, Option(help="most own and ghost atoms of a rank")],
+    neighbors: Annotated[int, Option(help="most neighbours of an atom within the cutoff")] = 32,
+    platform: Annotated[str, Option(help="where LAMMPS will run: cuda or cpu")] = "cuda",
+    out: Annotated[Path | None, Option(help="file [default: POTENTIAL.lammps-jax.json]")] = None,
+) -> None:
+    """Write a potential for pair_style jax/kk of lammps-jax: LAMMPS with everything on the card.
+
+    It needs tlmlp\\[lammps-jax]; docs/lammps.md says what LAMMPS needs.
+    """
+    from .lammps.export import bundle
+
+    out = out or Path(f"{Path(potential).stem}.lammps-jax.json")
+    with _work(computes=False):
+        reach = bundle(potential, elements, out, atoms, neighbors, platform)
+        words = f"{reach['n_hops'] * reach['cutoff']:g} Å"
+        echo(f"wrote {out}: pair_style jax/kk PLUGIN, pair_coeff * * {out}; ghosts within {words}")
+
+
+@app.command()
 def course(
     folder: Annotated[Path, Argument(help="where to lay the notebooks")] = Path("tlmlp-course"),
     list_: Annotated[bool, Option("--list", help="name the notebooks and do nothing")] = False,
