@@ -3,17 +3,23 @@
 A performer takes a task, a run as a dict (Run.as_dict), and gives its row, the task with what came
 out. `python -m research.sweep TABLE` calls them. dask workers which cannot import research get this
 file with their task, and BY_VALUE, all that it imports of research.
+
+Where a performer is given a `checkpoint`, a file, its training goes on from there.
 """
 
+import hashlib
+import json
 import time
+from pathlib import Path
 
 import numpy as np
 from ase.build import bulk
 
 from tlmlp import allocator, datasets, properties, transfer
 from tlmlp.course import stability
-from tlmlp.course.runs import POINTS, Run, as_silicon, begin, silicon, train
+from tlmlp.course.runs import POINTS, Run, as_silicon, begin, silicon, spacing, train
 from tlmlp.course.sources import SOURCES, TRAJECTORIES, data, melt
+from tlmlp.files import write_whole
 from tlmlp.recipes import circumstances
 from tlmlp.simulate import SimulationError
 
@@ -27,24 +33,47 @@ ERRORS = ("force_mae", "force_rmse", "energy_rmse")
 MELTING = dict(cell=(2, 2, 4), between=(0.7, 1.3), accuracy=0.02)
 
 
-def perform(table: str, task: dict) -> dict:
-    """The row of a task of a table."""
+def perform(table: str, task: dict, folder: Path | None = None) -> dict:
+    """The row of a task of a table; `folder` keeps what is under way, until `forget`."""
     allocator.prepare()
-    return PERFORMERS.get(table, training_row)(task)
+    checkpoint = folder and checkpoint_of(task, folder)
+    return PERFORMERS.get(table, training_row)(task, checkpoint=checkpoint)
 
 
-def training_row(task: dict) -> dict:
+def checkpoint_of(task: dict, folder: Path) -> Path:
+    """The file that the training of a task, or of its row, is kept in while it is under way."""
+    said = json.dumps(Run.of(task).as_dict())
+    return folder / f"{hashlib.sha256(said.encode()).hexdigest()[:12]}.checkpoint"
+
+
+def forget(checkpoint: Path) -> None:
+    """Remove a checkpoint and the curve beside it."""
+    for file in (checkpoint, checkpoint.with_suffix(".curve")):
+        file.unlink(missing_ok=True)
+
+
+def training_row(task: dict, checkpoint: Path | None = None) -> dict:
     """Curve of test errors, errors by group and by temperature, and the error on silicon.
 
     With replay also the error on alloys of both.
     """
-    started, run, curve, alloys = time.perf_counter(), Run.of(task), [], {}
+    started, run, seen, curve, alloys = time.perf_counter(), Run.of(task), 0, [], {}
     _, test = data(run.source, run.element)
     start, fitted, valid, shapes = begin(run)
-    every = max(1, run.steps // POINTS)
-    for progress in train(run, start, fitted, valid, shapes):
-        if progress.step % every == 0:  # the others are validations between two points
+    every, file = max(1, run.steps // POINTS), checkpoint and checkpoint.with_suffix(".curve")
+    if (
+        file and checkpoint.is_file() and file.is_file()
+    ):  # [last step, points], where it was stopped
+        seen, curve = json.loads(file.read_text())
+    for progress in train(run, start, fitted, valid, shapes, checkpoint=checkpoint):
+        if progress.step > min(seen + spacing(run, valid), run.steps):
+            forget(checkpoint)  # it was stopped after a checkpoint and before the point of its step
+            return training_row(task, checkpoint)
+        if progress.step > seen and progress.step % every == 0:  # or a validation between points
             curve.append([progress.step, *three(progress.potential.evaluate(test, shapes))])
+        seen = progress.step
+        if file:
+            write_whole(file, json.dumps([seen, curve]).encode())
     best = progress.best if valid else progress.potential
     errors = best.evaluate(test, shapes)
     row = task | dict(zip(ERRORS, three(errors)))
@@ -72,14 +101,14 @@ def training_row(task: dict) -> dict:
     )
 
 
-def properties_row(task: dict) -> dict:
+def properties_row(task: dict, checkpoint: Path | None = None) -> dict:
     """Test errors, slopes of forces, and all properties of crystal and liquid.
 
     With no steps nothing is trained; the method "reference" is Stillinger-Weber itself.
     """
     started, run = time.perf_counter(), Run.of(task)
     values, notes, seconds = {}, {}, {}
-    calculator, row = asked(run, task)
+    calculator, row = asked(run, task, checkpoint)
     if "softening" in row:
         values |= dict(zip(("softening", "force_r2"), row["softening"]["all"]))
     trained = time.perf_counter() - started
@@ -101,14 +130,14 @@ def properties_row(task: dict) -> dict:
     )
 
 
-def softening_row(task: dict) -> dict:
+def softening_row(task: dict, checkpoint: Path | None = None) -> dict:
     """Slopes of forces on test structures of each kind, and slopes of curvatures.
 
     Curvatures are those of the perfect crystal's own modes, where the reference can be evaluated
     (Stillinger-Weber).
     """
     started, run = time.perf_counter(), Run.of(task)
-    potential, row = softened(run, task)
+    potential, row = softened(run, task, checkpoint)
     curvature = None
     if run.source == "stillinger-weber":
         reference = datasets.stillinger_weber_calculator(run.element)
@@ -119,7 +148,7 @@ def softening_row(task: dict) -> dict:
     return row | dict(curvature=curvature, **circumstances(started, "tlmlp"))
 
 
-def melting_row(task: dict) -> dict:
+def melting_row(task: dict, checkpoint: Path | None = None) -> dict:
     """Where melting.melting finds crystal and liquid to coexist.
 
     All potentials of an element share the reference's cell and interval, so that what a small cell
@@ -127,7 +156,7 @@ def melting_row(task: dict) -> dict:
     or where the simulation broke down; then `note` says which.
     """
     started, run = time.perf_counter(), Run.of(task)
-    calculator, row = asked(run, task)
+    calculator, row = asked(run, task, checkpoint)
     source = SOURCES[run.source]
     cube = bulk(run.element, "diamond", a=source.lattice[run.element], cubic=True)
     crystal, known = cube.repeat(MELTING["cell"]), source.melting[run.element]
@@ -157,7 +186,12 @@ def melting_row(task: dict) -> dict:
     )
 
 
-def stability_row(task: dict, temperatures=None, length_ps: float = stability.LENGTH) -> dict:
+def stability_row(
+    task: dict,
+    temperatures=None,
+    length_ps: float = stability.LENGTH,
+    checkpoint: Path | None = None,
+) -> dict:
     """Trials at every temperature of the source, of what the run has trained.
 
     The method "reference" is Stillinger-Weber itself, and trains nothing.
@@ -167,7 +201,7 @@ def stability_row(task: dict, temperatures=None, length_ps: float = stability.LE
         potential = stability.truth(run.source)
     else:
         start, fitted, valid, shapes = begin(run)
-        *_, progress = train(run, start, fitted, valid, shapes)
+        *_, progress = train(run, start, fitted, valid, shapes, checkpoint=checkpoint)
         potential = progress.best if valid else progress.potential
         error, *_ = three(potential.evaluate(data(run.source)[1], shapes))
     trained = time.perf_counter()
@@ -195,22 +229,23 @@ PERFORMERS = {
 }  # all other tables: training_row
 
 
-def asked(run: Run, task: dict):
+def asked(run: Run, task: dict, checkpoint: Path | None):
     """(ASE calculator, row so far): the reference itself, or what the run has trained."""
     if run.method == "reference":
         return datasets.stillinger_weber_calculator(run.element), task | dict(force_mae=None)
-    potential, row = softened(run, task)
+    potential, row = softened(run, task, checkpoint)
     return potential.calculator(), row
 
 
-def softened(run: Run, task: dict):
+def softened(run: Run, task: dict, checkpoint: Path | None):
     """(potential, its row so far): test errors and slopes of forces by temperature or group.
 
     A slope is [s, R², s', error of s, frames].
     """
     _, test = data(run.source, run.element)
     potential, fitted, valid, shapes = begin(run)
-    for progress in train(run, potential, fitted, valid, shapes) if run.steps else ():
+    begun = train(run, potential, fitted, valid, shapes, checkpoint=checkpoint)
+    for progress in begun if run.steps else ():
         potential = progress.potential
     row = task | dict(zip(ERRORS, three(potential.evaluate(test, shapes))))
     guess, kinds = potential.predict(test, shapes), {"all": list(range(len(test)))}

@@ -16,7 +16,7 @@ import tlmlp
 from research import rows, tables
 from research.melting import Coexistence
 from research.stillinger_weber import REDUCED_TEMPERATURES, write
-from tlmlp import datasets, elements, show, transfer
+from tlmlp import datasets, elements, show, train, transfer
 from tlmlp.course import runs, sources
 from tlmlp.course.results import METHODS, SIZES, own_best, rows as shipped
 from tlmlp.course.runs import Run
@@ -224,8 +224,9 @@ def test_stored_lattice_constants_are_those_of_the_potentials(source, short):
 # -- rows --------------------------------------------------------------------------------------
 
 
-def test_a_training_makes_a_row(monkeypatch):
-    """Two dozen steps of a tiny network: the row says what the curve says."""
+@pytest.fixture
+def few(monkeypatch):
+    """Twelve structures and a tiny network in place of the course's data and silicon potential."""
     source = tlmlp.Potential.load("si-sw-course")
     frames = like_germanium(source, 12)
     for atoms in frames:
@@ -243,15 +244,69 @@ def test_a_training_makes_a_row(monkeypatch):
     tiny = tlmlp.Potential.create(TINY).replace(trained=("Si",))
     monkeypatch.setattr(tlmlp.Potential, "load", lambda name: tiny)
     runs.padded_shapes.cache_clear()
+    yield
+    runs.padded_shapes.cache_clear()
+
+
+def test_a_training_makes_a_row(few):
+    """Two dozen steps of a tiny network: the row says what the curve says."""
     task = Run(method="transfer", n=5, steps=24, validation=0.2, frozen=["embedding"]).as_dict()
     row = json.loads(json.dumps(rows.perform("frozen", task)))
-    runs.padded_shapes.cache_clear()
     assert row.items() >= task.items() and row["moved"]["embedding"] == 0 < row["best_step"]
     assert [point[0] for point in row["curve"]] == list(range(1, 25))
     (best,) = [point for point in row["curve"] if point[0] == row["best_step"]]
     assert best[1:] == [row["force_mae"], row["force_rmse"], row["energy_rmse"]]
     assert row["temperatures"] == [[300.0, "crystal", row["force_mae"], row["force_rmse"], 4]]
     assert row["valid_force_mae"] > 0 and row["silicon_force_mae"] > 0 and row["untrained"]
+
+
+@pytest.mark.parametrize("pointed", [True, False])
+def test_a_training_that_was_stopped_goes_on_from_its_checkpoint(
+    few, tmp_path, monkeypatch, pointed
+):
+    """The row is that of an undisturbed one, and no step is made twice.
+
+    Stopped after a checkpoint, before the point of its curve, it starts anew: no point is left out.
+    """
+    task, made = Run(n=4, steps=24, validation=0.25).as_dict(), []
+
+    def fit(*arguments, stop=13, **options):
+        for progress in train.fit(*arguments, **options):
+            stops = len(made) == stop - 1
+            made.append(progress.step)
+            if stops and not pointed:
+                raise KeyboardInterrupt
+            yield progress
+            if stops:
+                raise KeyboardInterrupt
+
+    whole = rows.perform("learning-curve", task)
+    monkeypatch.setattr(runs, "fit", fit)
+    with pytest.raises(KeyboardInterrupt):
+        rows.perform("learning-curve", task, tmp_path)
+    row = rows.perform("learning-curve", task, tmp_path)
+    left = [] if pointed else [14, *range(1, 14)]  # 14: where it is seen that a point is missing
+    assert made == [*range(1, 14), *left, *range(14, 25)]
+    assert row["curve"] == whole["curve"] and len(row["curve"]) == 24
+    assert row | {"seconds": 0} == whole | {"seconds": 0}
+    assert len([*tmp_path.iterdir()]) == 2
+    rows.forget(rows.checkpoint_of(row, tmp_path))
+    assert not [*tmp_path.iterdir()]
+
+
+@pytest.mark.parametrize("table", ["properties", "softening", "stability", "melting"])
+def test_each_performer_trains_with_the_checkpoint(table, few, tmp_path, monkeypatch):
+    task, given = Run(n=4, steps=3).as_dict(), []
+
+    def fit(*_, checkpoint, **options):
+        given.append(checkpoint)
+        raise KeyboardInterrupt
+        yield
+
+    monkeypatch.setattr(runs, "fit", fit)
+    with pytest.raises(KeyboardInterrupt):
+        rows.perform(table, task, tmp_path)
+    assert given == [rows.checkpoint_of(task, tmp_path)]
 
 
 @pytest.mark.parametrize(

@@ -148,14 +148,24 @@ def padded_shapes(source, seen, elements, cutoff, most):
     return graphs.shapes_of(frames, elements, cutoff, most)
 
 
-def train(run: Run, potential, fitted, valid, shapes, every=None) -> Iterator[Progress]:
-    """`fit` of what `begin` gives; 16 Progress, or 64 where it validates, or one each `every`."""
-    every = every or max(1, run.steps // (VALIDATIONS if valid else POINTS))
+def spacing(run: Run, valid: list | None) -> int:
+    """Steps between two Progress of `train`: 16 in all, or 64 where it validates."""
+    return max(1, run.steps // (VALIDATIONS if valid else POINTS))
+
+
+def train(
+    run: Run, potential, fitted, valid, shapes, every=None, checkpoint=None
+) -> Iterator[Progress]:
+    """`fit` of what `begin` gives, a Progress each `every` steps [default: `spacing`].
+
+    It goes on from `checkpoint`, a file that is written at each Progress, where it exists.
+    """
+    every = every or spacing(run, valid)
     mask = transfer.freeze(potential, run.frozen) if run.frozen else None
     options: dict[str, Any] = dict(seed=run.seed, shapes=shapes, learning_rate=run.learning_rate)
     options |= dict(weights=BEGIN, final_weights=END, average=0.99, anchor=run.anchor)
-    options |= dict(report_every=every)
-    yield from fit(potential, fitted, valid, run.steps, mask, validate_every=every, **options)
+    options |= dict(report_every=every, validate_every=every, checkpoint=checkpoint)
+    yield from fit(potential, fitted, valid, run.steps, mask, **options)
 
 
 def as_silicon(potential: Potential, source: Potential) -> Potential:
