@@ -147,6 +147,31 @@ def test_a_supercell_has_the_energy_of_its_cells(potential, mixed, way):
     np.testing.assert_allclose(np.tile(one, 2), many, atol=1e-10)
 
 
+def test_pure_neighbours_may_have_one_node_or_two(potential, mixed):
+    """Two layouts of the same graph: a second node of the weight 0 changes nothing."""
+    fractions = np.linspace(0.9, 0.0, len(mixed))
+    atoms = mixed.copy()
+    atoms.symbols[-1] = "Si"
+    every = alchemical(potential, fractions=fractions)
+    some = alchemical(potential, fractions=fractions[:-1], which=range(len(mixed) - 1))
+    equal(results(atoms, every), results(atoms, some))
+    np.testing.assert_allclose(every.results["slopes"][:-1], some.results["slopes"], atol=1e-10)
+
+
+@pytest.mark.parametrize("which", [None, [0]], ids=["all", "some"])
+def test_molecules_and_isolated_atoms(potential, which):
+    """Without a cell, and with places that have fewer neighbours than slots, or none."""
+    atoms = Atoms("SiSiC", [(0, 0, 0), (0, 0, 2.3), (2, 0, 0.5)])
+    for count in (1, 3):
+        part = atoms[:count]
+        part.calc = alchemical(potential, fractions=1, which=which)
+        pure = part.copy()
+        pure.symbols[slice(None) if which is None else which] = "Ge"
+        pure.calc = potential.calculator("float64")
+        assert part.get_potential_energy() == pytest.approx(pure.get_potential_energy(), abs=1e-10)
+        np.testing.assert_allclose(part.get_forces(), pure.get_forces(), atol=1e-10)
+
+
 @pytest.mark.parametrize("way", WAYS)
 def test_energy_is_conserved_between_elements(potential, way):
     atoms = bulk("Si", cubic=True)

@@ -161,6 +161,30 @@ def swap(slots: jax.Array, reverse: ArrayLike) -> jax.Array:
     return jax.custom_derivatives.linear_call(move, move, reverse, slots)
 
 
+def angular_sum(
+    basis: jax.Array, y: jax.Array, legendre: tuple[jax.Array, jax.Array], w: jax.Array | None
+) -> jax.Array:
+    """o [N·K, A] of the equations above, at j in the slot of i; `basis` is Σ_n W_ln c_l R_ln.
+
+    Alchemical nodes send y by their weights w [N·K, 1]. Where all P places with k slots have n = 2
+    nodes, N = 2P and K = 2k, those at the place of k send together, and those at i receive alike.
+    So the product is one of places. Otherwise n = 1, and what is done for n = 2 changes nothing.
+    """
+    (P, k), A = legendre[0].shape[:2], y.shape[1]
+    n = 2 if len(y) > P * k else 1
+    y = y if w is None else y * w
+    y = y.reshape(P, n, k, n, A).sum(3).swapaxes(1, 2)  # [P, k, n, A]
+    g = basis.reshape(P, k, -1, 1, A) * y[:, :, None]  # [P, k, L, n, A]
+    o = symmetric_product(*legendre, g.reshape(P, -1, n * A)).reshape(P, k, n, A)
+    o = jnp.broadcast_to(o.swapaxes(1, 2)[:, :, :, None], (P, n, k, n, A))
+    return o.reshape(-1, A)
+
+
+def at_nodes(x: jax.Array, n: int) -> jax.Array:
+    """What belongs to slots of places [P, k, ...], in those of n nodes at each [n·P, n·k, ...]."""
+    return x if n == 1 else jnp.repeat(jnp.repeat(x, n, 0), n, 1)
+
+
 class Embedding(hk.Module):
     """First message of a bond, from the elements at both ends and the distance: [N·K, F]."""
 
@@ -183,7 +207,7 @@ class Interaction(hk.Module):
     A `swap` that gives fewer rows than it takes ends with fewer messages: the first of them.
     """
 
-    def __call__(self, c, m, rbf, sbf, legendre, reverse, swap):
+    def __call__(self, c, m, rbf, sbf, legendre, reverse, swap, w=None):
         K = legendre[0].shape[1]
         N = len(m) // K
         rbf, sbf, legendre = rbf[: N * K], sbf[: N * K], [p[:N] for p in legendre]
@@ -196,9 +220,8 @@ class Interaction(hk.Module):
         w_sbf = (w_sbf.reshape(L, R, 1, A) * blocks).reshape(L * R, L * A)
         x = swish(dense(F, "dense_kj")(m)) * (rbf @ w_rbf)  # [N·K, F]
         y = swish(dense(A, "down", bias=False)(x))  # [N·K, A]
-        g = (sbf @ w_sbf).reshape(N * K, L, A) * y[:, None]  # [N·K, L, A]
-        o = symmetric_product(*legendre, g.reshape(N, K * L, A))  # [N, K, A], at j in the slot of i
-        o = swap(o.reshape(N * K, A), reverse)  # at i in the slot of j
+        o = angular_sum(sbf @ w_sbf, y, legendre, w)  # [N·K, A], at j in the slot of i
+        o = swap(o, reverse)  # at i in the slot of j
         m = m[: len(o)]
 
         x = swish(dense(F, "dense_ji")(m)) + swish(dense(F, "up", bias=False)(o))
@@ -227,10 +250,11 @@ class DimeNetPP(hk.Module):
 
     Where a part of a system is computed, the graph has more rows of slots than atoms with energies,
     N = len(atom_mask), and its species go on for neighbours without slots (tlmlp.lammps).
+    Vectors are those of P places with k slots: N and K, or the half where each has two nodes.
     """
 
     def __call__(self, c, graph, n_elements, swaps):
-        (N, K), dtype = graph.neighbors.shape, graph.vectors.dtype
+        (N, K), (P, k, _), dtype = graph.neighbors.shape, graph.vectors.shape, graph.vectors.dtype
         atoms = len(graph.atom_mask)
         own = slice(atoms * K)
 
@@ -238,24 +262,25 @@ class DimeNetPP(hk.Module):
         squared = jnp.sum(graph.vectors**2, -1)
         inside = graph.mask & (squared < c.cutoff**2)
         r = jnp.where(inside[..., None], graph.vectors, jnp.array([c.cutoff, 0, 0], dtype))
-        d = jnp.sqrt(jnp.sum(r**2, -1))  # [N, K]
+        d = jnp.sqrt(jnp.sum(r**2, -1))  # [P, k]
         u = r / d[..., None]
 
-        x = (d / c.cutoff).reshape(N * K)
+        x = (d / c.cutoff).reshape(P * k)
         first = lambda shape, dtype: jnp.pi * jnp.arange(1, shape[0] + 1, dtype=dtype)
         frequencies = hk.get_parameter("frequencies", (c.n_radial,), jnp.float32, init=first)
-        rbf = bessel.radial_bessel(x, frequencies, c.cutoff, c.envelope_power)  # [N·K, R]
+        rbf = bessel.radial_bessel(x, frequencies, c.cutoff, c.envelope_power)  # [P·k, R]
         c_l = np.sqrt((2 * np.arange(c.n_spherical) + 1) / (4 * np.pi))[:, None]
         sbf = bessel.spherical_bessel(x, c.n_spherical, c.n_radial, c.envelope_power)
-        sbf = (sbf * jnp.asarray(c_l, dtype)).reshape(N * K, -1)  # [N·K, L·R]
-        others, rbf_out = 1 - jnp.eye(K, dtype=dtype), rbf  # k ≠ i
+        sbf = (sbf * jnp.asarray(c_l, dtype)).reshape(P * k, -1)  # [P·k, L·R]
+        others, rbf_out, w = 1 - jnp.eye(k, dtype=dtype), rbf, None  # k ≠ i
         if graph.weights is not None:  # alchemical nodes: what a node sends counts by its weight
             w = graph.weights[graph.neighbors].reshape(N * K, 1)
-            sbf, rbf_out = sbf * w, rbf * w
+            rbf = at_nodes(rbf.reshape(P, k, -1), N // P).reshape(N * K, -1)
+            rbf_out = rbf * w
             others = (r[:, :, None] != r[:, None]).any(-1).astype(dtype)  # nor k at the place of i
         cosines = jnp.einsum("jax,jbx->jab", u, u)
         p_l = [p * others for p in bessel.legendre(cosines, c.n_spherical)]
-        legendre = jnp.stack(p_l, -1).reshape(N, K, -1), jnp.stack(p_l, 2).reshape(N, -1, K)
+        legendre = jnp.stack(p_l, -1).reshape(P, k, -1), jnp.stack(p_l, 2).reshape(P, -1, k)
 
         one_hot = graph.species  # or, where alchemy mixes elements, rows [N, n_elements] already
         if one_hot.ndim == 1:
@@ -266,7 +291,7 @@ class DimeNetPP(hk.Module):
         m = Embedding("embedding")(c, rbf, centre, neighbor)
         energies = Output("output_0")(c, m[own], rbf_out[own], atoms)
         for n, swap in enumerate(swaps, 1):
-            m = Interaction(f"interaction_{n}")(c, m, rbf, sbf, legendre, reverse, swap)
+            m = Interaction(f"interaction_{n}")(c, m, rbf, sbf, legendre, reverse, swap, w)
             energies += Output(f"output_{n}")(c, m[own], rbf_out[own], atoms)
         energies = energies if graph.weights is None else energies * graph.weights
         return jnp.where(graph.atom_mask, energies, 0)

@@ -44,7 +44,7 @@ class Graph(NamedTuple):
     structure: np.ndarray  # [N] int32, the structure that each atom belongs to
     atom_mask: np.ndarray  # [N] bool, False: an atom that is only padding
     volume: np.ndarray  # [B] Å^3; 0 where not periodic in all three directions
-    weights: np.ndarray | None = None  # [N] of nodes that share a place (tlmlp.alchemy)
+    weights: np.ndarray | None = None  # [N] of nodes (tlmlp.alchemy); vectors may be of places
 
 
 class Topology(NamedTuple):

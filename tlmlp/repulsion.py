@@ -22,6 +22,7 @@ from ase.data import covalent_radii
 from ase.neighborlist import neighbor_list
 
 from .bessel import envelope
+from .dimenet import at_nodes
 from .graph import Graph
 
 C = (0.18175, 0.50986, 0.28022, 0.02817)
@@ -39,6 +40,7 @@ def energies(graph: Graph, charges: np.ndarray, core: np.ndarray) -> jax.Array:
     inside = graph.mask[:N] & (squared < core**2)
     # An empty slot gets a harmless distance before the square root and the division.
     d = jnp.sqrt(jnp.where(inside, squared, core**2 + (core == 0)))
+    d, inside = (at_nodes(x, N // len(d)) for x in (d, inside))
     mixed = graph.species.ndim == 2  # rows of alchemy: charges linear in the fraction
     Z = graph.species @ charges if mixed else charges[graph.species]
     Z_i, Z_k = Z[:N, None], Z[graph.neighbors[:N]]
