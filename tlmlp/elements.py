@@ -1,12 +1,6 @@
 """What the rest of the package knows about an element: one row of a table.
 
-Stillinger-Weber (SW), for atoms i, j, k at distances r and with the angle theta_jik at atom i:
-
-    E = sum_{i<j} epsilon f2(r_ij / sigma)
-      + sum_i sum_{j<k} epsilon f3(r_ij / sigma, r_ik / sigma, theta_jik)
-    f2(r)           = A (B r^-p - r^-q) exp[1 / (r - a)]                          r < a, else 0
-    f3(r, s, theta) = lambda (cos theta - cos theta_0)^2
-                      exp[gamma / (r - a) + gamma / (s - a)]                   r, s < a, else 0
+Parameters are those of tlmlp.stillinger_weber, which has the formula.
 
 Sources:
     Si  F. H. Stillinger and T. A. Weber, Phys. Rev. B 31, 5262 (1985)
@@ -18,15 +12,6 @@ silicon's 21 for both, germanium would be a rescaled silicon and a transfer woul
 from dataclasses import dataclass
 
 from ase.data import atomic_masses, atomic_numbers
-
-# Shared by both elements, without units.
-SW_A = 7.049556277
-SW_B = 0.6022245584
-SW_P = 4
-SW_Q = 0
-SW_CUTOFF = 1.80  # a, in units of sigma
-SW_GAMMA = 1.2
-SW_COS_ANGLE = -1 / 3  # cos theta_0, the tetrahedral angle
 
 
 @dataclass(frozen=True)
@@ -49,11 +34,6 @@ class Element:
     def mass(self) -> float:
         """Mass of an atom in amu."""
         return float(atomic_masses[atomic_numbers[self.symbol]])
-
-    @property
-    def cutoff(self) -> float:
-        """Distance beyond which two atoms do not interact, a sigma, in Å."""
-        return SW_CUTOFF * self.sigma
 
 
 ELEMENTS = {

@@ -1,4 +1,12 @@
-"""The Stillinger-Weber potential on the neighbour slots of a Graph (formula: tlmlp.elements).
+"""The Stillinger-Weber potential on the neighbour slots of a Graph.
+
+For atoms i, j, k at distances r and with the angle theta_jik at atom i:
+
+    E = sum_{i<j} epsilon f2(r_ij / sigma)
+      + sum_i sum_{j<k} epsilon f3(r_ij / sigma, r_ik / sigma, theta_jik)
+    f2(r)           = A (B r^-p - r^-q) exp[1 / (r - a)]                          r < a, else 0
+    f3(r, s, theta) = lambda (cos theta - cos theta_0)^2
+                      exp[gamma / (r - a) + gamma / (s - a)]                   r, s < a, else 0
 
 The sum over pairs of bonds needs no list of them: at every atom it is a table [K, K] of the angles
 between its slots, as in tlmlp.dimenet. Units: eV, Å. Agrees with LAMMPS' pair_style sw to 1e-9 eV,
@@ -17,21 +25,30 @@ from .forces import Prediction, differentiate
 from .graph import Graph
 from .refusal import refuse
 
+# Shared by both elements, without units.
+SW_A = 7.049556277
+SW_B = 0.6022245584
+SW_P = 4
+SW_Q = 0
+SW_CUTOFF = 1.80  # a, in units of sigma
+SW_GAMMA = 1.2
+SW_COS_ANGLE = -1 / 3  # cos theta_0, the tetrahedral angle
+
 
 def energies(graph: Graph, element: Element) -> jax.Array:
     """Energy [N] in eV of each atom: half of its pairs, and the angles at it."""
-    squared = jnp.sum(graph.vectors**2, -1)
+    squared, cutoff = jnp.sum(graph.vectors**2, -1), SW_CUTOFF * element.sigma
     # An empty slot gets a harmless distance before the square root and the divisions.
-    d = jnp.sqrt(jnp.where(graph.mask & (squared < element.cutoff**2), squared, element.cutoff**2))
-    inside = d < element.cutoff
+    d = jnp.sqrt(jnp.where(graph.mask & (squared < cutoff**2), squared, cutoff**2))
+    inside = d < cutoff
     x = jnp.where(inside, d / element.sigma, 1.0)
-    decay = 1 / (x - elements.SW_CUTOFF)
-    f2 = elements.SW_A * (elements.SW_B * x**-elements.SW_P - x**-elements.SW_Q) * jnp.exp(decay)
+    decay = 1 / (x - SW_CUTOFF)
+    f2 = SW_A * (SW_B * x**-SW_P - x**-SW_Q) * jnp.exp(decay)
     pairs = jnp.where(inside, f2, 0).sum(-1) / 2
 
-    g = jnp.where(inside, jnp.exp(elements.SW_GAMMA * decay), 0)  # [N, K]
+    g = jnp.where(inside, jnp.exp(SW_GAMMA * decay), 0)  # [N, K]
     u = graph.vectors / jnp.where(inside, d, 1.0)[..., None]
-    bend = (jnp.einsum("iax,ibx->iab", u, u) - elements.SW_COS_ANGLE) ** 2
+    bend = (jnp.einsum("iax,ibx->iab", u, u) - SW_COS_ANGLE) ** 2
     others = 1 - jnp.eye(d.shape[1], dtype=d.dtype)
     angles = jnp.einsum("ia,ib,iab,ab->i", g, g, bend, others) / 2
     return element.epsilon * (pairs + element.lam * angles)
@@ -52,7 +69,7 @@ class StillingerWeber(GraphCalculator):
 
     def __init__(self, element: str) -> None:
         self.row = elements.element(element)
-        super().__init__((element,), self.row.cutoff, "float64", skin=0.0)
+        super().__init__((element,), SW_CUTOFF * self.row.sigma, "float64", skin=0.0)
 
     def predict(self, graph: Graph) -> Prediction:
         return predict(self.row, graph)
