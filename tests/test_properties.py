@@ -17,9 +17,9 @@ from research import curvatures
 from research.melting import melting
 from tlmlp import datasets, properties as P
 from tlmlp.crystal import cubic_edge, in_standard_frame
-from tlmlp.elements import element
+from tlmlp.elements import SW_CUTOFF, element
 from tlmlp.properties.mechanics import bounds_of, fit_equation_of_state
-from tlmlp.stillinger_weber import SW_A, SW_B, SW_COS_ANGLE, SW_CUTOFF, SW_GAMMA
+from tlmlp.stillinger_weber import SW_A, SW_B, SW_COS_ANGLE, SW_GAMMA
 
 A = 5.430950  # Å, where Stillinger-Weber silicon has no pressure
 

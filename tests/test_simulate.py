@@ -17,11 +17,11 @@ from scipy import optimize, stats
 
 import tlmlp
 from tlmlp import datasets, simulate
-from tlmlp.elements import element
+from tlmlp.elements import SW_CUTOFF, element
 from tlmlp.graph import heights
 from tlmlp.simulate import health, neighbors, steps
 from tlmlp.simulate.run import VACUUM
-from tlmlp.stillinger_weber import SW_A, SW_B, SW_COS_ANGLE, SW_CUTOFF, SW_GAMMA
+from tlmlp.stillinger_weber import SW_A, SW_B, SW_COS_ANGLE, SW_GAMMA
 
 TINY = tlmlp.Config("course", embed_size=8, n_blocks=1, n_spherical=2, n_dense_out=1, cutoff=3.0)
 RARE = (

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 
 from ase.data import atomic_masses, atomic_numbers
 
+SW_CUTOFF = 1.80  # a of Stillinger-Weber, in units of sigma
+
 
 @dataclass(frozen=True)
 class Element:
@@ -34,6 +36,11 @@ class Element:
     def mass(self) -> float:
         """Mass of an atom in amu."""
         return float(atomic_masses[atomic_numbers[self.symbol]])
+
+    @property
+    def cutoff(self) -> float:
+        """Distance beyond which two atoms do not interact, a sigma, in Å."""
+        return SW_CUTOFF * self.sigma
 
 
 ELEMENTS = {

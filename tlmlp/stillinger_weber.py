@@ -20,7 +20,7 @@ from ase import Atoms
 
 from . import elements
 from .calculator import GraphCalculator
-from .elements import Element
+from .elements import SW_CUTOFF, Element
 from .forces import Prediction, differentiate
 from .graph import Graph
 from .refusal import refuse
@@ -30,14 +30,13 @@ SW_A = 7.049556277
 SW_B = 0.6022245584
 SW_P = 4
 SW_Q = 0
-SW_CUTOFF = 1.80  # a, in units of sigma
 SW_GAMMA = 1.2
 SW_COS_ANGLE = -1 / 3  # cos theta_0, the tetrahedral angle
 
 
 def energies(graph: Graph, element: Element) -> jax.Array:
     """Energy [N] in eV of each atom: half of its pairs, and the angles at it."""
-    squared, cutoff = jnp.sum(graph.vectors**2, -1), SW_CUTOFF * element.sigma
+    squared, cutoff = jnp.sum(graph.vectors**2, -1), element.cutoff
     # An empty slot gets a harmless distance before the square root and the divisions.
     d = jnp.sqrt(jnp.where(graph.mask & (squared < cutoff**2), squared, cutoff**2))
     inside = d < cutoff
@@ -69,7 +68,7 @@ class StillingerWeber(GraphCalculator):
 
     def __init__(self, element: str) -> None:
         self.row = elements.element(element)
-        super().__init__((element,), SW_CUTOFF * self.row.sigma, "float64", skin=0.0)
+        super().__init__((element,), self.row.cutoff, "float64", skin=0.0)
 
     def predict(self, graph: Graph) -> Prediction:
         return predict(self.row, graph)
