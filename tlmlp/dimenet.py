@@ -282,9 +282,8 @@ class DimeNetPP(hk.Module):
         p_l = [p * others for p in bessel.legendre(cosines, c.n_spherical)]
         legendre = jnp.stack(p_l, -1).reshape(P, k, -1), jnp.stack(p_l, 2).reshape(P, -1, k)
 
-        one_hot = graph.species  # or, where alchemy mixes elements, rows [N, n_elements] already
-        if one_hot.ndim == 1:
-            one_hot = jax.nn.one_hot(one_hot, n_elements, dtype=dtype)
+        rows = lambda species: jax.nn.one_hot(species, n_elements, dtype=dtype)
+        one_hot = graph.species if graph.species.ndim > 1 else rows(graph.species)  # >: of alchemy
         centre = jnp.broadcast_to(one_hot[:N, None], (N, K, n_elements)).reshape(N * K, -1)
         neighbor, reverse = one_hot[graph.neighbors.reshape(-1)], graph.reverse.reshape(-1)
 

@@ -1,8 +1,6 @@
 """What the rest of the package knows about an element: one row of a table.
 
-Parameters are those of tlmlp.stillinger_weber, which has the formula.
-
-Sources:
+Sources of the parameters, whose formula is in tlmlp.stillinger_weber:
     Si  F. H. Stillinger and T. A. Weber, Phys. Rev. B 31, 5262 (1985)
     Ge  K. Ding and H. C. Andersen, Phys. Rev. B 34, 6987 (1986)
 Only lambda tells the two apart once lengths are measured in sigma and energies in epsilon. With
@@ -13,7 +11,7 @@ from dataclasses import dataclass
 
 from ase.data import atomic_masses, atomic_numbers
 
-SW_CUTOFF = 1.80  # a of Stillinger-Weber, in units of sigma
+SW_CUTOFF = 1.80  # a, in units of sigma
 
 
 @dataclass(frozen=True)

@@ -128,13 +128,11 @@ def with_replay(train: Frames, old: Frames) -> list[Atoms]:
     """`train` and `old` in one list, the smaller set repeated: each gets half of a fit's steps.
 
     `old` are structures that the source was trained on, or some with its own predictions as labels,
-    `source.predict(frames)` (Li and Hoiem, arXiv 1606.09282). They slow forgetting. Without `old`
-    it is `train`. Raises ValueError for bad frames, as fit.
+    `source.predict(frames)` (Li and Hoiem, arXiv 1606.09282); without any it is `train`.
     """
-    train, old = datasets.check(train), datasets.check(old) if old else []
-    most = max(len(train), len(old)) if old else 0
-    repeated = lambda frames: [*frames] * round(most / len(frames))
-    return repeated(train) + repeated(old) if old else [*train]
+    sets = [datasets.check(frames) for frames in (train, old) if frames is train or frames]
+    most = max(map(len, sets))
+    return [atoms for frames in sets for atoms in [*frames] * round(most / len(frames))]
 
 
 def _checked(source: Potential, element: str, train: Frames) -> list[Atoms]:
