@@ -14,6 +14,7 @@ import pytest
 from ase import units
 from ase.build import bulk
 from ase.calculators.singlepoint import SinglePointCalculator
+from ase.neighborlist import neighbor_list
 from ase.phonons import Phonons
 from conftest import ROOT
 
@@ -77,6 +78,45 @@ def test_structure_repeats_and_is_its_own():
         )
         < 0.5
     )
+
+
+def test_alloys_meet_all_compositions():
+    """Within 90 structures a kind meets each of its compositions at two temperatures or more."""
+    met = {}
+    for i in range(90):
+        kind, fraction, composition = generate.recipe("train", i)
+        met.setdefault((kind, composition), set()).add(fraction)
+    assert set(met) == {(k, c) for k, own in generate.COMPOSITIONS.items() for c in own}
+    assert min(map(len, met.values())) >= 2
+
+
+def test_elements_of_an_alloy():
+    """As many of the second element as asked for; ordered ones repeat the cell of eight atoms."""
+    crystal, rng = bulk("Si", cubic=True).repeat(2), np.random.default_rng(0)
+    for order, fraction in (
+        ("random", 0.25),
+        ("random", 1 / 64),
+        ("ordered", 0.5),
+        ("ordered", 0.75),
+    ):
+        symbols = generate.symbols("SiGe", order, fraction, crystal, rng)
+        assert symbols.count("Ge") == 64 * fraction
+        cells = np.array(symbols).reshape(8, 8)  # a cell's atoms stand together
+        assert (order == "ordered") == (cells == cells[0]).all()
+    zincblende = generate.symbols("SiGe", "ordered", 0.5, crystal, rng)
+    i, j = neighbor_list("ij", crystal, 2.5)
+    assert all(zincblende[a] != zincblende[b] for a, b in zip(i, j))
+    assert set(generate.symbols("Ge", "random", 0.5, crystal, rng)) == {"Ge"}
+
+
+def test_bonds_of_an_alloy_go_to_their_lengths():
+    """A bond goes to the mean of its elements' own lengths, but for second order."""
+    own = np.where(np.random.default_rng(0).random(64) < 0.5, 2.36, 2.46)
+    lengths = (own[:, None] + own) / 2
+    crystal = bulk("Si", cubic=True, a=4 / 3**0.5 * own.mean()).repeat(2)
+    crystal.positions += generate.relaxation(crystal, lengths)
+    i, j, d = neighbor_list("ijd", crystal, 3.0)
+    assert len(d) == 4 * 64 and np.abs(d - lengths[i, j]).max() < 5e-3 < np.ptp(lengths)
 
 
 # --- workers -----------------------------------------------------------------------------------
@@ -328,7 +368,7 @@ def test_vacancy_of_a_known_potential(sw):
 
 def test_shipped_files_are_those_of_the_index():
     index = json.loads((datasets.DFT / "index.json").read_text())
-    assert len(index["files"]) == 4
+    assert len(index["files"]) == 6
     assert index["protocol"] == json.loads(json.dumps(cp2k.PROTOCOL | dict(name=cp2k.NAME)))
     for name, entry in index["files"].items():
         data = (datasets.DFT / name).read_bytes()
@@ -355,7 +395,7 @@ def test_shipped_pair_is_symmetric(split):
                 "dft",
                 cp2k.NAME,
             )
-            kind, fraction = generate.recipe(split, int(number))
+            kind, fraction, _ = generate.recipe(split, int(number))
             assert atoms.info["group"] == kind and set(atoms.symbols) == {element}
             assert len(atoms) == (63 if kind == "Vacancy" else 64)
             assert atoms.info["phase"] == ("liquid" if (fraction or 0) > 1 else "crystal")
@@ -366,6 +406,25 @@ def test_shipped_pair_is_symmetric(split):
             kinds.append((number, kind))
         reduced.append(kinds)
     assert reduced[0] == reduced[1]
+
+
+def test_shipped_alloys():
+    """Compositions are those of the recipe; energies lie above the line of pure crystals."""
+    assert [len(datasets.dft("SiGe", split)) for split in generate.SPLITS] == [91, 30]
+    pure = {
+        e: min(a.get_potential_energy() / len(a) for a in datasets.dft(e, "train"))
+        for e in ("Si", "Ge")
+    }
+    for atoms in datasets.dft("SiGe", "train") + datasets.dft("SiGe", "test"):
+        _, split, number = atoms.info["name"].split("-")
+        kind, _, (order, fraction) = generate.recipe(split, int(number))
+        assert (atoms.info["group"], atoms.info["order"]) == (kind, order)
+        assert atoms.info["fraction"] == pytest.approx(fraction, abs=1e-5)
+        x = np.mean(atoms.numbers == 32)
+        assert x == pytest.approx(fraction, abs=1 / 63)
+        line = (1 - x) * pure["Si"] + x * pure["Ge"]
+        assert -0.01 < atoms.get_potential_energy() / len(atoms) - line < 1.5  # eV/atom
+        assert atoms.info["protocol"] == cp2k.NAME
 
 
 @pytest.mark.parametrize("element", ["Si", "Ge"])
@@ -406,7 +465,7 @@ def test_reference(element, a):
 
 
 def test_dft_refuses():
-    with pytest.raises(ValueError, match="'C' is not known, use one of 'Si', 'Ge'"):
+    with pytest.raises(ValueError, match="'C' is not known, use one of 'Si', 'Ge', 'SiGe'"):
         datasets.dft("C", "train")
     with pytest.raises(ValueError, match="use 'train' or 'test'"):
         datasets.dft("Si", "valid")

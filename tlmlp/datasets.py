@@ -71,9 +71,11 @@ def mlearn(element: str, split: str) -> list[Atoms]:
 
 def _known(element: str, split: str, alloys: Sequence[str] = ()) -> tuple[str, str]:
     """The two themselves, if there are data of them."""
-    symbol = element if element in alloys else elements.element(element).symbol
+    known = (*elements.ELEMENTS, *alloys)
+    words = f"element {element!r} is not known, use one of {', '.join(map(repr, known))}"
+    refuse(element not in known, words)
     refuse(split not in ("train", "test"), f"split {split!r} is not known, use 'train' or 'test'")
-    return symbol, split
+    return element, split
 
 
 def _mlearn_file(name: str) -> Path:
