@@ -70,6 +70,14 @@ PICTURES = {
         press=("Run",),
         seen="Done.",
     ),
+    "Alchemy": Picture(
+        "show.Alchemy()",
+        "The slider from silicon to germanium. On the left 64 atoms in a colour between those of "
+        "both elements. On the right the slider, two menus, Relax, and a table of the lattice "
+        "constant and the bulk modulus. Below them curves of both, and of phonons.",
+        press=("Relax",),
+        seen="Done in",
+    ),
     "Training": Picture(
         "train, valid = tlmlp.datasets.split(course.data('stillinger-weber', 'Si')[0], 20)\n"
         "potential = tlmlp.Potential.create('course', elements=('Si', 'Ge'))\n"

@@ -81,6 +81,7 @@ def test_every_control_changes_the_run(explorer):
     others = dict(
         source="stillinger-weber",
         n=10,
+        replay=50,
         start="reduced",
         frozen=["output_0"],
         learning_rate=1e-3,
@@ -93,6 +94,10 @@ def test_every_control_changes_the_run(explorer):
         before = runs()
         explorer.set(**{name: value})
         assert runs() != before, name
+    assert explorer.settings["replay"] == 0 and explorer.controls["replay"].disabled
+    explorer.set(start="transfer", replay=10)
+    carried, scratch = runs()[0]
+    assert (carried.replay, scratch.replay) == (10, 0)
 
 
 def test_a_run_from_press_to_table(explorer, tmp_path):

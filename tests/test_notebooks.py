@@ -146,6 +146,15 @@ assert course.check_slope(slope, x, y) and course.check_share(share, x, y)
 assert not course.check_slope(share, x, y) and not course.check_share(slope, x, y)
 assert 0.5 < slope < 0.6 and 0.8 < share < 0.9
 """,
+    "07_alchemy": """
+{solution}
+mixed.fractions = 0.3
+assert course.check_fraction_slope(slope, mixed, atoms)
+assert course.check_composition(x, 5.60, network)
+assert [round(errors[name][1]) for name in ("Si", "Ge", "SiGe")] == [389, 64, 296]
+tops = {name: p.nu[p.density > 0].max() for name, p in found.items()}
+assert tops["alchemical, x = 0.5"] < 11 and tops["random alloy, x = 0.5"] > 12  # THz
+""",
     "09_past_one_machine": """
 {solution}
 assert course.check_machines(cards, atoms=1_000_000, time_ns=10, timestep_fs=2, rate=4e6, days=3)

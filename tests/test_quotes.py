@@ -12,6 +12,7 @@ from conftest import ROOT
 from tlmlp import course
 from tlmlp.course import answers
 from tlmlp.course.results import mean_and_spread, own_best
+from tlmlp.show.figures import alloys
 
 DFT, SW = "dft", "stillinger-weber"
 
@@ -161,7 +162,48 @@ def card():
     yield f"{helped} helped, {equal} made no difference and {hurt} hurt"
 
 
+def alchemy():
+    """Notebook 07: how far crystals lie from the line between the elements, and one atom."""
+    rows = course.rows("alchemy")
+    ways = {way: alloys.of_way(rows, way) for way in ("nodes", "embedding")}
+    bent = {}
+    for key in ("lattice_constant", "bulk_modulus"):
+        for way, own in ways.items():
+            x = [row["x"] for row in own]
+            bent[key, way] = alloys.above_line(x, [row[key] for row in own])
+        ends = [own[k][key] for k in (0, -1)]
+        at, mean, _ = alloys.means(rows, key, ends)
+        lie = [x.index(value) for value in at]
+        bent[key, "random"] = mean
+        for way in ways:
+            bent[key, way, "off"] = bent[key, way][lie] - mean
+    a = {way: bent["lattice_constant", way] for way in ("nodes", "embedding", "random")}
+    half = {way: -1e3 * a[way][len(a[way]) // 2] for way in a}
+    yield f"lie {half['random']:.0f} mÅ below the line at x = 0.5"
+    yield f"has {half['nodes']:.0f} mÅ with two nodes, {half['embedding']:.0f} mÅ with mixed rows"
+    assert 0.4 < x[a["nodes"].argmin()] < 0.5
+    yield f"Near $x = 0.45$, {-1e3 * a['nodes'].min():.0f} mÅ below the line"
+    assert np.abs(bent["lattice_constant", "nodes", "off"]).max() < 1.1e-3
+    assert np.abs(bent["bulk_modulus", "nodes", "off"]).max() < 0.6
+    modulus = bent["bulk_modulus", "embedding"]
+    assert (modulus[1 : x.index(0.5625) + 1] > 0).all() and (modulus[x.index(0.6875) :] <= 0).all()
+    top = [np.max(row["phonons"]["frequencies"]) for row in ways["nodes"]]
+    assert (np.diff(top) < 0).all()
+    yield f"from {top[0]:.1f} to {top[-1]:.1f} THz"
+    mixing = lambda method: np.mean(
+        [row["mixing"] for row in rows if row["method"] == method and row["x"] == 0.5]
+    )
+    yield f"zincblende costs {mixing('ordered'):.0f} meV/atom"
+    yield f"a random alloy {mixing('random'):.0f}."
+    for name, host in (("silicon", "Si"), ("germanium", "Ge")):
+        (row,) = [r for r in rows if r["method"] == "dilute" and r["host"] == host]
+        (ti, error), (back, other) = row["integrated"], row["perturbation"]
+        exact = f"{row['harmonic'][0]:.3f}"
+        yield f"| {name} | {ti:.3f} ± {error:.3f} | {back:.3f} ± {other:.3f} | {exact} |"
+
+
 QUOTES = {
+    "07_alchemy": alchemy,
     "02_germanium_transfer": explorer,
     "02b_how_much_data": learning_curves,
     "02c_freezing_and_forgetting": freezing,

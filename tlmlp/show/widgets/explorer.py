@@ -160,6 +160,9 @@ class TransferExplorer(Job):
         for name, value in settings.items():
             refuse(name not in CHOICES, f"there is no control {name!r}; {there}")
             one_of(name, value, [value for _, value in CHOICES[name]])
+        start = settings.get("start", self.controls["start"].value)
+        words = "there is no replay in reduced units, where silicon has other lengths"
+        refuse(settings.get("replay") and start == "reduced", words)
         self.quiet = True  # one picture, when all have moved
         for name, value in settings.items():
             self.controls[name].value = value
@@ -352,7 +355,7 @@ def fitting(rows, settings):
     """
     rate, steps, out = settings["learning_rate"], settings["steps"], []
     apart = lambda r: (r["learning_rate"] != rate, abs(r["steps"] - steps))
-    if settings["replay"]:
+    if settings.get("replay"):
         return []
     simple = [r for r in rows if not (r.get("validation") or r.get("phase"))]
     for method, frozen in ((settings["start"], settings["frozen"]), ("scratch", ())):
