@@ -192,6 +192,35 @@ def test_molecular_dynamics_in_the_hands_of_a_learner(tmp_path, kind, theme):
             another_system_while_it_compiles(page, plots)
 
 
+@pytest.mark.parametrize("kind, theme", [("nglview", "Light"), ("canvas", "Dark")])
+def test_the_slider_from_silicon_to_germanium(tmp_path, kind, theme):
+    """Atoms, curves and numbers follow the slider, also while Relax works."""
+    code = f"import tlmlp\nslider = tlmlp.show.Alchemy(viewer={kind!r})\nslider"
+    with opened(tmp_path, code, theme=theme) as page:
+        canvas = page.locator("canvas.tlmlp-canvas").first
+        atoms = browser.viewer(page) if kind == "nglview" else canvas
+        atoms.wait_for(timeout=30_000)
+        until(page, lambda: shows(picture(atoms)))
+        half, curves = settled(page, atoms), page.locator(".widget-image").first
+        drawn = picture(curves)
+        handle = page.locator(".widget-hslider .noUi-handle").last
+        handle.press("End")
+        until(page, lambda: seen(page, "x = 1.00"))
+        until(page, lambda: differing(half, picture(atoms)) > 0.02)
+        until(page, lambda: differing(drawn, picture(curves)) > 1e-3)
+        button(page, "Relax").click()
+        handle.press("Home")
+        until(page, lambda: seen(page, "Done in") and seen(page, "x = 0.00"))
+        assert not seen(page, "computed now")  # that was at another fraction
+        handle.press("End")
+        until(page, lambda: seen(page, "computed now, x = 1"))
+        choose(page, "which atoms are drawn", "a random alloy")
+        handle.press("ArrowLeft")
+        until(page, lambda: seen(page, "x = 0.97"))
+        assert cut_off(page) == [] and browser.errors(page) == []
+        accessible(page)
+
+
 def another_system_while_it_compiles(page, plots):
     """The kernel stays free, and the new system plays on by itself."""
     choose(page, "potential", "si-sw-course")
