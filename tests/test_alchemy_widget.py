@@ -7,6 +7,7 @@ import pytest
 from ase.build import bulk
 
 import tlmlp
+from research import alchemy as table
 from tlmlp import alchemy, course, crystal, show
 from tlmlp.show.figures import alloys
 from tlmlp.show.widgets.alchemy import between
@@ -57,6 +58,36 @@ def test_atoms_have_the_colours_of_the_fraction(network, monkeypatch):
     widget.set(0.5)
     assert (drawn[-1] >= before).all() and drawn[-1].sum() == 32
     widget.close()
+
+
+def test_shipped_rows_are_those_of_their_table():
+    rows = course.rows("alchemy")
+    of = lambda task: [row for row in rows if task.items() <= row.items()]
+    assert all(len(of(task)) == 1 for task in table.tasks()) and len(rows) == len(table.tasks())
+
+
+def test_one_atom_costs_the_same_by_three_ways():
+    """Integration, perturbation in the other direction and vibrations, within three errors."""
+    found = [row for row in course.rows("alchemy") if row["method"] == "dilute"]
+    assert [row["host"] for row in found] and {row["temperature"] for row in found} == {600.0}
+    for row in found:
+        (ti, error), (back, other), (exact, *_) = (
+            row[name] for name in ("integrated", "perturbation", "harmonic")
+        )
+        assert abs(ti - back) < 3 * np.hypot(error, other) and abs(ti - exact) < 3 * error + 1e-3
+
+
+def test_a_mixture_follows_random_alloys():
+    """By two nodes, within 1 mÅ and 0.6 GPa; by mixed rows it does not."""
+    rows, off = course.rows("alchemy"), {}
+    for key in ("lattice_constant", "bulk_modulus"):
+        for way in alloys.LOOKS:
+            known = {row["x"]: row[key] for row in alloys.of_way(rows, way)}
+            at, mean, _ = alloys.means(rows, key, (known[0.0], known[1.0]))
+            line = [known[0.0] + x * (known[1.0] - known[0.0]) for x in at]
+            off[key, way] = np.abs([known[x] for x in at] - (mean + line)).max()
+    assert off["lattice_constant", "nodes"] < 1.1e-3 < off["lattice_constant", "embedding"]
+    assert off["bulk_modulus", "nodes"] < 0.6 < 3 < off["bulk_modulus", "embedding"]
 
 
 def test_colours_between_two():
