@@ -281,7 +281,7 @@ def _steps(potential, train, valid, trainable, checkpoint, shapes, report_every,
     several = (devices,) if len(devices) > 1 else ()  # one device has the program of none
     start, step_function = make_step(potential.config, float(s.average), *several)
     state, unravel = start(start_params)
-    pull = (s.anchor, state.trainable) if s.anchor else None
+    pull = [(s.anchor, state.trainable)] if s.anchor else []
     report_every = report_every or max(1, s.steps // 50)
     s = s._replace(validate_every=s.validate_every or max(1, s.steps // 20))
     sizes = dict(frames=len(train), n_weights=potential.n_weights)
@@ -313,7 +313,7 @@ def _steps(potential, train, valid, trainable, checkpoint, shapes, report_every,
         rate = schedule(step, s.steps, s.learning_rate)
         ends = zip(s.weights, s.final_weights)
         mixed = Weights(*(f + (w - f) * rate / s.learning_rate for w, f in ends))
-        state, metric = step_function(unravel, state, fixed, rate, mixed, *example, pull)
+        state, metric = step_function(unravel, state, fixed, rate, mixed, *example, *pull)
         metrics.append(metric)
         done = step + 1
         validates = done % s.validate_every == 0 or done == s.steps
