@@ -21,7 +21,7 @@ from typing import Annotated
 
 import numpy as np
 import typer
-from ase import Atoms, units
+from ase import units
 from ase.build import bulk
 from ase.filters import FrechetCellFilter
 from ase.md.langevin import Langevin
@@ -30,6 +30,8 @@ from tqdm import tqdm
 
 from tlmlp import Potential, alchemy, allocator, crystal, properties, sweep
 from tlmlp.recipes import circumstances
+
+from .dft.generate import symbols
 
 NETWORK = "sige-dft-course"
 PAIR = ("Si", "Ge")
@@ -85,24 +87,12 @@ def alchemical(potential: Potential, task: dict) -> dict:
     )
 
 
-def elements_of(task: dict, atoms: Atoms) -> list[str]:
-    """Silicon and germanium on the places of 64 atoms of diamond."""
-    n = round(task["x"] * len(atoms))
-    if task["method"] == "random":
-        chosen = np.random.default_rng([task["seed"], n]).permutation(len(atoms)) < n
-    else:  # zincblende, or one or three of the four sites of each face-centred lattice
-        quarters = np.rint(atoms.get_scaled_positions() * 8).astype(int) % 4
-        odd = quarters[:, 0] % 2 == 1
-        site = (quarters - odd[:, None] == 0).all(1)
-        chosen = {0.25: site, 0.5: odd, 0.75: ~site}[task["x"]]
-    return [PAIR[int(c)] for c in chosen]
-
-
 def alloy(potential: Potential, task: dict) -> dict:
     """Lattice constant, bulk modulus and energy of mixing of an explicit alloy, relaxed."""
     calculator = potential.calculator("float64")
     atoms = bulk("Si", "diamond", a=GUESS, cubic=True).repeat(2)
-    atoms.symbols[:] = elements_of(task, atoms)
+    rng = np.random.default_rng([task["seed"], round(task["x"] * len(atoms))])
+    atoms.symbols[:] = symbols("SiGe", task["method"], task["x"], atoms, rng)
     atoms.calc = calculator
     relax = partial(LBFGS, logfile=None)
     relax(FrechetCellFilter(atoms, hydrostatic_strain=True)).run(fmax=1e-3, steps=500)

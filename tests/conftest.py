@@ -5,6 +5,7 @@ Set at import, before anything imports jax.
 
 import os
 import shutil
+import time
 from pathlib import Path
 
 import pytest
@@ -33,6 +34,14 @@ if workers > 1:
     os.environ["NPROC"] = str(max(2, threads))
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ[name] = str(max(1, threads))
+
+
+def until(condition, seconds=120):
+    """Wait for a state, and fail where it does not come."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, f"not within {seconds} s"
+        time.sleep(0.01)
 
 
 @pytest.fixture(scope="session", autouse=True)

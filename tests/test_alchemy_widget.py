@@ -1,10 +1,9 @@
 """The slider from silicon to germanium, and the exercises on it."""
 
-import time
-
 import numpy as np
 import pytest
 from ase.build import bulk
+from conftest import until
 
 import tlmlp
 from research import alchemy as table
@@ -18,13 +17,6 @@ PAIR = ("Si", "Ge")
 @pytest.fixture(scope="module")
 def network():
     return tlmlp.Potential.load("sige-dft-course")
-
-
-def until(condition, seconds=120):
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, f"not within {seconds} s"
-        time.sleep(0.01)
 
 
 def test_relax_computes_what_is_asked_for_and_what_was_precomputed(network):

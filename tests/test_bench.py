@@ -4,6 +4,7 @@ import threading
 import time
 
 import pytest
+from conftest import until
 
 from tlmlp import datasets, properties, show
 from tlmlp.show.widgets import bench as module
@@ -14,13 +15,6 @@ def quick(monkeypatch):
     """Every potential is Stillinger-Weber, so that nothing is compiled but that."""
     exact = lambda *_: datasets.stillinger_weber_calculator("Ge")
     monkeypatch.setattr(module, "shipped", exact)
-
-
-def until(condition, seconds=120):
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, f"not within {seconds} s"
-        time.sleep(0.01)
 
 
 def test_results_are_those_of_the_library(quick):

@@ -2,9 +2,9 @@
 
 import json
 import threading
-import time
 
 import pytest
+from conftest import until
 from test_race import small_world  # noqa: F401  a fixture
 
 import tlmlp
@@ -24,13 +24,6 @@ def explorer():
     explorer = show.TransferExplorer(precomputed=[]).set(n=5, steps=100)
     yield explorer
     explorer.close()
-
-
-def until(condition, seconds=120):
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, f"not within {seconds} s"
-        time.sleep(0.01)
 
 
 def test_slider_and_blocks_are_kept_in_step(explorer):

@@ -13,6 +13,7 @@ from ase.build import bulk
 from ase.calculators.calculator import Calculator, all_changes
 from ase.md.langevin import Langevin
 from ase.md.verlet import VelocityVerlet
+from conftest import until
 from silicon import TINY, frames
 
 import tlmlp
@@ -24,13 +25,6 @@ from tlmlp.show.widgets.viewer import wrapping
 @pytest.fixture(scope="module")
 def potential():
     return tlmlp.Potential.create(TINY, ("Si",))
-
-
-def until(condition, seconds=120):
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, f"not within {seconds} s"
-        time.sleep(0.01)
 
 
 class Count(show.Live):

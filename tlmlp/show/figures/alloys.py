@@ -27,6 +27,11 @@ def of_way(rows, way):
     return sorted(own, key=lambda row: row["x"])
 
 
+def nearest(rows, way, x):
+    """Of these the row whose fraction is next to x."""
+    return min(of_way(rows, way), key=lambda row: abs(row["x"] - x))
+
+
 def means(rows, key, ends, method="random"):
     """(x, mean, standard deviation) of explicit alloys, less the line between `ends`."""
     own = [row for row in rows if row["method"] == method]
@@ -72,9 +77,8 @@ def mixture(rows, x=0.5, way="nodes"):
 
 def draw_bands(ax, rows, x, way):
     """Phonons of the alchemical crystal next to x; a sentence about them."""
-    own = of_way(rows, way)
-    row = min(own, key=lambda row: abs(row["x"] - x))
-    highest = max(np.max(row["phonons"]["frequencies"]) for row in own)
+    row = nearest(rows, way, x)
+    highest = max(np.max(own["phonons"]["frequencies"]) for own in of_way(rows, way))
     p, nu = row["phonons"], np.array(row["phonons"]["frequencies"])
     for first, last in p["parts"]:
         ax.plot(p["q"][first:last], nu[first:last], color=LOOKS[way][1], lw=1)

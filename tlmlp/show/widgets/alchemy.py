@@ -10,7 +10,7 @@ from ...alchemy import AlchemicalCalculator, masses
 from ...course.results import rows
 from ...potential import Potential
 from ...properties import elastic
-from ..figures.alloys import mixture, of_way
+from ..figures.alloys import mixture, nearest
 from ..figures.style import ELEMENT_COLOURS
 from .controls import image, line, menu, slider, tag, text
 from .job import Job
@@ -62,8 +62,7 @@ class Alchemy(Job):
         self.heading, self.numbers = text(), text()
         for control in (*self.controls.values(), self.shown):
             control.observe(self.changed, "value")
-        ready = lambda change: self.changed()
-        self.view.widget.observe(ready, ["loaded", "drawn"])
+        self.view.widget.observe(self.changed, ["loaded", "drawn"])
         side = [self.heading, self.fraction, line(self.controls["way"], self.shown)]
         side += [line(self.start_button, self.stop_button, self.bar), self.time, self.numbers]
         column = line(*side, flex_flow="column", align_items="flex-start", width="540px")
@@ -89,8 +88,7 @@ class Alchemy(Job):
         return dict(self.found)
 
     def work(self):
-        x, way = self.order["fraction"] / STEPS, self.order["way"]
-        began = time.perf_counter()
+        began, x, way = time.perf_counter(), self.order["fraction"] / STEPS, self.order["way"]
         calculator = AlchemicalCalculator(self.potential, PAIR, x, way=way)
         atoms = crystal.at_zero_pressure(bulk("Si", "diamond", a=GUESS), calculator, accuracy=0.01)
         atoms.set_masses(masses(atoms, PAIR, x))
@@ -110,11 +108,9 @@ class Alchemy(Job):
         self.progress(run, ("lattice_constant" in known) + ("bulk_modulus" in known), 2, "")
         self.show((x, way), lambda: mixture(self.rows, x, way))
         self.numbers.value = self._table(x, way)
-        ended = dict(done="Done.", idle="Move the slider. Relax computes the crystal at x now.")
-        words = ended.get(run.how, "Stopped.") if run.how else "The crystal relaxes."
-        if run.how == "done":
-            words = f"Done in {run.latest['seconds']:.1f} s."
-        self.say(words)
+        words = {"": "The crystal relaxes.", "done": f"Done in {known.get('seconds', 0):.1f} s."}
+        words["idle"] = "Move the slider. Relax computes the crystal at x now."
+        self.say(words.get(run.how, "Stopped."))
 
     def _colour(self, x):
         """The atoms in the colours of this fraction, once the browser shows them."""
@@ -128,7 +124,7 @@ class Alchemy(Job):
 
     def _table(self, x, way):
         """Precomputed numbers at the nearest fraction, and those that Relax gave."""
-        near = min(of_way(self.rows, way), key=lambda row: abs(row["x"] - x))
+        near = nearest(self.rows, way, x)
         lines = [(f"precomputed, x = {near['x']:.4g}", near)]
         if found := self.found.get((x, way)):
             lines.append((f"computed now, x = {x:.4g}", found))
