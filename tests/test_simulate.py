@@ -21,7 +21,7 @@ from tlmlp.elements import SW_CUTOFF, element
 from tlmlp.graph import heights
 from tlmlp.simulate import health, neighbors, steps
 from tlmlp.simulate.run import VACUUM
-from tlmlp.stillinger_weber import SW_A, SW_B, SW_COS_ANGLE, SW_GAMMA
+from tlmlp.stillinger_weber import SW_A, SW_B, SW_GAMMA
 
 TINY = tlmlp.Config("course", embed_size=8, n_blocks=1, n_spherical=2, n_dense_out=1, cutoff=3.0)
 RARE = (
@@ -83,7 +83,7 @@ def test_stillinger_weber_is_that_of_lammps(symbol, tmp_path):
     )
     (tmp_path / "sw").write_text(
         f"{symbol} {symbol} {symbol} {row.epsilon} {row.sigma} {SW_CUTOFF} {row.lam} {SW_GAMMA} "
-        f"{SW_COS_ANGLE!r} {SW_A} {SW_B} 4 0 0\n"
+        f"{row.cos_angle!r} {SW_A} {SW_B} 4 0 0\n"
     )
     for snapshot in itertools.islice(run, 1, None):
         other, frame = start_lammps(), snapshot.atoms

@@ -29,6 +29,7 @@ class Element:
     epsilon: float  # eV
     sigma: float  # Å
     lam: float  # lambda, strength of the three-body term, no unit
+    cos_angle: float = -1 / 3  # cos theta_0 of the bonds, here the tetrahedral angle
 
     @property
     def mass(self) -> float:

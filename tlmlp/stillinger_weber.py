@@ -31,7 +31,6 @@ SW_B = 0.6022245584
 SW_P = 4
 SW_Q = 0
 SW_GAMMA = 1.2
-SW_COS_ANGLE = -1 / 3  # cos theta_0, the tetrahedral angle
 
 
 def energies(graph: Graph, element: Element) -> jax.Array:
@@ -47,7 +46,7 @@ def energies(graph: Graph, element: Element) -> jax.Array:
 
     g = jnp.where(inside, jnp.exp(SW_GAMMA * decay), 0)  # [N, K]
     u = graph.vectors / jnp.where(inside, d, 1.0)[..., None]
-    bend = (jnp.einsum("iax,ibx->iab", u, u) - SW_COS_ANGLE) ** 2
+    bend = (jnp.einsum("iax,ibx->iab", u, u) - element.cos_angle) ** 2
     others = 1 - jnp.eye(d.shape[1], dtype=d.dtype)
     angles = jnp.einsum("ia,ib,iab,ab->i", g, g, bend, others) / 2
     return element.epsilon * (pairs + element.lam * angles)
@@ -62,13 +61,17 @@ predict = jax.jit(energy_forces, static_argnums=0)
 
 
 class StillingerWeber(GraphCalculator):
-    """ASE calculator of "Si" or "Ge", in float64 whatever jax is set to; ValueError for others."""
+    """ASE calculator in float64, whatever jax is set to.
+
+    `element` is "Si", "Ge" or a row of `elements`, also one with parameters of your own:
+    `dataclasses.replace(elements.element("Si"), lam=25.0)`. ValueError for other symbols.
+    """
 
     shrinks = False
 
-    def __init__(self, element: str) -> None:
-        self.row = elements.element(element)
-        super().__init__((element,), self.row.cutoff, "float64", skin=0.0)
+    def __init__(self, element: str | Element) -> None:
+        self.row = element if isinstance(element, Element) else elements.element(element)
+        super().__init__((self.row.symbol,), self.row.cutoff, "float64", skin=0.0)
 
     def predict(self, graph: Graph) -> Prediction:
         return predict(self.row, graph)
