@@ -57,6 +57,36 @@ def test_replay_takes_half_of_the_steps(germanium):
         transfer.with_replay([], old)
 
 
+def test_an_element_that_the_source_has_no_row_for_gets_one(source, germanium):
+    """The row is a copy of silicon's, so tin's forces are first those of silicon."""
+    tin = []
+    for atoms in germanium:
+        same = atoms.copy()
+        same.symbols[:] = "Sn"
+        same.calc = SinglePointCalculator(same, **atoms.calc.results)
+        tin.append(same)
+    copied = transfer.start(source, "Sn", tin)
+    assert copied.elements == ("Si", "Ge", "Sn") and copied.trained == ("Si", "Sn")
+    assert len(copied.reference) == 3 and copied.reference[:2] == source.reference
+    as_germanium = transfer.start(source, "Ge", germanium)
+    (ours,), (known,) = copied.predict(tin[:1]), as_germanium.predict(germanium[:1])
+    assert np.array_equal(ours.get_forces(), known.get_forces())
+    assert ours.get_potential_energy() == pytest.approx(known.get_potential_energy())
+    *_, last = tlmlp.fit(copied, tin, steps=2)
+    assert last.potential.trained == ("Si", "Sn")
+    reduced = transfer.start(source, "Sn", tin, reduced_units=True)
+    assert reduced.trained == ("Sn",)
+
+
+def test_a_start_for_smaller_atoms_lets_them_come_close(source, germanium):
+    """Silicon's nuclei repel below 1.78 Å; bonds of carbon have 1.54 Å."""
+    diamond = bulk("C", "diamond", a=3.57, cubic=True)
+    diamond.rattle(0.02, seed=0)
+    results = {key: germanium[0].calc.results[key] for key in ("energy", "forces")}
+    diamond.calc = SinglePointCalculator(diamond, **results)
+    assert transfer.start(source, "C", [diamond]).core < 1.5 < source.core
+
+
 def test_groups_hold_every_weight_once(source):
     names = transfer.groups(source)
     assert names == [
@@ -190,7 +220,7 @@ def test_another_part_of_the_same_data_compiles_nothing(tiny, source):
             lambda p, ge: transfer.freeze(p, transfer.groups(p)),
             "every group is frozen; leave at least one",
         ),
-        (lambda p, ge: transfer.start(p, "Sn", ge), "embedding rows for Si, Ge, none for Sn"),
+        (lambda p, ge: transfer.start(p, "Sn", ge), "training frames must hold Sn"),
         (
             lambda p, ge: transfer.start(tlmlp.Potential.create(TINY), "Ge", ge),
             "never been trained",

@@ -19,7 +19,7 @@ from ase import Atoms
 from ase.build import bulk
 from ase.data import atomic_numbers, covalent_radii
 
-from . import crystal, frames as datasets
+from . import crystal, frames as datasets, repulsion
 from .graph import Frames, Shapes
 from .potential import Potential
 from .reference import shift_reference
@@ -92,32 +92,35 @@ def start(
     `rescale(p, 1 / s, 1 / e)`, with s and e from `p.info["transfer"]`, brings them back.
 
     Args:
-        source: a trained Potential with an embedding row for `element`.
-        element: chemical symbol.
+        source: a trained Potential.
+        element: chemical symbol; where the source has no embedding row for it, one is added.
         train: structures of the new element; the reference energy is fitted to their energies.
         reduced_units: scale lengths by the lattice ratio, energies by a fit to the forces of train.
         lattice_ratio: of the lattice constants, new over old [default: lattice_ratio_of].
         shapes: as fit has it.
 
-    Raises ValueError for no row, no training, frames of other elements, no labels or a bad ratio.
+    Raises ValueError for no training, frames of other elements, no labels or a bad ratio.
     """
     train = _checked(source, element, train)
     bad = lattice_ratio is not None and not (reduced_units and 0 < lattice_ratio < np.inf)
     words = "lattice_ratio must be a positive number and go with reduced_units=True"
     refuse(bad, f"{words}, not {lattice_ratio!r}")
-    potential, trained = source, {element, *source.trained}
+    core = min(source.core, repulsion.core_of(train, source.config.cutoff))
+    potential, trained = source.replace(core=core), {element, *source.trained}
     if element not in source.trained:
-        table = np.array(source.params["dimenet/embedding"]["elements"])
-        table[source.elements.index(element)] = table[source.elements.index(source.trained[0])]
-        embedding = source.params["dimenet/embedding"] | {"elements": table}
-        potential = source.replace(params=source.params | {"dimenet/embedding": embedding})
+        weights, reference = source.params["dimenet/embedding"], (*source.reference, 0.0)
+        rows = dict(zip(source.elements, np.asarray(weights["elements"])))
+        rows[element] = rows[source.trained[0]]
+        embedding = weights | {"elements": np.array([*rows.values()])}
+        own = dict(params=source.params | {"dimenet/embedding": embedding}, elements=(*rows,))
+        potential = potential.replace(**own, reference=reference[: len(rows)])
     length, energy = 1.0, 1.0
     if reduced_units:
         length = float(lattice_ratio or lattice_ratio_of(source, train))
         potential, trained = rescale(potential, length, 1.0), {element}
         energy = _energy_ratio(potential, train, shapes)
         potential = rescale(potential, 1.0, energy)
-    known = tuple(e for e in source.elements if e in trained)
+    known = tuple(e for e in potential.elements if e in trained)
     units = dict(reduced_units=bool(reduced_units), length=length, energy=energy)
     info = dict(source=source.info.get("recipe"), element=element) | units
     potential = potential.replace(trained=known, info=dict(transfer=info))
@@ -139,9 +142,6 @@ def _checked(source: Potential, element: str, train: Frames) -> list[Atoms]:
     """The frames, where `source` can start a potential for `element` on them."""
     words = f"source must be a tlmlp.Potential, not {type(source).__name__}"
     refuse(not isinstance(source, Potential), words, TypeError)
-    rows = f"embedding rows for {', '.join(source.elements)}, none for {element}"
-    words = f"the source has {rows}; train it with elements that include {element}"
-    refuse(element not in source.elements, words)
     words = "the source has never been trained; train it or load a shipped potential first"
     refuse(not source.trained, words)
     train = datasets.check(train)
