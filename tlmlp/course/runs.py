@@ -132,6 +132,11 @@ def pick(run: Run) -> tuple[list[Atoms], list[Atoms] | None]:
         frames = datasets.subset(frames, run.n - run.hot, run.seed) if run.n > run.hot else []
     if run.hot:
         frames = frames + datasets.subset(sources.hottest(everything), run.hot, run.seed)
+    return held_out(run, frames)
+
+
+def held_out(run: Run, frames: list[Atoms]) -> tuple[list[Atoms], list[Atoms] | None]:
+    """(structures to train on, those that `run.validation` holds out, or None)."""
     if not run.validation:
         return frames, None
     # Of frames with forces: a strained crystal has none, and its first validation is its best.

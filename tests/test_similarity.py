@@ -1,0 +1,84 @@
+"""How similar must an element be? The family of Stillinger-Weber, and the rows of its table."""
+
+import numpy as np
+import pytest
+from ase.build import bulk
+
+from research import similarity
+from tlmlp import datasets, elements
+from tlmlp.course import family
+from tlmlp.course.family import Member
+from tlmlp.stillinger_weber import StillingerWeber
+
+
+@pytest.fixture(scope="module")
+def silicon():
+    return family.structures(Member())[1]
+
+
+def test_the_member_without_a_difference_is_silicon(silicon):
+    truth = StillingerWeber("Si")
+    assert len(silicon) == 36 and {a.info["phase"] for a in silicon} == {"crystal", "liquid"}
+    for atoms in silicon[:6]:
+        same = atoms.copy()
+        same.symbols[:] = "Si"
+        same.calc = truth
+        assert np.allclose(same.get_forces(), atoms.get_forces(), atol=1e-6)
+        assert same.get_potential_energy() == pytest.approx(atoms.get_potential_energy(), abs=1e-5)
+        assert np.allclose(same.get_stress(), atoms.get_stress(), atol=1e-8)
+
+
+def test_size_and_energy_are_units_of_length_and_of_energy(silicon):
+    """E'(s r) = e E(r), so forces are e / s times those of silicon."""
+    scaled = family.structures(Member(size=1.2, energy=0.5))[1]
+    for old, new in zip(silicon, scaled):
+        assert np.allclose(new.positions, 1.2 * old.positions)
+        assert new.get_potential_energy() == pytest.approx(0.5 * old.get_potential_energy())
+        assert np.allclose(new.get_forces(), 0.5 / 1.2 * old.get_forces(), atol=1e-9)
+
+
+def test_stiffness_and_angle_are_those_of_the_bonds():
+    """In the perfect crystal all angles are tetrahedral, and each of six costs the same."""
+    crystal = bulk("Ge", "diamond", a=elements.element("Si").lattice_constant, cubic=True)
+
+    def energy(**changes):
+        crystal.calc = StillingerWeber(Member(**changes).row)
+        return crystal.get_potential_energy() / len(crystal)
+
+    pairs = energy(stiffness=0.0)
+    assert energy() == pytest.approx(pairs, abs=1e-7)
+    assert energy(stiffness=42.0) == pytest.approx(pairs, abs=1e-7)
+    bent = [energy(angle=90.0, stiffness=stiffness) - pairs for stiffness in (10.0, 20.0)]
+    assert bent[1] == pytest.approx(2 * bent[0]) and bent[0] > 0
+    more = energy(angle=60.0, stiffness=10.0) - pairs  # (cos - 1/2)² over (cos - 0)², cos = -1/3
+    assert more / bent[0] == pytest.approx((5 / 6) ** 2 / (1 / 3) ** 2, rel=1e-6)
+
+
+def test_structures_are_copies(silicon):
+    first = family.structures(Member())[1]
+    first[0].positions += 1
+    assert np.array_equal(family.structures(Member())[1][0].positions, silicon[0].positions)
+    train, test = family.structures(Member())
+    assert len(train) == 60 and len(datasets.check(train + test)) == 96
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        (dict(size=0.0), "size must be"),
+        (dict(energy=-1.0), "energy must be"),
+        (dict(stiffness=-1.0), "stiffness must be 0 or more"),
+        (dict(angle=181.0), "angle must be from 0 to 180"),
+        (dict(angle=float("nan")), "angle must be from 0 to 180"),
+    ],
+)
+def test_a_member_that_cannot_be_is_refused(wrong, words):
+    with pytest.raises(ValueError, match=words):
+        Member(**wrong)
+
+
+def test_a_row_says_errors_before_and_after():
+    """A short training of the member that the source knows: it begins close, and stays close."""
+    row = similarity.perform(similarity.tasks()[1] | dict(steps=20))
+    assert row["method"] == "transfer" and row["before"] < 60 < 900 < row["force"]
+    assert row["force_mae"] < 100
