@@ -311,10 +311,12 @@ def test_sampling_refuses(arguments, sentence):
 # --- mlearn ------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("symbol, train", [("Si", 214), ("Ge", 228)])
-def test_mlearn(mlearn_mirror, symbol, train):
+@pytest.mark.parametrize(
+    "symbol, sizes", [("Si", (214, 25)), ("Ge", (228, 25)), ("Li", (241, 29)), ("Mo", (194, 23))]
+)
+def test_mlearn(mlearn_mirror, symbol, sizes):
     frames, test = datasets.mlearn(symbol, "train"), datasets.mlearn(symbol, "test")
-    assert (len(frames), len(test)) == (train, 25)
+    assert (len(frames), len(test)) == sizes
     for atoms in datasets.check(frames + test):
         assert set(atoms.symbols) == {symbol} and atoms.pbc.all()
         assert np.linalg.norm(atoms.get_forces().sum(axis=0)) < 0.05
@@ -340,8 +342,12 @@ def test_mlearn(mlearn_mirror, symbol, train):
             (1816, "liquid"),
             (2422, "liquid"),
         },
+        "Li": {(300, "crystal"), (408, "crystal"), (680, "liquid"), (907, "liquid")},
+        "Mo": {(300, "crystal"), (3000, "crystal"), (6000, "liquid")},
     }[symbol]
-    assert phases == dict.fromkeys(expected, 18)
+    assert set(phases) == expected
+    if symbol in ("Si", "Ge"):
+        assert phases == dict.fromkeys(expected, 18)
 
 
 def test_mlearn_vacancies(mlearn_mirror):
@@ -361,7 +367,7 @@ def test_mlearn_vacancies(mlearn_mirror):
 def elastic(symbol, mode):
     frames = [
         f
-        for f in datasets.mlearn(symbol, "train")
+        for f in datasets.mlearn(symbol, "train") + datasets.mlearn(symbol, "test")
         if f"mode {mode}, strain" in f.info["description"]
     ]
     return {float(f.info["description"].split()[-1]): f for f in frames}
@@ -378,17 +384,19 @@ def test_mlearn_stress(mlearn_mirror):
     assert stretched[0] > 2 and stretched[0] > stretched[1] + 2
 
 
-@pytest.mark.parametrize("mode", range(6))
-def test_mlearn_stress_is_derivative_of_energy(mlearn_mirror, mode):
+@pytest.mark.parametrize(
+    "symbol, mode", [*(("Si", k) for k in range(6)), *(("Mo", k) for k in range(1, 7))]
+)
+def test_mlearn_stress_is_derivative_of_energy(mlearn_mirror, symbol, mode):
     """Unit, sign and order: the work that a cell's own stress does from one strain to the next is
     its energy.
     """
-    low, high = (elastic("Si", mode)[strain] for strain in (0.02, 0.04))
+    low, high = (elastic(symbol, mode)[strain] for strain in (0.02, 0.04))
     strain = np.linalg.solve(low.cell.array, high.cell.array) - np.eye(3)
     strain = ((strain + strain.T) / 2)[[0, 1, 2, 1, 0, 0], [0, 1, 2, 2, 2, 1]] * [1, 1, 1, 2, 2, 2]
     mean = (low.get_volume() * low.get_stress() + high.get_volume() * high.get_stress()) / 2
     difference = high.get_potential_energy() - low.get_potential_energy()
-    assert difference > 0.1 and mean @ strain == pytest.approx(difference, rel=0.05)
+    assert difference > 0.1 and mean @ strain == pytest.approx(difference, rel=0.08)
 
 
 @pytest.mark.parametrize(
@@ -405,7 +413,7 @@ def test_mlearn_stress_of_dynamics(mlearn_mirror, symbol, index, own):
 @pytest.mark.parametrize(
     "arguments, sentence",
     [
-        (("C", "train"), "'C' is not known, use one of 'Si', 'Ge'"),
+        (("C", "train"), "'C' is not known, use one of 'Si', 'Ge', 'Li', 'Mo'"),
         (("Si", "valid"), "use 'train' or 'test'"),
     ],
 )

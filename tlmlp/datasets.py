@@ -40,19 +40,27 @@ MLEARN_SHA256 = {
     "Si/test.json": "d452b30a89f23bff76f7cc529b7b6c2d159ea81ccd5a4599fb1a18207654fa91",
     "Ge/training.json": "43dee02009a5167f94c7aafce19051222bcfc328c46181750cc2a2018187ca00",
     "Ge/test.json": "737ea6159c9dd27ebee7fb8ffae22f15e20466884927771248ca4f5b2cd3f093",
+    "Li/training.json": "1cac01475c5a4fb85771ee1fd23366a6b8abfb9891e0c9e088b6e37228e147b3",
+    "Li/test.json": "554d0ce60b35a07b357be3a80bf04f68eb8fc97b5a88328caf08c860b5e9b260",
+    "Mo/training.json": "b13305fca0d0d2631ab080c8fcf13c743ee79a911712fb65a34ca88fadf09f9a",
+    "Mo/test.json": "68169e2927c2115daa2f504805fcb9548ee65daf2dd015428807ba92f8e13bb8",
 }
 # eV/atom, between the least bound solid frame (Si -5.06, a surface; Ge -4.25, strained by 10 %)
 # and the best bound liquid one (Si -4.78, Ge -4.05). The phase has to come from the energy: the
 # temperatures in the published descriptions of vacancies are wrong.
 MLEARN_LIQUID_ABOVE = {"Si": -4.92, "Ge": -4.15}
+# K: of lithium, whose liquids are bound as well as its surfaces, and of molybdenum, whose vacancies
+# stay solid at 6000 K, dynamics at these temperatures are molten.
+MLEARN_LIQUID_FROM = {"Li": 680, "Mo": 6000}
 
 
 def mlearn(element: str, split: str) -> list[Atoms]:
-    """DFT structures of "Si" (214 "train", 25 "test") or "Ge" (228, 25).
+    """DFT structures of "Si", "Ge", "Li" or "Mo", for "train" or "test".
 
-    Dynamics, strained cells, surfaces and vacancies. Downloaded once into the user's cache, unless
-    the environment variable TLMLP_DATA names a folder that holds mlearn/Si/training.json and its
-    like. The checksum is always verified. `info` has group ("AIMD-NVT", "Elastic", "Surface" or
+    There are 214, 228, 241 and 194 to train on, and 25, 25, 29 and 23 to test on: dynamics,
+    strained cells, surfaces and vacancies. Downloaded once into the user's cache, unless the
+    environment variable TLMLP_DATA names a folder that holds mlearn/Si/training.json and its like.
+    The checksum is always verified. `info` has group ("AIMD-NVT", "Elastic", "Surface" or
     "Vacancy"), phase, temperature (K, known for "AIMD-NVT" alone), description (as published),
     tag, element and source.
 
@@ -63,15 +71,14 @@ def mlearn(element: str, split: str) -> list[Atoms]:
 
     Source: Y. Zuo et al., J. Phys. Chem. A 124, 731 (2020); VASP, PBE; licence BSD-3-Clause.
     """
-    symbol, split = _known(element, split)
+    symbol, split = _known(element, split, ("Si", "Ge", "Li", "Mo"))
     name = f"{symbol}/{'training' if split == 'train' else split}.json"
     with open(_mlearn_file(name), encoding="utf-8") as file:
         return [_mlearn_atoms(record) for record in json.load(file)]
 
 
-def _known(element: str, split: str, alloys: Sequence[str] = ()) -> tuple[str, str]:
+def _known(element: str, split: str, known: Sequence[str]) -> tuple[str, str]:
     """The two themselves, if there are data of them."""
-    known = (*elements.ELEMENTS, *alloys)
     words = f"element {element!r} is not known, use one of {', '.join(map(repr, known))}"
     refuse(element not in known, words)
     refuse(split not in ("train", "test"), f"split {split!r} is not known, use 'train' or 'test'")
@@ -108,15 +115,22 @@ def _mlearn_atoms(record: dict) -> Atoms:
     cell = record["structure"]["lattice"]["matrix"]
     atoms = Atoms(symbols, positions, cell=cell, pbc=True)
     # Published in kbar (0.1 GPa), positive under compression, and in two orders, as our own DFT
-    # of the same structures tells: xx yy zz xy zx yz for dynamics, xx yy zz xy yz zx for the rest.
-    order = [0, 1, 2, 5, 4, 3] if group in ("AIMD-NVT", "Vacancy") else [0, 1, 2, 4, 5, 3]
+    # of the same structures tells, and strained cells: xx yy zz xy zx yz for dynamics and for
+    # molybdenum's strained cells, xx yy zz xy yz zx for the rest.
+    other = group in ("AIMD-NVT", "Vacancy") or (symbol, group) == ("Mo", "Elastic")
+    order = [0, 1, 2, 5, 4, 3] if other else [0, 1, 2, 4, 5, 3]
     stress = -0.1 * units.GPa * np.array(outputs["virial_stress"])[order]
     energy, forces = float(outputs["energy"]), np.array(outputs["forces"], float)
     atoms.calc = SinglePointCalculator(atoms, energy=energy, forces=forces, stress=stress)
-    kelvin = re.search(r"at (\d+) K", words) if group == "AIMD-NVT" else None
-    phase = "liquid" if energy / len(atoms) > MLEARN_LIQUID_ABOVE[symbol] else "crystal"
+    found = re.search(r"at (\d+) K", words) if group == "AIMD-NVT" else None
+    kelvin = float(found[1]) if found else None
+    if symbol in MLEARN_LIQUID_FROM:
+        molten = bool(kelvin and kelvin >= MLEARN_LIQUID_FROM[symbol])
+    else:
+        molten = energy / len(atoms) > MLEARN_LIQUID_ABOVE[symbol]
+    phase = "liquid" if molten else "crystal"
     atoms.info = dict(source="mlearn", element=symbol, group=group, phase=phase)
-    atoms.info["temperature"] = float(kelvin[1]) if kelvin else None
+    atoms.info["temperature"] = kelvin
     atoms.info |= dict(description=words, tag=record["tag"])
     return atoms
 
@@ -139,7 +153,7 @@ def dft(element: str, split: str) -> list[Atoms]:
 
     Source: CP2K, PBE, GTH pseudopotentials, DZVP-MOLOPT-SR-GTH, 2 x 2 x 2 k-points.
     """
-    symbol, split = _known(element, split, alloys=("SiGe",))
+    symbol, split = _known(element, split, ("Si", "Ge", "SiGe"))
     return read(DFT / f"{symbol}-{split}.extxyz.xz")
 
 
