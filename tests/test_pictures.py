@@ -157,12 +157,24 @@ def between(k):
     return mixed + [dict(method="random", seed=seed, **at(0.5)) for seed in (0, 1)]
 
 
+def forgotten(k):
+    """Rows of each way against forgetting; errors are k times as large."""
+    ways = {}, dict(replay=10), dict(replay=50), dict(replay=50, labels="source"), dict(anchor=1.0)
+    ways = enumerate((*ways, dict(replay=50, frozen=("embedding",))))
+    return [
+        row(k, "transfer", seed, source="dft", **way) | dict(silicon_force_mae=(400.0 - 50 * j) * k)
+        for j, way in ways
+        for seed in (0, 1)
+    ]
+
+
 FROZEN = dict(frozen=("embedding",), n=10)
 DRAWN = {  # of each public function: a picture of data that grow with k
     "coexistence": lambda k: show.coexistence([row(k, "reference", n=0, steps=0), *table(k)]),
     "conservation": lambda k: show.conservation({dt: run(k, dt) for dt in (1, 2, 4)}),
     "densities": lambda k: show.densities({"mine": peaked(k), "other": peaked(2)}),
     "domains": lambda k: show.domains(CELL.repeat(3), tlmlp.Config("course"), (k, 1, 1)),
+    "forgetting": lambda k: show.forgetting(forgotten(k)),
     "freezing": lambda k: show.freezing(table(k) + table(k, **FROZEN)),
     "learning_curve": lambda k: show.learning_curve(history(k)),
     "learning_curves": lambda k: show.learning_curves(table(k) + table(k, n=50)),
@@ -230,6 +242,7 @@ def test_alt_and_caption_say_what_is_seen_with_these_data(name):
 
 def test_numbers_of_an_alt_text_are_those_of_the_data():
     known = dict(
+        forgetting="germanium alone: 400 on silicon, 60 on germanium. replay, 800 steps, 10: 350",
         mixture="two nodes: lattice constant -5 mÅ at 0.5",
         densities="mine: peaks in the upper two thirds at 6.0 THz",
         learning_curves="scratch, 2 seeds (90 at 10, 90 at 50); transfer, 2 seeds (60 at 10",

@@ -95,6 +95,35 @@ def freezing():
     transfer = [spread(rows, method="transfer", frozen=k, **at) for k in (0, 5)]
     yield f"to {transfer[0]} meV/Å (five seeds), and to {transfer[1]} with five groups frozen"
     yield f"less, to {spread(rows, method='reduced', **at)}"
+    yield from replaying(course.rows("forgetting"))
+
+
+def replaying(rows):
+    """The second half of 02c: errors on silicon and on germanium, with ten structures of it."""
+
+    def both(write, **fields):
+        own = dict(replay=50, labels="data", steps=1600, anchor=0.0) | fields
+        return [write(rows, n=10, value=of, **own) for of in ("silicon_force_mae", "force_mae")]
+
+    silicon, germanium = both(spread, replay=10)
+    yield f"gave {silicon} on silicon, and {germanium} on germanium"
+    pays = float(both(mean, replay=10)[1]) - 78
+    yield f"and {pays:.0f} meV/Å on germanium."
+    yield f"After 1600 steps germanium pays {pays:.0f} meV/Å"
+    yield f"After 1600 steps all 146 give {both(spread, replay=146)[0]}"
+    long = [both(spread, replay=n, steps=12800)[0] for n in (10, 50, 146)]
+    yield f"After 12 800 steps ten give {long[0]}, 50 give {long[1]}, and 146 give {long[2]}"
+    (predicted, same), (own, germanium) = both(spread, labels="source"), both(spread)
+    yield f"silicon ends at {predicted} meV/Å, with those of DFT at {own}"
+    assert same.split()[0] == germanium.split()[0]
+    yield f"On germanium both give {same.split()[0]}."
+    silicon, germanium = both(mean, steps=12800)
+    yield f"50 structures of silicon, germanium has {germanium} meV/Å and silicon {silicon}, less"
+    yield f"too few for so many steps: {both(mean, replay=10, steps=12800)[0]}."
+    silicon, germanium = both(mean, replay=0, steps=800, anchor=100.0)
+    yield f"at the strength 100 silicon has {silicon}, and germanium {germanium}."
+    silicon, germanium = both(mean, frozen=1)
+    yield f"{silicon} on silicon, {germanium} on germanium"
 
 
 def temperatures():

@@ -12,7 +12,8 @@ _NAMES = {
     "figures.learning": "learning_curve likeness parity",
     "figures.network": "picture_bases picture_network picture_slots",
     "figures.properties": "plot",
-    "figures.results": "freezing learning_curves stability_map temperatures training_curves",
+    "figures.results": "forgetting freezing learning_curves stability_map temperatures "
+    "training_curves",
     "figures.scaling": "domains scaling thermo_output",
     "figures.universal": "phase_slopes rivals soft_properties",
     "widgets.alchemy": "Alchemy",

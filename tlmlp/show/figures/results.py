@@ -11,10 +11,12 @@ from matplotlib.colors import LinearSegmentedColormap
 from ...course.results import SIZES, mean_and_spread, own_best
 from ...course.sources import SOURCES
 from ...course.stability import survival
+from ...potential import header
 from .learning import AXIS, groups, where
-from .picture import legend_below, log_axis, nothing, panels
-from .style import INK, METHODS, PALE, TEXT
+from .picture import SMALL, legend_below, log_axis, note, nothing, panels
+from .style import INK, MARKERS, METHODS, PALE, PALETTE, TEXT
 
+ALONE = "germanium alone"
 HOLDS = LinearSegmentedColormap.from_list("holds", ("#D995B0", "#F6EAEE", "#DEDAF0"))  # none to all
 
 
@@ -211,3 +213,57 @@ def stability_map(rows):
             if trained[y] != trained[y - 1]:
                 ax.axhline(y - 0.5, color=INK, lw=0.8)
     return figure.describe("stability_map", *said)
+
+
+def forgetting(rows, n=10):
+    """Force MAE on silicon against that on germanium, of each way against forgetting.
+
+    rows: of "forgetting" and "learning-curve"; n: structures of germanium. DFT data alone.
+    """
+    figure, ((ax,),) = panels(7.6, 4.2)
+    before = header(SOURCES["dft"].silicon)["info"]["test_errors"]["force_mae"]
+    ax.axvline(before, color=TEXT, lw=1, ls="--", label=f"silicon before: {before:.0f} meV/Å")
+    said, all_x, all_y = [], [before], []
+    for k, (name, strengths) in enumerate(against_forgetting(rows, n).items()):
+        look = dict(fmt=f"{MARKERS[k]}-", color=[INK, *PALETTE][k], ms=6, capsize=2, elinewidth=1)
+        points = [
+            [mean_and_spread([row[f"{of}force_mae"] for row in own]) for of in ("silicon_", "")]
+            for own in strengths.values()
+        ]
+        (x, dx), (y, dy) = np.nan_to_num(points).transpose(1, 2, 0)
+        ax.errorbar(x, y, dy, dx, label=name, lw=1, **look)
+        all_x, all_y = [*all_x, *x], [*all_y, *y]
+        apart = np.ptp(np.log(x)) > 0.3  # else their labels lie on each other
+        for strength, *at in zip(strengths, x, y) if apart else ():
+            note(ax, strength, at, (5, 5))
+        for strength, *at in zip(strengths, x, y):
+            which = f"{name}, {strength}" if name != ALONE else name
+            said.append(f"{which}: {at[0]:.0f} on silicon, {at[1]:.0f} on germanium.")
+    log_axis(ax, all_x, "x")
+    log_axis(ax, all_y)
+    ax.set(xlabel="force MAE on silicon (meV/Å)", ylabel="force MAE on germanium (meV/Å)")
+    ax.legend(**SMALL)
+    return figure.describe("forgetting", *said, n=n)
+
+
+def against_forgetting(rows, n):
+    """{a way: {its strength: rows}}, of trainings on `n` structures of germanium by DFT."""
+    own = [row for row in where(rows, source="dft", method="transfer", n=n) if not row["cutoff"]]
+    alone = [row for row in own if "replay" not in row and not row["frozen"]]
+    replayed = [row for row in own if row.get("replay")]
+    free = [row for row in replayed if not row["frozen"]]
+    kinds = dict(zip(("data", "source"), ("", ", predicted labels")))
+    ways = {ALONE: (alone, "n")}
+    for steps in sorted({row["steps"] for row in free}):
+        for labels, words in kinds.items():
+            some = where(free, steps=steps, labels=labels)
+            ways[f"replay{words}, {steps} steps"] = some, "replay"
+    ways["replay, embedding frozen"] = [row for row in replayed if row["frozen"]], "replay"
+    ways["penalty, its strength"] = [row for row in own if row.get("anchor")], "anchor"
+    return {
+        name: {
+            f"{value:g}": where(some, **{key: value}) for value in sorted({r[key] for r in some})
+        }
+        for name, (some, key) in ways.items()
+        if some
+    }
