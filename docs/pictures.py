@@ -74,7 +74,7 @@ PICTURES = {
         "show.Alchemy()",
         "The slider from silicon to germanium. On the left 64 atoms in a colour between those of "
         "both elements. On the right the slider, two menus, Relax, and a table of the lattice "
-        "constant and the bulk modulus. Below them curves of both, and of phonons.",
+        "constant and elastic constants. Below them curves of two of these, and of phonons.",
         press=("Relax",),
         seen="Done in",
     ),

@@ -21,6 +21,7 @@ STEPS = 32  # of the slider
 SIZE = (910, 350)  # pixels of the picture, which is that of `figures.alloys.mixture`
 VIEW = (330, 300)
 GUESS = 5.6  # Å
+MODULI = dict(bulk_modulus="B (GPa)", c11="C11", c12="C12", c44="C44")  # GPa
 WAYS = {"two nodes at a place": "nodes", "mixed rows": "embedding"}
 SHOWN = {"every atom is a mixture": False, "a random alloy": True}
 
@@ -94,7 +95,8 @@ class Alchemy(Job):
         atoms.set_masses(masses(atoms, PAIR, x))
         found = dict(x=x, way=way, lattice_constant=crystal.cubic_edge(atoms))
         yield found | dict(seconds=time.perf_counter() - began)
-        found["bulk_modulus"] = elastic(atoms, calculator).bulk_modulus
+        constants = elastic(atoms, calculator)
+        found |= {name: getattr(constants, name) for name in MODULI}
         yield found | dict(seconds=time.perf_counter() - began)
 
     def take(self, found):
@@ -129,8 +131,9 @@ class Alchemy(Job):
         if found := self.found.get((x, way)):
             lines.append((f"computed now, x = {x:.4g}", found))
         cell = lambda words: tag("td", words, padding="1px 14px 1px 0")
-        out = tag("tr", "".join(map(cell, ("", "a (Å)", "B (GPa)"))))
+        out = tag("tr", "".join(map(cell, ("", "a (Å)", *MODULI.values()))))
         for words, row in lines:
-            modulus = f"{row['bulk_modulus']:.1f}" if "bulk_modulus" in row else "–"
-            out += tag("tr", "".join(map(cell, (words, f"{row['lattice_constant']:.4f}", modulus))))
+            moduli = (f"{row[name]:.1f}" if name in row else "–" for name in MODULI)
+            lattice = f"{row['lattice_constant']:.4f}"
+            out += tag("tr", "".join(map(cell, (words, lattice, *moduli))))
         return tag("table", out)
