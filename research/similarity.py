@@ -1,28 +1,43 @@
-"""How similar must an element be? Transfers to members of Stillinger-Weber's family.
+"""How similar must an element be? Gains of a transfer, in a family of elements and for real pairs.
 
-    python -m research.similarity      stopped, the same command does the rest
+    python -m research.similarity family     Stillinger-Weber's family, from silicon
+    python -m research.similarity pairs      DFT: from each element, and others, to each element
 
-Every row is a training on `n` structures of a member of tlmlp.course.family, which `size`,
-`energy`, `stiffness` and `angle` say. A transfer starts from silicon's potential, "si-sw-course".
-What a row has beside errors on test structures:
+Stopped, the same command does the rest. A row is one training; what it has beside errors on test
+structures:
 
     force        mean |F| of these structures in meV/Å, the error of a network that knows nothing
     before       force MAE before training
+
+*family*: trainings on `n` structures of a member of tlmlp.course.family, which `size`, `energy`,
+`stiffness` and `angle` say. A transfer starts from silicon's potential, "si-sw-course".
+
+*pairs*: trainings on `n` structures of `target`. All lengths are measured in bonds and given in
+those of silicon, so a network has one cutoff, 1.9 bonds, for all elements. Energies of a start are
+scaled by a fit to the forces of its training structures. `source` is an element, "others" (all of
+group 14 but the target) or Stillinger-Weber's silicon; its network has seen all its structures.
+With `row` "mean" the target's embedding row is the mean of those of all elements of the source, not
+a copy of the first. Forces are again those of the target's own lengths.
 """
 
 import time
+from collections.abc import Callable
 from dataclasses import asdict, replace
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Annotated
 
 import numpy as np
 import typer
+from ase import Atoms
+from ase.calculators.singlepoint import SinglePointCalculator
 from tqdm import tqdm
 
-from tlmlp import Config, Potential, allocator, datasets, graph, sweep, transfer
+from tlmlp import Config, Potential, allocator, datasets, fit, graph, sweep, transfer
 from tlmlp.course.family import Member, structures
 from tlmlp.course.runs import Run, held_out, train
 from tlmlp.recipes import circumstances
+from tlmlp.sweep import BEGIN, END
 
 from .tables import LONG, RATES
 
@@ -41,6 +56,18 @@ TOGETHER = [
 MEMBERS = ALIKE + BY_STIFFNESS + BY_ANGLE + BY_SIZE + BY_ENERGY + TOGETHER
 AT_BEST = (Member(), Member(stiffness=0.0), Member(stiffness=31.0), Member(angle=90.0))
 
+GROUP = ("C", "Si", "Ge", "Sn")  # by DFT of one protocol
+METALS = ("Li", "Mo")  # of mlearn
+# Å, nearest neighbours: of diamond crystals (research/dft) and body-centred ones (mlearn), and of
+# Stillinger-Weber's silicon.
+BONDS = {"C": 1.547, "Si": 2.368, "Ge": 2.505, "Sn": 2.882, "Li": 2.98, "Mo": 2.74, "SW": 2.352}
+SOURCES = ("Si", "Ge", "Sn", "C", "others", "SW", *METALS)
+TRAINED = dict(steps=12000, average=0.999, seed=0)  # of a source
+HELD_OUT = 0.1  # of its structures, to choose its best step
+
+
+# -- the family ------------------------------------------------------------------------------------
+
 
 def methods(member: Member) -> tuple[str, ...]:
     """Starts of a training; in silicon's own units, those of reduced units are the same."""
@@ -48,7 +75,7 @@ def methods(member: Member) -> tuple[str, ...]:
     return ("scratch", "transfer") if own else ("scratch", "transfer", "reduced")
 
 
-def tasks() -> list[dict]:
+def family() -> list[dict]:
     """One a training, the most telling first: equal steps, then each method at its own best."""
     out = []
     for seed in range(SEEDS):
@@ -64,23 +91,137 @@ def tasks() -> list[dict]:
     return out
 
 
-def perform(task: dict) -> dict:
-    """The row of a task."""
-    allocator.prepare()
-    started, run = time.perf_counter(), Run.of(task | dict(source="stillinger-weber"))
+def family_row(task: dict, folder: Path) -> dict:
+    """The row of a task of `family`."""
     member = Member(**{name: task[name] for name in asdict(Member())})
     everything, test = structures(member)
-    fitted, valid = held_out(run, datasets.subset(everything, run.n, run.seed))
-    source = Potential.load(SILICON)
+    source, run = Potential.load(SILICON), Run.of(task)
     grown = member.size if run.method == "reduced" else 1.0
     config = replace(source.config, cutoff=source.config.cutoff * grown)
     shapes = graph.shapes_of(everything + test, source.elements, config.cutoff)
-    if run.method == "scratch":
-        start = Potential.create(Config(NETWORK), source.elements, run.seed)
-    else:
+
+    def start(fitted):
+        if run.method == "scratch":
+            return Potential.create(config, source.elements, run.seed)
         stretch = grown if run.method == "reduced" else None
-        start = transfer.start(source, "Ge", fitted, stretch is not None, stretch, shapes)
-    *_, last = train(run, start, fitted, valid, shapes)
+        return transfer.start(source, "Ge", fitted, stretch is not None, stretch, shapes)
+
+    return trained_row(task, everything, test, start, shapes)
+
+
+# -- pairs -----------------------------------------------------------------------------------------
+
+
+def pairs() -> list[dict]:
+    """One a training: the sources, then each of them to each target, and scratch."""
+    sources = [dict(method="source", source=name) for name in SOURCES if name != "others"]
+    sources += [dict(method="source", source="others", target=target) for target in GROUP]
+    out = []
+    for seed in range(SEEDS):
+        for n in (10, 50):
+            for target in GROUP:
+                run = dict(target=target, n=n, seed=seed, steps=800)
+                out.append(run | dict(source=None, row=None, method="scratch"))
+                for source in SOURCES:
+                    each = run | dict(source=source, row="copy", method="reduced")
+                    out += [each, each | dict(row="mean")] if source == "others" else [each]
+    return sources + out
+
+
+@lru_cache
+def known(name: str) -> tuple[list[Atoms], list[Atoms]]:
+    """(train, test) of one of BONDS, with lengths in bonds of silicon."""
+    if name == "SW":
+        parts = datasets.stillinger_weber_shipped("Si")
+    else:
+        load = datasets.mlearn if name in METALS else datasets.dft
+        parts = load(name, "train"), load(name, "test")
+    return tuple([in_bonds(atoms, name) for atoms in part] for part in parts)
+
+
+def in_bonds(atoms: Atoms, name: str) -> Atoms:
+    """A copy whose bonds are as long as those of silicon; energies in eV stay what they are."""
+    ratio, out = BONDS["Si"] / BONDS[name], atoms.copy()
+    out.set_cell(out.cell * ratio, scale_atoms=True)
+    stress = atoms.get_stress() / ratio**3
+    labels = dict(energy=atoms.get_potential_energy(), forces=atoms.get_forces() / ratio)
+    out.calc = SinglePointCalculator(out, **labels, stress=stress)
+    return out
+
+
+def file_of(task: dict, folder: Path) -> Path:
+    """Where the network of a task's source is kept."""
+    without = f"-but-{task['target']}" if task["source"] == "others" else ""
+    return folder / f"{task['source']}{without}.safetensors"
+
+
+def pair_row(task: dict, folder: Path) -> dict:
+    """The row of a task of `pairs`."""
+    if task["method"] == "source":
+        return source_row(task, folder)
+    target = task["target"]
+    everything, test = known(target)
+    config = Config(NETWORK)
+    elements = ("Si", target) if target != "Si" else ("Si", "Ge")
+    shapes = graph.shapes_of(everything + test, elements, config.cutoff)
+
+    def start(fitted):
+        if task["method"] == "scratch":
+            return Potential.create(config, elements, task["seed"])
+        source = Potential.load(file_of(task, folder))
+        try:
+            begun = transfer.start(source, target, fitted, True, 1.0, shapes)
+        except ValueError:  # forces point apart: no factor brings them together
+            begun = transfer.start(source, target, fitted, shapes=shapes)
+        return averaged(begun, source, target) if task["row"] == "mean" else begun
+
+    row = trained_row(task, everything, test, start, shapes)
+    unit = BONDS["Si"] / BONDS[target]
+    forces = {
+        key: round(row[key] * unit, 2) for key in ("force_mae", "force", "before") if key in row
+    }
+    return row | forces
+
+
+def averaged(begun: Potential, source: Potential, target: str) -> Potential:
+    """A start whose row of `target` is the mean of the rows of all that the source has seen."""
+    weights = begun.params["dimenet/embedding"]
+    table = np.array(weights["elements"])
+    seen = [begun.elements.index(e) for e in source.trained if e != target]
+    table[begun.elements.index(target)] = table[seen].mean(0)
+    embedding = {"dimenet/embedding": weights | {"elements": table}}
+    return begun.replace(params=begun.params | embedding)
+
+
+def source_row(task: dict, folder: Path) -> dict:
+    """Train a source, and keep its network."""
+    started, own = time.perf_counter(), task["source"]
+    names = [e for e in GROUP if e != task["target"]] if own == "others" else [own]
+    train, test = (sum(parts, []) for parts in zip(*map(known, names)))
+    valid = datasets.subset(train, round(HELD_OUT * len(train)), 0)
+    fitted = [atoms for atoms in train if not any(atoms is v for v in valid)]
+    elements = tuple(dict.fromkeys(symbol for atoms in train for symbol in atoms.symbols))
+    potential = Potential.create(NETWORK, elements if len(elements) > 1 else (*elements, "X"))
+    how = dict(weights=BEGIN, final_weights=END, **TRAINED)
+    *_, last = fit(potential, fitted, valid, **how)
+    folder.mkdir(parents=True, exist_ok=True)
+    last.best.save(file_of(task, folder))
+    errors = last.best.evaluate(test)
+    row = task | dict(force_mae=round(errors.force_mae, 2), best_step=last.best_step, **TRAINED)
+    return row | circumstances(started, "tlmlp")
+
+
+# -- both ------------------------------------------------------------------------------------------
+
+
+def trained_row(
+    task: dict, everything: list[Atoms], test: list[Atoms], start: Callable, shapes: list
+) -> dict:
+    """The row of one training that begins with `start(structures)`."""
+    started, run = time.perf_counter(), Run.of(task | dict(source="dft"))
+    fitted, valid = held_out(run, datasets.subset(everything, run.n, run.seed))
+    begun = start(fitted)
+    *_, last = train(run, begun, fitted, valid, shapes)
     best = last.best if valid else last.potential
     errors = best.evaluate(test, shapes)
     row = task | dict(
@@ -90,24 +231,41 @@ def perform(task: dict) -> dict:
         best_step=last.best_step if valid else run.steps,
     )
     if run.method != "scratch":
-        row |= dict(before=round(start.evaluate(test, shapes).force_mae, 2))
+        row |= dict(before=round(begun.evaluate(test, shapes).force_mae, 2))
     return row | circumstances(started, "tlmlp")
 
 
+TABLES = {"family": (family, family_row), "pairs": (pairs, pair_row)}
+
+
+def perform(table: str, task: dict, folder: Path) -> dict:
+    """The row of a task of a table; `folder` keeps the sources of `pairs`."""
+    allocator.prepare()
+    return TABLES[table][1](task, folder)
+
+
 def main(
-    out: Annotated[Path, typer.Option(help="file of rows")] = Path("similarity.jsonl"),
+    table: Annotated[str, typer.Argument(help=", ".join(TABLES))],
+    out: Annotated[Path | None, typer.Option(help="file of rows [default: TABLE.jsonl]")] = None,
     workers: Annotated[int, typer.Option(help="processes of one thread each")] = 2,
     scheduler: Annotated[
         str | None, typer.Option(help="address or file of a dask scheduler instead")
     ] = None,
 ) -> None:
-    """Perform all trainings; stopped, the same command does the rest."""
-    todo = tasks()
+    """Perform all trainings of a table; stopped, the same command does the rest."""
+    if table not in TABLES:
+        raise typer.BadParameter(f"no table {table!r}; there are {', '.join(TABLES)}")
+    out = out or Path(f"{table}.jsonl")
+    todo, folder = TABLES[table][0](), out.with_name(f"{out.name}.sources").resolve()
     done = sum(row is not None for row in sweep.found(todo, out))
-    with tqdm(total=len(todo), initial=done, desc="similarity", unit="run") as bar:
-        for row in sweep.execute(todo, out, perform, workers, scheduler):
-            bar.set_postfix_str(f"{row['method']} N={row['n']}: {row['force_mae']:.0f} meV/Å")
-            bar.update()
+    with tqdm(total=len(todo), initial=done, desc=table, unit="run") as bar:
+        for first in (True, False):  # transfers start from what the first part has trained
+            part = [task for task in todo if (task["method"] == "source") == first]
+            for row in sweep.execute(
+                part, out, partial(perform, table, folder=folder), workers, scheduler
+            ):
+                bar.set_postfix_str(f"{row['method']}: {row['force_mae']:.0f} meV/Å")
+                bar.update()
 
 
 if __name__ == "__main__":

@@ -79,6 +79,6 @@ def test_a_member_that_cannot_be_is_refused(wrong, words):
 
 def test_a_row_says_errors_before_and_after():
     """A short training of the member that the source knows: it begins close, and stays close."""
-    row = similarity.perform(similarity.tasks()[1] | dict(steps=20))
+    row = similarity.family_row(similarity.family()[1] | dict(steps=20), None)
     assert row["method"] == "transfer" and row["before"] < 60 < 900 < row["force"]
     assert row["force_mae"] < 100
