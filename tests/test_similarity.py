@@ -3,10 +3,12 @@
 import numpy as np
 import pytest
 from ase.build import bulk
+from ase.calculators.singlepoint import SinglePointCalculator
 
+import tlmlp
 from research import similarity
 from tlmlp import datasets, elements
-from tlmlp.course import family
+from tlmlp.course import family, outlook
 from tlmlp.course.family import Member
 from tlmlp.stillinger_weber import StillingerWeber
 
@@ -82,3 +84,31 @@ def test_a_row_says_errors_before_and_after():
     row = similarity.family_row(similarity.family()[1] | dict(steps=20), None)
     assert row["method"] == "transfer" and row["before"] < 60 < 900 < row["force"]
     assert row["force_mae"] < 100
+
+
+def test_the_outlook_of_silicon_in_other_units_is_that_of_silicon_itself():
+    """Only units differ, so structures are the same and the network's error is that on silicon."""
+    silicon = tlmlp.Potential.load("si-sw-course")
+    old, new = (family.structures(m)[1] for m in (Member(), Member(size=1.2, energy=0.5)))
+    same = outlook.outlook(silicon, old, new)
+    assert same.bonds == pytest.approx(1.2) and same.overlap == pytest.approx(1.0)
+    assert same.error < 0.05
+    other = outlook.outlook(silicon, old, family.structures(Member(stiffness=0.0))[1])
+    assert other.error > 5 * same.error and "100 % of neighbours alike" in str(other)
+
+
+def test_overlap_counts_neighbours_at_a_common_distance():
+    """Within two bonds diamond has 4, 12 and 12 neighbours, bcc 8, 6, 12 and 24: 28 of 50 agree."""
+    diamond = bulk("Si", "diamond", a=5.43, cubic=True)
+    metal = bulk("Li", "bcc", a=3.44, cubic=True).repeat(2)
+    larger = bulk("Ge", "diamond", a=5.66, cubic=True)
+    assert outlook.bond([diamond]) == pytest.approx(5.43 * 3**0.5 / 4)
+    assert outlook.overlap([diamond], [larger]) == pytest.approx(1.0)
+    assert outlook.overlap([diamond], [metal]) == pytest.approx(28 / 50)
+
+
+def test_an_outlook_is_of_one_new_element():
+    mixed = [bulk("NaCl", "rocksalt", a=5.6)]
+    mixed[0].calc = SinglePointCalculator(mixed[0], energy=0.0, forces=np.zeros((2, 3)))
+    with pytest.raises(ValueError, match="one element, not Cl, Na"):
+        outlook.outlook(tlmlp.Potential.load("si-sw-course"), mixed, mixed)
