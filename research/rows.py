@@ -23,9 +23,9 @@ from tlmlp.files import write_whole
 from tlmlp.recipes import circumstances
 from tlmlp.simulate import SimulationError
 
-from . import curvatures, melting
+from . import melting
 
-BY_VALUE = (curvatures, melting)  # what a worker that cannot import research needs beside this file
+BY_VALUE = (melting,)  # what a worker that cannot import research needs beside this file
 
 ERRORS = ("force_mae", "force_rmse", "energy_rmse")
 # The crystal and the liquid are cells of this size each; the interval is a fraction of the
@@ -143,7 +143,7 @@ def softening_row(task: dict, checkpoint: Path | None = None) -> dict:
         reference = datasets.stillinger_weber_calculator(run.element)
         lattice = SOURCES[run.source].lattice[run.element]
         crystal = bulk(run.element, "diamond", a=lattice, cubic=True).repeat(2)
-        c = curvatures.softening_of_curvature(crystal, reference, potential.calculator())
+        c = properties.softening_of_curvature(crystal, reference, potential.calculator())
         curvature = [round(c.slope, 4), round(c.spread, 4)]
     return row | dict(curvature=curvature, **circumstances(started, "tlmlp"))
 

@@ -13,11 +13,11 @@ from ase.calculators.harmonic import SpringCalculator
 from ase.eos import EquationOfState
 from ase.geometry import cellpar_to_cell
 
-from research import curvatures
 from research.melting import melting
 from tlmlp import datasets, properties as P
 from tlmlp.crystal import cubic_edge, in_standard_frame
 from tlmlp.elements import SW_CUTOFF, element
+from tlmlp.properties import stiffness
 from tlmlp.properties.mechanics import bounds_of, fit_equation_of_state
 from tlmlp.stillinger_weber import SW_A, SW_B, SW_GAMMA
 
@@ -580,17 +580,17 @@ def test_softening_is_told_from_noise(sw):
 
 def test_curvatures_are_phonons(sw, cube):
     """Modes of 8 atoms at rest: their curvatures are m ω². Half the springs, half the slope."""
-    modes = curvatures.modes(cube, sw)
+    modes = stiffness.modes(cube, sw)
     assert modes.shape == (21, 8, 3) and np.einsum("mnx,knx->mk", modes, modes) == pytest.approx(
         np.eye(21), abs=1e-6
     )
-    k = curvatures.curvatures(cube, sw, modes, 0.01)
+    k = stiffness.curvatures(cube, sw, modes, 0.01)
     thz = np.sqrt(k * units._e * 1e20 / (28.085 * units._amu)) / (2 * np.pi * 1e12)
     p = P.phonons(cube, sw)
     assert thz[-3:] == pytest.approx(p.special["Γ"][-3:], rel=2e-3)
     from ase.calculators.mixing import LinearCombinationCalculator
 
-    half = curvatures.softening_of_curvature(
+    half = P.softening_of_curvature(
         cube,
         sw,
         LinearCombinationCalculator([datasets.stillinger_weber_calculator("Si")], [0.5]),

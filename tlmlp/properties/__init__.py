@@ -6,6 +6,7 @@
     vibrations   phonons                                                 of crystals
     defects      vacancy, interstitial, migration; surface               of crystals; of an element
     slopes       softening                                               of forces
+    stiffness    softening_of_curvature                                  of structures at rest
     measured     measure, PROPERTIES                                     of a crystal, one by one
     blocks       mean_and_error                                          of correlated samples
 
@@ -19,6 +20,7 @@ from .defects import interstitial, migration, surface, vacancy
 from .measured import PROPERTIES, Measured, measure
 from .mechanics import crystal, elastic, equation_of_state, phases
 from .slopes import softening
+from .stiffness import softening_of_curvature
 from .structure import coordination, radial_distribution, tetrahedrality
 from .transport import diffusion, liquid
 from .vibrations import phonons
@@ -42,6 +44,7 @@ __all__ = [
     "phonons",
     "radial_distribution",
     "softening",
+    "softening_of_curvature",
     "surface",
     "tetrahedrality",
     "vacancy",

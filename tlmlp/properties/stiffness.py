@@ -1,8 +1,8 @@
-"""Curvatures: are the slopes of a predicted energy landscape right along fixed directions?
+"""Curvatures of the energy: how stiff is a structure at rest along fixed directions?
 
     k = -e·[F(+u e) - F(-u e)] / 2u      curvature along a direction e, by displacements u
 
-It asks the same as tlmlp.properties.softening, without a test set. Units: Å, eV/Å².
+`softening_of_curvature` asks the same as `softening`, without a test set. Units: Å, eV/Å².
 """
 
 from typing import NamedTuple
@@ -12,7 +12,7 @@ from ase import Atoms
 from ase.calculators.calculator import Calculator
 from numpy.typing import ArrayLike
 
-from tlmlp.properties.blocks import bare
+from .blocks import bare
 
 
 class Curvatures(NamedTuple):
