@@ -166,7 +166,12 @@ def test_another_recipe_begins_another_folder(monkeypatch, tmp_path):
     stub(monkeypatch, labelled)
     jobs, silent = [("Si", "train", 0)], dict(say=lambda *a, **k: None)
     generate.run(tmp_path, jobs, **silent)
+    generate.run(tmp_path, [("Ge", "train", 0)], **silent)  # another element may join
     before = sorted(tmp_path.iterdir())
+    monkeypatch.setitem(generate.ELEMENTS, "Ge", (6.5, 1211.0))
+    generate.run(tmp_path, jobs, **silent)
+    with pytest.raises(SystemExit, match="was begun with another Ge: give another folder"):
+        generate.run(tmp_path, [("Ge", "train", 1)], **silent)
     monkeypatch.setattr(generate, "FRICTION", 0.01)
     with pytest.raises(SystemExit, match="was begun with another drawn: give another folder"):
         generate.run(tmp_path, [("Si", "train", 1)], **silent)

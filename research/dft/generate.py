@@ -41,7 +41,12 @@ SPLITS = ("train", "test")
 
 # Lattice constant of diamond in PBE (Å) and experimental melting temperature (K): all that the
 # recipe asks of an element.
-ELEMENTS = {"Si": (5.469, 1687.0), "Ge": (5.784, 1211.0), "Sn": (6.655, 505.0)}
+ELEMENTS = {
+    "Si": (5.469, 1687.0),
+    "Ge": (5.784, 1211.0),
+    "Sn": (6.655, 505.0),
+    "C": (3.573, 4500.0),
+}
 
 ALLOYS = {"SiGe": ("Si", "Ge")}  # lengths and temperatures are linear in the composition
 
@@ -269,24 +274,27 @@ def unpack(out: Path):
                 ase.io.write(done, atoms, format="extxyz")
 
 
-def same_recipe(out: Path, alloys: bool):
+def same_recipe(out: Path, elements):
     """SystemExit where the folder was begun by another recipe: its structures would be mixed in."""
-    drawn = [ELEMENTS, PATTERN, TEMPERATURES, SAMPLER, TIMESTEP, FRICTION]
-    drawn += [ALLOYS, COMPOSITIONS, RELAXED] if alloys else []
-    own = json.loads(json.dumps(dict(protocol=cp2k.PROTOCOL | dict(name=cp2k.NAME), drawn=drawn)))
-    path = out / "recipe.json"
+    alloys = [element for element in elements if element in ALLOYS]
+    pure = {"Si", *elements, *(e for alloy in alloys for e in ALLOYS[alloy])} - {*alloys}
+    drawn = [PATTERN, TEMPERATURES, SAMPLER, TIMESTEP, FRICTION]
+    own = dict(protocol=cp2k.PROTOCOL | dict(name=cp2k.NAME), drawn=drawn)
+    own |= {element: ELEMENTS[element] for element in sorted(pure)}
+    own |= dict(alloys=[ALLOYS, COMPOSITIONS, RELAXED]) if alloys else {}
+    own, path = json.loads(json.dumps(own)), out / "recipe.json"
     then = json.loads(path.read_text()) if path.exists() else own
-    if other := [key for key in own if then.get(key) != own[key]]:
+    if other := [key for key in own if then.get(key, own[key]) != own[key]]:
         sys.exit(f"{out} was begun with another {' and '.join(other)}: give another folder")
     part = out / f"recipe.json.{os.getpid()}.{threading.get_ident()}"
-    part.write_text(json.dumps(own, indent=1) + "\n")
+    part.write_text(json.dumps(then | own, indent=1) + "\n")
     part.rename(path)
 
 
 def run(out: Path, jobs, say=print):
     """Compute what is missing. The lock on a structure's file ends with the process that has it."""
     out.mkdir(parents=True, exist_ok=True)
-    same_recipe(out, any(element in ALLOYS for element, _, _ in jobs))
+    same_recipe(out, {element for element, _, _ in jobs})
     for element, split, index in jobs:
         name = f"{element}-{split}-{index:03d}"
         done, failed = out / f"{name}.extxyz", out / f"{name}.failed"
