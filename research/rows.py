@@ -223,6 +223,7 @@ def stability_row(
 
 PERFORMERS = {
     "properties": properties_row,
+    "properties-best": properties_row,
     "softening": softening_row,
     "stability": stability_row,
     "melting": melting_row,
@@ -246,7 +247,7 @@ def softened(run: Run, task: dict, checkpoint: Path | None):
     potential, fitted, valid, shapes = begin(run)
     begun = train(run, potential, fitted, valid, shapes, checkpoint=checkpoint)
     for progress in begun if run.steps else ():
-        potential = progress.potential
+        potential = progress.best if valid else progress.potential
     row = task | dict(zip(ERRORS, three(potential.evaluate(test, shapes))))
     guess, kinds = potential.predict(test, shapes), {"all": list(range(len(test)))}
     for k, atoms in enumerate(test):

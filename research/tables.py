@@ -121,6 +121,15 @@ def properties() -> Iterator[Run]:
                 yield Run(source=source, element="Si", n=n, seed=seed)
 
 
+def properties_best() -> Iterator[Run]:
+    """Crystal and liquid by potentials that were trained as in own_best."""
+    for seed in range(5):
+        for n in (10, 50, 0):
+            for source, method in KINDS:
+                rate = RATES[method]
+                yield Run(source=source, method=method, n=n, seed=seed, learning_rate=rate, **LONG)
+
+
 def softening() -> Iterator[Run]:
     """Ten crystals, or nine and one structure of the highest energy."""
     for seed in range(5):
@@ -181,6 +190,7 @@ TABLES = {
     "temperature": temperature,
     "cutoff": cutoff,
     "properties": properties,
+    "properties-best": properties_best,
     "softening": softening,
     "stability": stability,
     "melting": melting,
