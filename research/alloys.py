@@ -17,7 +17,7 @@ from tlmlp import Config, Potential, allocator, datasets, fit, graph, sweep
 from tlmlp.recipes import circumstances
 from tlmlp.sweep import BEGIN, END
 
-SIZES, SEEDS, STEPS = (0, 90, 10, 30), 5, 12000
+SIZES, SEEDS, STEPS = (0, 90, 10, 30), 3, 12000
 SETS = ("Si", "Ge", "SiGe")
 PARTS = ("train", "test")
 

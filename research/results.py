@@ -299,6 +299,26 @@ def forgetting():
     return [section("Forgetting and replay", words, f"{SWEEP} forgetting"), parts]
 
 
+def alloys():
+    """The table alloys: what a network of both elements needs of them."""
+    own = rows("alloys")
+    words = (
+        "Networks of the course's size are trained on all silicon and germanium of DFT, and on "
+        "some alloys, for 12 000 steps. The table gives force MAE in meV/Å and energy RMSE in "
+        "meV/atom on test structures of each set, for three seeds."
+    )
+    lines = []
+    for n in sorted({row["alloys"] for row in own}):
+        some = where(own, alloys=n)
+        errors = [[row[name][k] for row in some] for name in ("Si", "Ge", "SiGe") for k in (0, 1)]
+        lines.append([n, *(cell(values, k % 2) for k, values in enumerate(errors))])
+    kinds = [f"{name}, {what}" for name in ("Si", "Ge", "SiGe") for what in ("forces", "energies")]
+    return [
+        section("Networks of both elements", words, "python -m research.alloys"),
+        table(["alloys", *kinds], lines),
+    ]
+
+
 def alchemy():
     """The tables of alchemy: crystals between the elements, and one atom at 600 K."""
     own = rows("alchemy")
@@ -533,6 +553,7 @@ def page():
         *cutoffs(),
         *freezing(),
         *forgetting(),
+        *alloys(),
         *alchemy(),
         *temperatures(),
         *stability(),

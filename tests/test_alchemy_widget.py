@@ -6,7 +6,7 @@ from ase.build import bulk
 from conftest import until
 
 import tlmlp
-from research import alchemy as table
+from research import alchemy as table, alloys as alloy_table
 from tlmlp import alchemy, course, crystal, show
 from tlmlp.show.figures import alloys
 from tlmlp.show.widgets.alchemy import between
@@ -52,8 +52,9 @@ def test_atoms_have_the_colours_of_the_fraction(network, monkeypatch):
     widget.close()
 
 
-def test_shipped_rows_are_those_of_their_table():
-    rows = course.rows("alchemy")
+@pytest.mark.parametrize(("name", "table"), [("alchemy", table), ("alloys", alloy_table)])
+def test_shipped_rows_are_those_of_their_table(name, table):
+    rows = course.rows(name)
     of = lambda task: [row for row in rows if task.items() <= row.items()]
     assert all(len(of(task)) == 1 for task in table.tasks()) and len(rows) == len(table.tasks())
 
