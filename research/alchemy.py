@@ -1,6 +1,6 @@
 """Crystals between silicon and germanium: alchemical ones, alloys of the same network, one atom.
 
-    python -m research.alchemy     half an hour; stopped, the same command does the rest
+    python -m research.sweep alchemy     half an hour; stopped, the same command does the rest
 
 Every row has a `method`:
 
@@ -17,18 +17,15 @@ The energies of alloys include that of mixing: `mixing` in meV/atom against both
 import time
 from functools import partial
 from pathlib import Path
-from typing import Annotated
 
 import numpy as np
-import typer
 from ase import units
 from ase.build import bulk
 from ase.filters import FrechetCellFilter
 from ase.md.langevin import Langevin
 from ase.optimize import LBFGS
-from tqdm import tqdm
 
-from tlmlp import Potential, alchemy, allocator, crystal, properties, sweep
+from tlmlp import Potential, alchemy, allocator, crystal, properties
 from tlmlp.recipes import circumstances
 
 from .dft.generate import symbols
@@ -53,10 +50,10 @@ def tasks() -> list[dict]:
     return first + [dict(method="dilute", host=host, way="nodes", seed=0) for host in PAIR]
 
 
-def perform(task: dict, network: str = NETWORK) -> dict:
+def perform(task: dict, folder: Path | None = None) -> dict:
     """The row of a task."""
     allocator.prepare()
-    started, potential = time.perf_counter(), Potential.load(network)
+    started, potential = time.perf_counter(), Potential.load(NETWORK)
     of = dict(alchemical=alchemical, random=alloy, ordered=alloy, dilute=dilute)[task["method"]]
     return task | of(potential, task) | circumstances(started, "tlmlp", "ase")
 
@@ -165,22 +162,3 @@ def perturbation(calculator, atoms, seed, blocks=10, every=5):
                 calculator.fractions = here
             total[block] -= kT * np.log(np.mean(np.exp(-np.array(differences) / kT)))
     return -float(total.mean()), float(total.std(ddof=1) / blocks**0.5)
-
-
-def main(
-    out: Annotated[Path, typer.Option(help="file of rows")] = Path("alchemy.jsonl"),
-    network: Annotated[str, typer.Option(help="a potential of both elements")] = NETWORK,
-    workers: Annotated[int, typer.Option(help="processes of one thread each")] = 2,
-) -> None:
-    """Compute all rows; stopped, the same command does the rest."""
-    todo = tasks()
-    done = sum(row is not None for row in sweep.found(todo, out))
-    work = partial(perform, network=network)
-    with tqdm(total=len(todo), initial=done, desc="alchemy", unit="row") as bar:
-        for row in sweep.execute(todo, out, work, workers):
-            bar.set_postfix_str(f"{row['method']} {row.get('x', row.get('host'))}")
-            bar.update()
-
-
-if __name__ == "__main__":
-    typer.run(main)

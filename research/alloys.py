@@ -1,6 +1,6 @@
 """Networks of both elements, trained with few or many alloys: what they need of these.
 
-    python -m research.alloys      two minutes a run; stopped, the same command does the rest
+    python -m research.sweep alloys      two minutes a run; stopped, the same command does the rest
 
 A row says the errors on test structures of silicon, of germanium and of alloys. Each network sees
 all training structures of both elements, and some alloys.
@@ -8,12 +8,8 @@ all training structures of both elements, and some alloys.
 
 import time
 from pathlib import Path
-from typing import Annotated
 
-import typer
-from tqdm import tqdm
-
-from tlmlp import Config, Potential, allocator, datasets, fit, graph, sweep
+from tlmlp import Config, Potential, allocator, datasets, fit, graph
 from tlmlp.recipes import circumstances
 from tlmlp.sweep import BEGIN, END
 
@@ -28,7 +24,7 @@ def tasks() -> list[dict]:
     return [dict(method="scratch", alloys=n, seed=seed, steps=STEPS) for n, seed in each]
 
 
-def perform(task: dict) -> dict:
+def perform(task: dict, folder: Path | None = None) -> dict:
     """The row of a task: for each of SETS force MAE (meV/Å) and energy RMSE (meV/atom)."""
     allocator.prepare()
     started, elements = time.perf_counter(), ("Si", "Ge")
@@ -47,24 +43,3 @@ def perform(task: dict) -> dict:
         errors = last.potential.evaluate(frames[name, "test"], shapes)
         row[name] = [round(errors.force_mae, 2), round(errors.energy_rmse, 2)]
     return row | circumstances(started, "tlmlp")
-
-
-def main(
-    out: Annotated[Path, typer.Option(help="file of rows")] = Path("alloys.jsonl"),
-    workers: Annotated[int, typer.Option(help="processes of one thread each")] = 2,
-    scheduler: Annotated[
-        str | None, typer.Option(help="address or file of a dask scheduler instead")
-    ] = None,
-) -> None:
-    """Train all networks; stopped, the same command does the rest."""
-    todo = tasks()
-    done = sum(row is not None for row in sweep.found(todo, out))
-    with tqdm(total=len(todo), initial=done, desc="alloys", unit="run") as bar:
-        for row in sweep.execute(todo, out, perform, workers, scheduler):
-            errors = ", ".join(f"{name} {row[name][0]:.0f}" for name in SETS)
-            bar.set_postfix_str(f"{row['alloys']} alloys: {errors} meV/Å")
-            bar.update()
-
-
-if __name__ == "__main__":
-    typer.run(main)

@@ -314,7 +314,7 @@ def alloys():
         lines.append([n, *(cell(values, k % 2) for k, values in enumerate(errors))])
     kinds = [f"{name}, {what}" for name in ("Si", "Ge", "SiGe") for what in ("forces", "energies")]
     return [
-        section("Networks of both elements", words, "python -m research.alloys"),
+        section("Networks of both elements", words, f"{SWEEP} alloys"),
         table(["alloys", *kinds], lines),
     ]
 
@@ -358,7 +358,7 @@ def alchemy():
         "none."
     )
     titles = ["host", "integration", "perturbation from Ge to Si", "harmonic"]
-    again = "python -m research.alchemy"
+    again = f"{SWEEP} alchemy"
     head = [section("Between silicon and germanium", words, again), crystals]
     return [*head, section("One atom at 600 K", one, again), table(titles, dilute)]
 

@@ -1,7 +1,7 @@
 """How similar must an element be? Gains of a transfer, in a family of elements and for real pairs.
 
-    python -m research.similarity family     Stillinger-Weber's family, from silicon
-    python -m research.similarity pairs      DFT: from each element, and others, to each element
+    python -m research.sweep family     Stillinger-Weber's family, from silicon
+    python -m research.sweep pairs      DFT: from each element, and others, to each element
 
 Stopped, the same command does the rest. A row is one training; what it has beside errors on test
 structures:
@@ -23,17 +23,14 @@ a copy of the first. Forces are again those of the target's own lengths.
 import time
 from collections.abc import Callable
 from dataclasses import asdict, replace
-from functools import lru_cache, partial
+from functools import lru_cache
 from pathlib import Path
-from typing import Annotated
 
 import numpy as np
-import typer
 from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
-from tqdm import tqdm
 
-from tlmlp import Config, Potential, allocator, datasets, fit, graph, sweep, transfer
+from tlmlp import Config, Potential, allocator, datasets, fit, graph, transfer
 from tlmlp.course.family import Member, structures
 from tlmlp.course.runs import Run, held_out, train
 from tlmlp.recipes import circumstances
@@ -93,6 +90,7 @@ def family() -> list[dict]:
 
 def family_row(task: dict, folder: Path) -> dict:
     """The row of a task of `family`."""
+    allocator.prepare()
     member = Member(**{name: task[name] for name in asdict(Member())})
     everything, test = structures(member)
     source, run = Potential.load(SILICON), Run.of(task)
@@ -156,7 +154,8 @@ def file_of(task: dict, folder: Path) -> Path:
 
 
 def pair_row(task: dict, folder: Path) -> dict:
-    """The row of a task of `pairs`."""
+    """The row of a task of `pairs`; `folder` keeps the networks of its sources."""
+    allocator.prepare()
     if task["method"] == "source":
         return source_row(task, folder)
     target = task["target"]
@@ -233,40 +232,3 @@ def trained_row(
     if run.method != "scratch":
         row |= dict(before=round(begun.evaluate(test, shapes).force_mae, 2))
     return row | circumstances(started, "tlmlp")
-
-
-TABLES = {"family": (family, family_row), "pairs": (pairs, pair_row)}
-
-
-def perform(table: str, task: dict, folder: Path) -> dict:
-    """The row of a task of a table; `folder` keeps the sources of `pairs`."""
-    allocator.prepare()
-    return TABLES[table][1](task, folder)
-
-
-def main(
-    table: Annotated[str, typer.Argument(help=", ".join(TABLES))],
-    out: Annotated[Path | None, typer.Option(help="file of rows [default: TABLE.jsonl]")] = None,
-    workers: Annotated[int, typer.Option(help="processes of one thread each")] = 2,
-    scheduler: Annotated[
-        str | None, typer.Option(help="address or file of a dask scheduler instead")
-    ] = None,
-) -> None:
-    """Perform all trainings of a table; stopped, the same command does the rest."""
-    if table not in TABLES:
-        raise typer.BadParameter(f"no table {table!r}; there are {', '.join(TABLES)}")
-    out = out or Path(f"{table}.jsonl")
-    todo, folder = TABLES[table][0](), out.with_name(f"{out.name}.sources").resolve()
-    done = sum(row is not None for row in sweep.found(todo, out))
-    with tqdm(total=len(todo), initial=done, desc=table, unit="run") as bar:
-        for first in (True, False):  # transfers start from what the first part has trained
-            part = [task for task in todo if (task["method"] == "source") == first]
-            for row in sweep.execute(
-                part, out, partial(perform, table, folder=folder), workers, scheduler
-            ):
-                bar.set_postfix_str(f"{row['method']}: {row['force_mae']:.0f} meV/Å")
-                bar.update()
-
-
-if __name__ == "__main__":
-    typer.run(main)

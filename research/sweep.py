@@ -1,4 +1,4 @@
-"""Perform the runs of a table of the course, on as many cores or machines as there are.
+"""Perform the runs of a table, on as many cores or machines as there are.
 
     python -m research.sweep learning-curve --workers 8          in the folder of the repository
     python -m research.sweep stability --scheduler tcp://node1:8786
@@ -18,10 +18,20 @@ from tqdm import tqdm
 
 from tlmlp import sweep
 
-from . import rows
+from . import alchemy, alloys, rows, similarity, vacancy
 from .tables import TABLES, table as runs_of
 
-NAMES = ", ".join(TABLES)
+# What is no list of a course's runs: the tasks, and what makes the row of one.
+OTHERS = {
+    "alchemy": (alchemy.tasks, alchemy.perform),
+    "alloys": (alloys.tasks, alloys.perform),
+    "family": (similarity.family, similarity.family_row),
+    "pairs": (similarity.pairs, similarity.pair_row),
+    "vacancy": (vacancy.tasks, vacancy.perform),
+}
+BY_VALUE = (rows, *rows.BY_VALUE, alchemy, alloys, similarity, vacancy)
+NAMES = ", ".join([*TABLES, *OTHERS])
+SAID = ("source", "target", "variant", "method", "n", "seed", "force_mae")  # of a row, if it has it
 
 
 def main(
@@ -40,25 +50,32 @@ def main(
         typer.Option(help="folder, seen by all workers, of runs under way [default: OUT.running]"),
     ] = None,
 ) -> None:
-    """Perform all runs of a table of the course; stopped, the same command does the rest."""
+    """Perform all runs of a table; stopped, the same command does the rest."""
     out = out or Path(f"{table}.jsonl")
     folder = (checkpoints or out.with_name(f"{out.name}.running")).resolve()
     # Workers of a scheduler elsewhere cannot import research.
-    for module in (rows, *rows.BY_VALUE):
+    for module in BY_VALUE:
         cloudpickle.register_pickle_by_value(module)
     try:
-        tasks = [run.as_dict() for run in runs_of(table) if source in (None, run.source)]
+        if table in OTHERS:
+            make, perform = OTHERS[table]
+            tasks = make()
+        else:
+            tasks = [run.as_dict() for run in runs_of(table) if source in (None, run.source)]
+            perform = partial(rows.perform, table)
+        perform = partial(perform, folder=folder)
         done = sum(row is not None for row in sweep.found(tasks, out))
-        perform = partial(rows.perform, table, folder=folder)
         with tqdm(
             total=len(tasks), initial=done, desc=table, unit="run", dynamic_ncols=True
         ) as bar:
-            for row in sweep.execute(tasks, out, perform, workers, scheduler):
-                error = f": {row['force_mae']:.0f} meV/Å" if row["force_mae"] else ""
-                words = f"{row['source']} {row['method']} N={row['n'] or 'all'}{error}"
-                bar.set_postfix_str(words)
-                bar.update()
-                rows.forget(rows.checkpoint_of(row, folder))  # not before its row is written
+            for first in (True, False):  # sources of others' transfers come first
+                part = [task for task in tasks if (task["method"] == "source") == first]
+                for row in sweep.execute(part, out, perform, workers, scheduler):
+                    said = ", ".join(f"{row[key]}" for key in SAID if row.get(key) is not None)
+                    bar.set_postfix_str(said)
+                    bar.update()
+                    if table not in OTHERS:  # not before its row is written
+                        rows.forget(rows.checkpoint_of(row, folder))
         with suppress(OSError):  # none was written, or one is left of a run that failed
             folder.rmdir()
     except (ValueError, OSError, RuntimeError, ImportError) as error:

@@ -13,7 +13,7 @@ from conftest import ROOT
 from test_transfer import TINY, like_germanium
 
 import tlmlp
-from research import rows, tables
+from research import rows, sweep, tables, vacancy
 from research.melting import Coexistence
 from research.stillinger_weber import REDUCED_TEMPERATURES, write
 from tlmlp import datasets, elements, show, train, transfer
@@ -86,6 +86,26 @@ def test_a_sweep_names_the_tables_where_there_is_none():
     command = [sys.executable, "-m", "research.sweep", "curve"]
     told = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert told.returncode == 1 and "no table 'curve'; there are learning-curve" in told.stderr
+
+
+@pytest.mark.parametrize("name", sweep.OTHERS)
+def test_tasks_of_other_tables_are_lines_of_json_and_differ(name):
+    make, _ = sweep.OTHERS[name]
+    tasks = [json.dumps(task, sort_keys=True) for task in make()]
+    assert len(set(tasks)) == len(tasks) > 10
+    assert all("method" in task for task in make()) and name in sweep.NAMES
+    assert len(shipped(name)) in (0, len(tasks))
+
+
+def test_the_vacancy_at_rest_has_the_energy_of_the_reference():
+    """What is added to a training set is what DFT has relaxed."""
+    hole, crystal = vacancy.relaxed_by_dft()
+    energies = [atoms.get_potential_energy() for atoms in (hole, crystal)]
+    known = datasets.dft_reference("Ge")["vacancy"]["vacancy"]
+    assert energies[0] - energies[1] * 63 / 64 == pytest.approx(known, abs=1e-6)
+    assert (len(hole), len(crystal)) == (63, 64) and np.allclose(hole.cell, crystal.cell)
+    frames = datasets.dft("Ge", "train")
+    assert energies[1] / 64 < min(a.get_potential_energy() / len(a) for a in frames)
 
 
 def test_a_worker_needs_no_research_of_its_own(tmp_path):
