@@ -94,7 +94,7 @@ def test_the_outlook_of_silicon_in_other_units_is_that_of_silicon_itself():
     assert same.bonds == pytest.approx(1.2) and same.overlap == pytest.approx(1.0)
     assert same.error < 0.05
     other = outlook.outlook(silicon, old, family.structures(Member(stiffness=0.0))[1])
-    assert other.error > 5 * same.error and "100 % of neighbours alike" in str(other)
+    assert other.error > 5 * same.error and "100% of neighbours alike" in str(other)
 
 
 def test_overlap_counts_neighbours_at_a_common_distance():
