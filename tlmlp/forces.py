@@ -19,6 +19,7 @@ from .dimenet import Config, Params
 from .graph import Graph
 from .splines import Splines
 
+Model = Config | Splines  # of a DimeNet++, or of a linear potential
 Core = tuple[np.ndarray, np.ndarray]  # nuclear charges [n_elements], distance in Å
 
 
@@ -31,7 +32,7 @@ class Prediction(NamedTuple):
 
 
 def energy_forces(
-    config: Config | Splines, params: Params, graph: Graph, core: Core | None = None
+    config: Model, params: Params, graph: Graph, core: Core | None = None
 ) -> Prediction:
     """Prediction for a Graph; pure, with `config` static. Precision follows graph.vectors.
 
@@ -41,7 +42,7 @@ def energy_forces(
 
 
 def energies_of(
-    config: Config | Splines,
+    config: Model,
     params: Params,
     core: Core | None = None,
     swaps: Sequence[dimenet.Swap] | None = None,

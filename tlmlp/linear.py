@@ -28,7 +28,7 @@ from .forces import on_device
 from .graph import Frames, Graph
 from .potential import Potential
 from .refusal import positive, refuse
-from .splines import Splines, basis, addition, bonds, of_element, symmetric
+from .splines import Splines, addition, basis, bonds, of_element, symmetric
 from .train import Weights
 
 WEIGHTS = Weights(energy=50.0, stress=0.1)
@@ -37,6 +37,7 @@ WEIGHTS = Weights(energy=50.0, stress=0.1)
 class Equations(NamedTuple):
     """The normal equations of a data set, without the penalty; `solve` wants them."""
 
+    splines: Splines
     start: Potential  # without interactions; its reference energies are those of compositions alone
     gram: np.ndarray  # [P, P] Σ X^T s² X
     moment: np.ndarray  # [P] Σ X^T s² y
@@ -56,7 +57,8 @@ def fit(
         train: structures with energies and forces; stresses count where they are known.
         splines: cutoffs and resolution [default: Splines()].
         weights: of the terms of the loss, as in tlmlp.fit.
-        curvature, ridge: of the penalty, in (eV/Å)²/eV²; see above. Choose them by validation.
+        curvature: of the penalty, in (eV/Å)²/eV², see above. Choose it by validation.
+        ridge: likewise.
 
     Raises ValueError for frames without labels, and for weights or penalties that cannot be.
     """
@@ -69,7 +71,7 @@ def equations(
 ) -> Equations:
     """The normal equations of `train`; arguments as in `fit`."""
     train, s = datasets.check(train), Splines() if splines is None else splines
-    words = f"splines must be tlmlp.linear.Splines(...), not {s!r}"
+    words = f"splines must be a tlmlp.splines.Splines, not {s!r}"
     refuse(not isinstance(s, Splines), words, TypeError)
     weights = Weights(*weights)
     words = "weights must be numbers of at least 0, and forces or energies must have one"
@@ -88,7 +90,7 @@ def equations(
     tight = [graphs.from_atoms(atoms, elements, s.cutoff, np.float64) for atoms in train]
     gram, moment = 0.0, 0.0
     with jax.enable_x64(True):
-        for i, (graph, (N, K)) in enumerate(zip(tight, graphs.few_shapes(tight, 3))):
+        for i, (graph, (N, K)) in enumerate(zip(tight, graphs.few_shapes(tight, 2))):
             forces, virial = np.zeros((N, 3)), np.zeros((3, 3))
             forces[: len(train[i])] = datasets.label(train[i], "forces")
             if stressed[i]:
@@ -102,16 +104,16 @@ def equations(
     info = dict(method="linear", frames=len(train), data=datasets.fingerprint(train))
     info |= dict(weights=weights._asdict())
     start = start.replace(reference=tuple(alone.tolist()), trained=elements, info=info)
-    return Equations(start, gram, moment)
+    return Equations(s, start, gram, moment)
 
 
 def solve(equations: Equations, curvature: float = 1e-6, ridge: float = 1e-8) -> Potential:
     """The potential of normal equations under a penalty; many penalties cost little. See `fit`."""
     positive(curvature=curvature, ridge=ridge)
-    start, gram, moment = equations
+    s, start, gram, moment = equations
     E = len(start.elements)
-    R = penalty(start.config, E, curvature, ridge)
-    w = scipy.linalg.solve(gram + R, moment, assume_a="pos")
+    R = penalty(s, E, curvature, ridge)
+    w = np.linalg.lstsq(gram + R, moment, rcond=None)[0]
     reference = tuple((np.array(start.reference) + w[:E]).tolist())
     info = start.info | dict(curvature=curvature, ridge=ridge)
     params = {"splines": {"weights": w[E:].reshape(E, -1)}}
@@ -129,24 +131,24 @@ def design(s: Splines, n_elements: int, graph: Graph) -> tuple[jax.Array, ...]:
         moved = graph._replace(vectors=vectors)
         d, B, u = bonds(s, moved, E)
         pairs = basis(d, 0.0, s.cutoff, s.n_pair)
-        return jnp.concatenate([pairs * of for of in of_element(moved, E)]), B, u
+        return jnp.concatenate([pairs * of for of in of_element(moved, E)], 1), B, u
 
     along = lambda axis: jax.jvp(parts, (v,), (jnp.broadcast_to(axis, v.shape),))[1]
     pairs, B, u = parts(v)
-    d_pairs, dB, du = map(jnp.stack, zip(*map(along, jnp.eye(3))))  # [x, ...]: by each coordinate
+    d_pairs, dB, du = jax.vmap(along)(jnp.eye(3))  # [x, ...]: by each coordinate
     M, sum_of = addition(s.n_angle), jnp.einsum
-    A = sum_of("cik,mik->icm", u, B)
-    dA = sum_of("cik,xmik->xikcm", u, dB) + sum_of("xcik,mik->xikcm", du, B)
+    A = sum_of("ick,imk->icm", u, B)
+    dA = sum_of("ick,ximk->xikcm", u, dB) + sum_of("xick,imk->xikcm", du, B)
     triples = sum_of("icm,ilcn->ilmn", A, MA := sum_of("lc,icn->ilcn", M, A))
-    triples -= sum_of("mik,nik->imn", B, B)[:, None]
-    half = sum_of("xikcm,ilcn->xiklmn", dA, MA) - sum_of("xmik,nik->xikmn", dB, B)[..., None, :, :]
+    triples -= sum_of("imk,ink->imn", B, B)[:, None]
+    half = sum_of("xikcm,ilcn->xiklmn", dA, MA) - sum_of("ximk,ink->xikmn", dB, B)[..., None, :, :]
     d_triples = half + half.swapaxes(-1, -2)
 
     rows, columns = np.triu_indices(E * s.n_triple)
     once = np.where(rows == columns, 0.5, 1.0)  # the others stand there twice
     upper = lambda x: (x[..., rows, columns] * once).reshape(*x.shape[:-3], -1)
-    values = jnp.concatenate([pairs.sum(2).T / 2, upper(triples)], -1)  # [i, p]
-    slopes = jnp.concatenate([jnp.moveaxis(d_pairs, 1, -1) / 2, upper(d_triples)], -1)  # [x,i,k,p]
+    values = jnp.concatenate([pairs.sum(2) / 2, upper(triples)], -1)  # [i, p]
+    slopes = jnp.concatenate([d_pairs.swapaxes(2, 3) / 2, upper(d_triples)], -1)  # [x,i,k,p]
     own = (graph.species[:, None] == np.arange(E)) * graph.atom_mask[:, None]  # [i, e]
     energy = sum_of("ie,ip->ep", own * 1.0, values).ravel()
     g = sum_of("ie,xikp->xikep", own * 1.0, slopes).reshape(3, N * K, -1)

@@ -29,7 +29,7 @@ from . import allocator, dimenet, graph as graphs
 from .calculator import PotentialCalculator, results_of
 from .dimenet import Config, Params
 from .files import expanded, write_whole
-from .forces import Core, on_device, predict
+from .forces import Core, Model, on_device, predict
 from .frames import check, group_of, label, structures
 from .graph import Frames, Shapes
 from .refusal import is_whole, refuse
@@ -66,7 +66,7 @@ class Errors(NamedTuple):
 class Potential:
     """A trained (or fresh) potential. Made by `create`, `load` or `fit`; never changed in place."""
 
-    config: Config | Splines
+    config: Model  # of a DimeNet++, or of a linear potential (tlmlp.linear)
     elements: tuple[str, ...]  # symbols, in the order of the embedding rows
     params: Params = field(repr=False)  # float32
     reference: tuple[float, ...]  # eV per atom and element, added to the network's energies
@@ -76,7 +76,7 @@ class Potential:
 
     @classmethod
     def create(
-        cls, config: Config | Splines | str = "course", elements: Sequence[str] = ("Si", "Ge"), seed: int = 0
+        cls, config: Model | str = "course", elements: Sequence[str] = ("Si", "Ge"), seed: int = 0
     ) -> "Potential":
         """A fresh potential with random weights; `config` is a Config or a preset's name."""
         allocator.prepare()
@@ -93,8 +93,15 @@ class Potential:
         return replace(self, **changes)
 
     @property
+    def network(self) -> Config:
+        """The Config of a DimeNet++; ValueError for a linear potential, which has no network."""
+        if isinstance(self.config, Splines):
+            raise ValueError("this needs a DimeNet++; a linear potential has no network")
+        return self.config
+
+    @property
     def n_weights(self) -> int:
-        """Number of weights of the network."""
+        """Number of weights."""
         return sum(w.size for w in jax.tree.leaves(self.params))
 
     def save(self, path: str | Path) -> Path:
@@ -180,7 +187,7 @@ class Potential:
 
 
 @lru_cache(maxsize=8)
-def _initialiser(config: Config | Splines, elements: tuple[str, ...]) -> Callable[[jax.Array], Any]:
+def _initialiser(config: Model, elements: tuple[str, ...]) -> Callable[[jax.Array], Any]:
     """key -> random weights of a network, compiled once for all seeds: it takes ten seconds."""
     unknown = [e for e in elements if e not in atomic_numbers or e == "X"]
     words = f"elements must be different chemical symbols such as ('Si', 'Ge'), not {elements!r}"
@@ -192,7 +199,7 @@ def _initialiser(config: Config | Splines, elements: tuple[str, ...]) -> Callabl
     return jax.jit(lambda key: dimenet.transform(config, len(elements)).init(key, graph))
 
 
-def shapes_of_weights(config: Config | Splines, elements: tuple[str, ...]) -> dict[str, dict[str, tuple]]:
+def shapes_of_weights(config: Model, elements: tuple[str, ...]) -> dict[str, dict[str, tuple]]:
     """{module: {weight: shape}} of a network; nothing is computed, so that jax is not started."""
     key = jax.eval_shape(lambda: jax.random.key(0))
     return jax.tree.map(np.shape, jax.eval_shape(_initialiser(config, elements), key))

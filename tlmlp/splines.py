@@ -1,8 +1,8 @@
 """A linear potential: cubic B-splines of distances and Legendre polynomials of angles.
 
-Letters: N atoms, K slots, E elements; i centre, j and k its neighbours, m and n splines (of triples,
-those of each element), l degree of a Legendre polynomial, c monomials of a unit vector u,
-h distance of two knots.
+Letters: N atoms, K slots, E elements; i centre, j and k its neighbours, m and n splines (those of
+triples: of each element), l degree of a Legendre polynomial, c monomials of a unit vector u, h
+distance of two knots.
 
     E_i  = Σ_j Σ_m w_m β_m(r_ij) / 2 + Σ_j≠k Σ_lmn w_lmn B_m(r_ij) B_n(r_ik) P_l(cos θ_jik) / 2
     β(x) = [max(2 - |x|, 0)³ - 4 max(1 - |x|, 0)³] / 6           β_m(r) = β((r - r_0) / h - m)
@@ -27,7 +27,7 @@ Drautz, Phys. Rev. B 99, 014104 (2019). Units: eV, Å.
 """
 
 from dataclasses import dataclass
-from math import factorial
+from math import comb
 
 import jax
 import jax.numpy as jnp
@@ -45,12 +45,12 @@ CUBIC = np.array([[1, 4, 1, 0], [-3, 0, 3, 0], [3, -6, 3, 0], [-1, 3, -3, 1]]) /
 class Splines:
     """Cutoffs and resolution of a linear potential; ValueError for what cannot be."""
 
-    cutoff: float = 5.5  # Å, of pairs
-    triple_cutoff: float = 4.0  # Å, at most that of pairs
+    cutoff: float = 5.0  # Å, of pairs
+    triple_cutoff: float = 5.0  # Å, at most that of pairs
     triple_start: float = 2.0  # Å, first knot of triples: about the shortest distance of the data
-    n_pair: int = 22  # splines of pairs, from 0 Å to the cutoff
+    n_pair: int = 20  # splines of pairs, from 0 Å to the cutoff
     n_triple: int = 6  # splines of each of the two distances of a triple
-    n_angle: int = 5  # Legendre polynomials, l = 0 to n_angle - 1
+    n_angle: int = 4  # Legendre polynomials, l = 0 to n_angle - 1
 
     def __post_init__(self) -> None:
         lengths = dict(cutoff=self.cutoff, triple_cutoff=self.triple_cutoff)
@@ -79,19 +79,19 @@ def bspline(x: jax.Array) -> jax.Array:
 
 
 def basis(r: jax.Array, start: float, end: float, n: int) -> jax.Array:
-    """The n splines [n, ...] of r [...] on n intervals from start to end (Å), zero at the end."""
+    """The n splines [N, n, K] of r [N, K] on n intervals from start to end (Å), zero at the end."""
     x = (r - start) * (n / (end - start))
-    return jnp.stack([bspline(x - m) for m in range(-1, n - 1)])
+    return bspline(x[:, None] - np.arange(-1, n - 1, dtype=r.dtype)[:, None])
 
 
 def monomials(u: jax.Array, n: int) -> jax.Array:
-    """x^a y^b z^c of vectors u [..., 3], all of degree 0, then 1, up to n - 1 -> [C, ...]."""
+    """x^a y^b z^c of vectors u [N, K, 3], all of degree 0, then 1, up to n - 1 -> [N, C, K]."""
     x, y, z = (u[..., axis] for axis in range(3))
     degrees = [[jnp.ones_like(x)]]
     for p in range(1, n):
         below = degrees[-1]  # its last p have no x, and its last one neither x nor y
         degrees.append([x * f for f in below] + [y * f for f in below[-p:]] + [z * below[-1]])
-    return jnp.stack([f for degree in degrees for f in degree])
+    return jnp.stack([f for degree in degrees for f in degree], 1)
 
 
 def addition(n: int) -> np.ndarray:
@@ -99,26 +99,27 @@ def addition(n: int) -> np.ndarray:
     powers = [np.pad(leg2poly(np.eye(n)[l, : l + 1]), (0, n - l - 1)) for l in range(n)]
     columns = []
     for p in range(n):
-        for a, b in ((a, b) for a in range(p, -1, -1) for b in range(p - a, -1, -1)):
-            count = factorial(p) // (factorial(a) * factorial(b) * factorial(p - a - b))
-            columns.append(count * np.array(powers)[:, p])
+        for q in range(p + 1):  # of y and z together
+            columns += [comb(p, q) * comb(q, c) * np.array(powers)[:, p] for c in range(q + 1)]
     return np.array(columns).T
 
 
 def bonds(splines: Splines, graph: Graph, n_elements: int) -> tuple[jax.Array, ...]:
-    """(d [N, K], B [E·n_triple, N, K], monomials [C, N, K]) of the bonds of a Graph."""
+    """(d [N, K], B [N, E·n_triple, K], monomials [N, C, K]) of the bonds of a Graph."""
     s, squared = splines, jnp.sum(graph.vectors**2, -1)
     # An empty slot gets a harmless distance before the square root: all splines are zero there.
     inside = graph.mask & (squared < s.cutoff**2)
     d = jnp.sqrt(jnp.where(inside, squared, s.cutoff**2))
     B = basis(d, s.triple_start, s.triple_cutoff, s.n_triple)
-    B = jnp.concatenate([B * of for of in of_element(graph, n_elements)])
+    B = jnp.concatenate([B * of for of in of_element(graph, n_elements)], 1)
     return d, B, monomials(graph.vectors / d[..., None], s.n_angle)
 
 
 def of_element(graph: Graph, n_elements: int) -> list[jax.Array]:
-    """For each element, 1 [N, K] where the neighbour in a slot is of it, else 0."""
-    kinds = jnp.asarray(graph.species)[graph.neighbors]
+    """For each element, 1 [N, 1, K] where the neighbour in a slot is of it, else 0."""
+    if n_elements == 1:
+        return [jnp.ones(())]  # which costs nothing
+    kinds = jnp.asarray(graph.species)[graph.neighbors][:, None]
     return [(kinds == e).astype(graph.vectors.dtype) for e in range(n_elements)]
 
 
@@ -130,9 +131,7 @@ def symmetric(triples: jax.Array, size: int) -> jax.Array:
     return triples[..., place]
 
 
-def energies(
-    splines: Splines, params: dict[str, dict[str, jax.Array]], graph: Graph
-) -> jax.Array:
+def energies(splines: Splines, params: dict[str, dict[str, jax.Array]], graph: Graph) -> jax.Array:
     """Energy [N] in eV of each atom of a Graph, without reference energies; pure."""
     s, dtype = splines, graph.vectors.dtype
     weights = jnp.asarray(params["splines"]["weights"], dtype)
@@ -146,15 +145,18 @@ def energies(
     x = d * (s.n_pair / s.cutoff)
     interval = jnp.minimum(x.astype(jnp.int32), s.n_pair - 1)
     species = jnp.asarray(graph.species)
-    a = cubics[species[:, None], species[graph.neighbors], interval]  # [N, K, 4]
+    both = E * species[:, None] + species[graph.neighbors] if E > 1 else 0
+    a = cubics.reshape(-1, 4)[both * s.n_pair + interval]  # [N, K, 4]
     t = x - interval
     pair = a[..., 0] + t * (a[..., 1] + t * (a[..., 2] + t * a[..., 3]))
     pair = jnp.where(d < s.cutoff, pair, 0).sum(-1)
 
     size = E * s.n_triple
     w = symmetric(triples.reshape(E, s.n_angle, -1), size)  # [E, l, m, n]
-    A = jnp.einsum("cik,mik->icm", u, B)
+    A = jnp.einsum("ick,imk->icm", jnp.concatenate([u, B], 1), B)
+    A, BB = A[:, : u.shape[1]], A[:, u.shape[1] :]  # in one product
     by_monomial = jnp.einsum("elmn,lc->ecmn", w, addition(s.n_angle).astype(dtype))
     triple = jnp.einsum("icm,icn,ecmn->ei", A, A, by_monomial)
-    triple -= jnp.einsum("mik,nik,emn->ei", B, B, w.sum(1))  # j = k, where P_l is 1
-    return (pair + triple[species, jnp.arange(len(species))]) / 2
+    triple -= jnp.einsum("imn,emn->ei", BB, w.sum(1))  # j = k, where P_l is 1
+    triple = triple[0] if E == 1 else triple[species, jnp.arange(len(species))]
+    return (pair + triple) / 2
