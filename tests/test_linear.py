@@ -208,7 +208,11 @@ def test_bad_input_is_refused():
         ("cutoff must be a positive", ValueError, lambda: Splines(cutoff=-1)),
         ("ridge must be a positive", ValueError, lambda: linear.fit([frame], ridge=0)),
         ("has no 'energy'", ValueError, lambda: linear.fit([crystal()])),
-        ("weights must be numbers", ValueError, lambda: linear.fit([frame], weights=(0, 0, 1))),
+        (
+            "weights must be three numbers",
+            ValueError,
+            lambda: linear.fit([frame], weights=(0, 0, 1)),
+        ),
         ("splines must be", TypeError, lambda: linear.fit([frame], tlmlp.Config())),
     ):
         with pytest.raises(error, match=words):

@@ -73,9 +73,10 @@ def equations(
     train, s = datasets.check(train), Splines() if splines is None else splines
     words = f"splines must be a tlmlp.splines.Splines, not {s!r}"
     refuse(not isinstance(s, Splines), words, TypeError)
+    words = "weights must be three numbers of at least 0, and forces or energies must have one"
+    fine = len(weights) == 3 and np.isfinite(weights).all() and min(weights) >= 0
+    refuse(not fine or not max(weights[:2]), f"{words}, not {weights!r}")
     weights = Weights(*weights)
-    words = "weights must be numbers of at least 0, and forces or energies must have one"
-    refuse(min(weights) < 0 or not 0 < max(weights[:2]) < np.inf, f"{words}, not {weights}")
     allocator.prepare()
     elements = tuple(sorted({symbol for atoms in train for symbol in atoms.symbols}))
     start = replace(Potential.create(s, elements), core=repulsion.core_of(train, s.cutoff))

@@ -47,7 +47,7 @@ class Splines:
 
     cutoff: float = 5.0  # Å, of pairs
     triple_cutoff: float = 5.0  # Å, at most that of pairs
-    triple_start: float = 2.0  # Å, first knot of triples: about the shortest distance of the data
+    triple_start: float = 2.0  # Å, about the shortest distance of the data; triples fade below it
     n_pair: int = 20  # splines of pairs, from 0 Å to the cutoff
     n_triple: int = 6  # splines of each of the two distances of a triple
     n_angle: int = 4  # Legendre polynomials, l = 0 to n_angle - 1
