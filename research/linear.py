@@ -1,6 +1,6 @@
 """The linear potential on all data: resolution and penalty by validation, errors on the test sets.
 
-    python -m research.linear     writes tlmlp/course/rows/linear.jsonl; ten minutes on two cores
+    python -m research.linear     writes tlmlp/course/rows/linear.jsonl, in five minutes
 
 A fifth of the training structures chooses among CHOICES and CURVATURES, by its force RMSE. The
 choice is then fitted to all of them. Lengths of germanium are longer by the lattice ratio.

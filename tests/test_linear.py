@@ -1,6 +1,7 @@
 """tlmlp.splines and tlmlp.linear: splines against scipy, sums against every triple, fits."""
 
 import itertools
+from dataclasses import fields
 
 import jax
 import numpy as np
@@ -14,6 +15,7 @@ from scipy.special import eval_legendre
 
 import tlmlp
 from tlmlp import alchemy, datasets, linear, simulate, splines, transfer
+from tlmlp.course import rows
 from tlmlp.graph import from_atoms
 from tlmlp.splines import Splines
 
@@ -230,3 +232,13 @@ def test_what_needs_a_network_says_so():
     ):
         with pytest.raises(ValueError, match="needs a DimeNet"):
             call()
+
+
+def test_the_rows_that_ship_are_those_of_a_fit():
+    (row,) = [r for r in rows("linear") if (r["source"], r["element"]) == ("dft", "Ge")]
+    chosen = Splines(**{field.name: row[field.name] for field in fields(Splines)})
+    train, test = (datasets.dft("Ge", split) for split in ("train", "test"))
+    fitted = linear.fit(train, chosen, curvature=row["curvature"])
+    errors = fitted.evaluate(test, 1)
+    assert errors.force_rmse == pytest.approx(row["force_rmse"], rel=1e-3)
+    assert errors.energy_rmse == pytest.approx(row["energy_rmse"], rel=1e-2)
