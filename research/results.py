@@ -378,11 +378,31 @@ def published():
             if (info["data"], info["config"]) == (f"mlearn:{element}", "paper"):
                 errors = info["test_errors"]
                 known[f"`{name}`"] = errors["energy_rmse"], errors["force_rmse"]
+        (own,) = where(rows("linear"), source="mlearn", element=element)
+        known["`tlmlp.linear`"] = own["energy_rmse"], own["force_rmse"]
         best_first = sorted(known.items(), key=lambda item: item[1][1])
         lines = [[name, f"{energy:.1f}", f"{force:.1f}"] for name, (energy, force) in best_first]
         titles = [f"potential of {element}", "energy RMSE, meV/atom", "force RMSE, meV/Å"]
         parts.append(table(titles, lines))
     return [section("Published potentials", words, "tlmlp train --recipe NAME"), *parts]
+
+
+def linear():
+    """The table linear: what splines reach with all data."""
+    words = (
+        "Cubic splines of pairs and triples (`tlmlp.linear`), fitted to all training structures. "
+        "A fifth of these chose the cutoff, the number of splines and the penalty before. The "
+        "errors are those on the test structures."
+    )
+    lines = []
+    for row in rows("linear"):
+        sizes = row["n"], row["n_weights"], f"{row['cutoff']:.2f}", f"{row['curvature']:.0e}"
+        errors = (f"{row[name]:.1f}" for name in ("energy_rmse", "force_mae", "force_rmse"))
+        lines.append([SOURCES[row["source"]].words, row["element"], *map(str, sizes), *errors])
+    titles = ["data", "element", "structures", "weights", "cutoff, Å", "curvature"]
+    titles += ["energy RMSE, meV/atom", "force MAE, meV/Å", "force RMSE, meV/Å"]
+    command = "python -m research.linear"
+    return [section("A linear potential", words, command), table(titles, lines)]
 
 
 def stability():
@@ -546,6 +566,7 @@ def page():
         prose(HEAD),
         *potentials(),
         *published(),
+        *linear(),
         *equal_steps(),
         *at_its_best(),
     ]

@@ -10,7 +10,8 @@ from typing import Any
 
 HOMES = dict(Config="dimenet", Errors="potential", Potential="potential", shipped="potential")
 HOMES |= dict(Progress="train", Weights="train", fit="train", from_chemtrain="chemtrain")
-MODULES = "alchemy course datasets lammps properties recipes show simulate sweep transfer".split()
+MODULES = "alchemy course datasets lammps linear properties recipes".split()
+MODULES += "show simulate sweep transfer".split()
 __all__ = ["__version__", *HOMES, *MODULES]
 
 try:

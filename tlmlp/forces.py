@@ -7,16 +7,19 @@ bonds that start at it and, through `reverse`, from those that end at it: no sca
 """
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from . import dimenet, repulsion
+from . import dimenet, repulsion, splines
 from .dimenet import Config, Params
 from .graph import Graph
+from .splines import Splines
 
+Model = Config | Splines  # of a DimeNet++, or of a linear potential
 Core = tuple[np.ndarray, np.ndarray]  # nuclear charges [n_elements], distance in Å
 
 
@@ -29,7 +32,7 @@ class Prediction(NamedTuple):
 
 
 def energy_forces(
-    config: Config, params: Params, graph: Graph, core: Core | None = None
+    config: Model, params: Params, graph: Graph, core: Core | None = None
 ) -> Prediction:
     """Prediction for a Graph; pure, with `config` static. Precision follows graph.vectors.
 
@@ -39,16 +42,20 @@ def energy_forces(
 
 
 def energies_of(
-    config: Config,
+    config: Model,
     params: Params,
     core: Core | None = None,
     swaps: Sequence[dimenet.Swap] | None = None,
 ) -> Callable[[Graph], jax.Array]:
     """The function of Graph that gives the energy [N] in eV of each atom; `swaps` of dimenet."""
-    network = dimenet.transform(config, len(params["dimenet/embedding"]["elements"]), swaps)
+    if isinstance(config, Splines):
+        bound = partial(splines.energies, config, params)
+    else:
+        network = dimenet.transform(config, len(params["dimenet/embedding"]["elements"]), swaps)
+        bound = partial(network.apply, params)
     if core is None:
-        return lambda graph: network.apply(params, graph)
-    return lambda graph: network.apply(params, graph) + repulsion.energies(graph, *core)
+        return bound
+    return lambda graph: bound(graph) + repulsion.energies(graph, *core)
 
 
 def slopes(energies: Callable[[Graph], jax.Array], graph: Graph) -> tuple[jax.Array, jax.Array]:

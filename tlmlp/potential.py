@@ -29,10 +29,11 @@ from . import allocator, dimenet, graph as graphs
 from .calculator import PotentialCalculator, results_of
 from .dimenet import Config, Params
 from .files import expanded, write_whole
-from .forces import Core, on_device, predict
+from .forces import Core, Model, on_device, predict
 from .frames import check, group_of, label, structures
 from .graph import Frames, Shapes
 from .refusal import is_whole, refuse
+from .splines import Splines
 
 WEIGHTS = resources.files("tlmlp") / "weights"
 FORMAT = 1
@@ -65,7 +66,7 @@ class Errors(NamedTuple):
 class Potential:
     """A trained (or fresh) potential. Made by `create`, `load` or `fit`; never changed in place."""
 
-    config: Config
+    config: Model  # of a DimeNet++, or of a linear potential (tlmlp.linear)
     elements: tuple[str, ...]  # symbols, in the order of the embedding rows
     params: Params = field(repr=False)  # float32
     reference: tuple[float, ...]  # eV per atom and element, added to the network's energies
@@ -75,13 +76,13 @@ class Potential:
 
     @classmethod
     def create(
-        cls, config: Config | str = "course", elements: Sequence[str] = ("Si", "Ge"), seed: int = 0
+        cls, config: Model | str = "course", elements: Sequence[str] = ("Si", "Ge"), seed: int = 0
     ) -> "Potential":
         """A fresh potential with random weights; `config` is a Config or a preset's name."""
         allocator.prepare()
         config = Config(config) if isinstance(config, str) else config
         words = f"config must be a Config, 'course' or 'paper', not {config!r}"
-        refuse(not isinstance(config, Config), words, TypeError)
+        refuse(not isinstance(config, (Config, Splines)), words, TypeError)
         refuse(not is_whole(seed, 0), f"seed must be a whole number of at least 0, not {seed!r}")
         elements = tuple(elements)
         weights = _initialiser(config, elements)(jax.random.key(seed))
@@ -92,8 +93,15 @@ class Potential:
         return replace(self, **changes)
 
     @property
+    def network(self) -> Config:
+        """The Config of a DimeNet++; ValueError for a linear potential, which has no network."""
+        if isinstance(self.config, Splines):
+            raise ValueError("this needs a DimeNet++; a linear potential has no network")
+        return self.config
+
+    @property
     def n_weights(self) -> int:
-        """Number of weights of the network."""
+        """Number of weights."""
         return sum(w.size for w in jax.tree.leaves(self.params))
 
     def save(self, path: str | Path) -> Path:
@@ -116,7 +124,8 @@ class Potential:
         for key, w in tensors.items():
             module, weight = key.rsplit(":", 1)
             params.setdefault(module, {})[weight] = w
-        config, elements = Config(**head["config"]), head["elements"]
+        kind = Splines if "triple_cutoff" in head["config"] else Config
+        config, elements = kind(**head["config"]), head["elements"]
         words = f"the weights in {name} do not fit the network that its header describes"
         refuse(jax.tree.map(np.shape, params) != shapes_of_weights(config, elements), words)
         rest = (head[name] for name in ("reference", "trained", "core", "info"))
@@ -178,17 +187,19 @@ class Potential:
 
 
 @lru_cache(maxsize=8)
-def _initialiser(config: Config, elements: tuple[str, ...]) -> Callable[[jax.Array], Any]:
+def _initialiser(config: Model, elements: tuple[str, ...]) -> Callable[[jax.Array], Any]:
     """key -> random weights of a network, compiled once for all seeds: it takes ten seconds."""
     unknown = [e for e in elements if e not in atomic_numbers or e == "X"]
     words = f"elements must be different chemical symbols such as ('Si', 'Ge'), not {elements!r}"
     refuse(not elements or unknown or len(set(elements)) < len(elements), words)
+    if isinstance(config, Splines):
+        return lambda key: config.create(len(elements))
     pair = Atoms(elements[0] + "2", [(0, 0, 0), (0, 0, 2)])  # gives the network its shapes
     graph = graphs.from_atoms(pair, elements, config.cutoff)
     return jax.jit(lambda key: dimenet.transform(config, len(elements)).init(key, graph))
 
 
-def shapes_of_weights(config: Config, elements: tuple[str, ...]) -> dict[str, dict[str, tuple]]:
+def shapes_of_weights(config: Model, elements: tuple[str, ...]) -> dict[str, dict[str, tuple]]:
     """{module: {weight: shape}} of a network; nothing is computed, so that jax is not started."""
     key = jax.eval_shape(lambda: jax.random.key(0))
     return jax.tree.map(np.shape, jax.eval_shape(_initialiser(config, elements), key))

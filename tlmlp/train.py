@@ -336,7 +336,7 @@ def _for(potential, train, valid):
         graphs.species_of(atoms, potential.elements)
     seen = {*potential.trained, *(symbol for atoms in train for symbol in atoms.symbols)}
     trained = tuple(e for e in potential.elements if e in seen)
-    core = repulsion.core_of(train, potential.config.cutoff)
+    core = repulsion.core_of(train, potential.network.cutoff)
     return potential.replace(trained=trained, core=core)
 
 

@@ -33,7 +33,7 @@ def groups(potential: Potential) -> list[str]:
     embedding has the elements' rows, the radial frequencies and the first message; interaction_1,
     .. carry messages on; output_0, .. read energies from them.
     """
-    n = potential.config.n_blocks
+    n = potential.network.n_blocks
     interactions = [f"interaction_{i}" for i in range(1, n + 1)]
     return ["embedding", *interactions, *(f"output_{i}" for i in range(n + 1))]
 
@@ -141,7 +141,7 @@ def with_replay(train: Frames, old: Frames) -> list[Atoms]:
 def _checked(source: Potential, element: str, train: Frames) -> list[Atoms]:
     """The frames, where `source` can start a potential for `element` on them."""
     words = f"source must be a tlmlp.Potential, not {type(source).__name__}"
-    refuse(not isinstance(source, Potential), words, TypeError)
+    refuse(not isinstance(source, Potential) or not source.network, words, TypeError)
     words = "the source has never been trained; train it or load a shipped potential first"
     refuse(not source.trained, words)
     train = datasets.check(train)

@@ -138,6 +138,7 @@ class AlchemicalCalculator(PotentialCalculator):
             ValueError: for elements without training, fractions outside 0 to 1, bad indices.
         """
         super().__init__(potential, dtype, skin)
+        self.config = potential.network
         one_of("way", way, FIELDS)
         self.pair, self.way, self.which = _pair(pair), way, _indices(which)
         potential.check_elements(Atoms(self.pair))
@@ -195,7 +196,7 @@ class AlchemicalCalculator(PotentialCalculator):
 
     def predict(self, graph: Graph) -> Prediction:
         lam = _at_places(len(graph.species), self.which, self.fractions).astype(self.dtype)
-        at = self.potential.config, FIELDS[self.way], self.weights, self.core
+        at = self.config, FIELDS[self.way], self.weights, self.core
         prediction, slopes = predict(*at, graph, self._nodes, lam)
         self._slopes = np.asarray(slopes, float)
         return prediction

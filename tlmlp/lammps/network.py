@@ -84,7 +84,7 @@ def network_of(types: int, name: str, elements: Sequence[str], halo: bool) -> tu
     refuse(unknown, f"{name} was trained on {known}, so it has no forces for {unknown}")
     rows = [-1 if e == "NULL" else p.elements.index(e) for e in elements]
     params, core = jax.tree.map(jnp.asarray, (p.params, p.repulsion()))
-    return Network(p.config, params, core, np.array(p.reference), halo), rows
+    return Network(p.network, params, core, np.array(p.reference), halo), rows
 
 
 def away(slots: jax.Array, reverse: jax.Array) -> jax.Array:
