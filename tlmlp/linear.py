@@ -28,8 +28,8 @@ from .forces import on_device
 from .graph import Frames, Graph
 from .potential import Potential
 from .refusal import positive, refuse
+from .settings import Weights
 from .splines import Splines, addition, basis, bonds, of_element, symmetric
-from .train import Weights
 
 WEIGHTS = Weights(energy=50.0, stress=0.1)
 

@@ -18,7 +18,8 @@ from . import datasets, transfer
 from .dimenet import Config
 from .potential import WEIGHTS, Errors, Potential
 from .refusal import refuse
-from .train import Progress, Weights, fit
+from .settings import Weights
+from .train import Progress, fit
 
 FIT = ("steps", "learning_rate", "average", "batch_size", "seed")  # passed on to fit
 

@@ -32,7 +32,8 @@ from .frames import apart
 from .potential import Potential
 from .recipes import circumstances
 from .refusal import refuse
-from .train import Weights, fit
+from .settings import Weights
+from .train import fit
 
 TEST, VALID = 0.2, 0.1  # fractions held out: of the target to test on, of the source to choose by
 LONGER = 5  # steps of the source's training for each step of a row

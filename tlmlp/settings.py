@@ -1,0 +1,53 @@
+"""Settings of a training: weights of the terms of its loss, and what a checkpoint must share."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from .graph import Frames
+from .refusal import is_whole, refuse
+
+
+class Weights(NamedTuple):
+    """Weights of the terms of the loss, which is in (eV/Å)²."""
+
+    force: float = 1.0
+    energy: float = 2.0  # 1/Å²; at 50 an error of 7 meV/atom weighs as much as 50 meV/Å
+    stress: float = 0.0  # 1/Å²; at 0.1 an error of 1 GPa in silicon weighs as much as 40 meV/Å
+
+
+START, END = Weights(), Weights(energy=50.0)
+
+
+class Settings(NamedTuple):
+    """The numbers of a training, which a checkpoint must agree with; see fit."""
+
+    steps: int
+    seed: int
+    learning_rate: float
+    batch_size: int
+    weights: Weights
+    final_weights: Weights
+    average: float
+    validate_every: int | None
+    anchor: float = 0.0
+
+    def check(self, train: Frames) -> None:
+        """ValueError for what no training can use."""
+        refuse(not is_whole(self.seed, 0), f"seed must be a whole number, not {self.seed!r}")
+        for name, value in dict(steps=self.steps, batch_size=self.batch_size).items():
+            words = f"{name} must be a whole number of at least 1, not {value!r}"
+            refuse(not is_whole(value), words)
+        words = f"learning_rate must be greater than 0, not {self.learning_rate!r}"
+        refuse(not self.learning_rate > 0, words)
+        words = f"average must be at least 0 and less than 1, not {self.average!r}"
+        refuse(not 0 <= self.average < 1, words)
+        words = f"anchor must be a number of at least 0, not {self.anchor!r}"
+        refuse(not 0 <= self.anchor < np.inf, words)
+        start, end = self.weights, self.final_weights
+        words = "must not be negative, and either forces or energies must have one"
+        bad = min(start + end) < 0 or not min(max(start[:2]), max(end[:2])) > 0
+        refuse(bad, f"weights of the loss {words}")
+        unknown = all("stress" not in atoms.calc.results for atoms in train)
+        words = "a stress weight was given but no training frame carries a stress"
+        refuse((start.stress or end.stress) and unknown, words)
