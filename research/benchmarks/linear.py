@@ -37,16 +37,13 @@ def main():
     asked = parser.parse_args()
     atoms = bulk("Si", cubic=True).repeat(asked.cells)
     atoms.rattle(0.1, seed=0)
-    configs = {
-        "linear": Splines(),
-        "course": tlmlp.Config("course"),
-        "paper": tlmlp.Config("paper"),
-    }
+    configs = {"linear": Splines(), "larger": Splines(cutoff=5.5, n_pair=22, n_triple=8)}
+    configs |= {name: tlmlp.Config(name) for name in ("course", "paper")}
     calls = {name: call(config, atoms) for name, config in configs.items()}
     times = {name: [] for name in calls}
     for round_ in range(asked.rounds + 2):
         for name, compute in calls.items():
-            repeats = 20 if name == "linear" else 1
+            repeats = 20 if isinstance(configs[name], Splines) else 1
             wall, cpu = time.perf_counter(), time.process_time()
             for _ in range(repeats):
                 compute()
