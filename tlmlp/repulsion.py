@@ -55,6 +55,6 @@ def energies(graph: Graph, charges: np.ndarray, core: np.ndarray) -> jax.Array:
 
 def core_of(frames: Sequence[Atoms], cutoff: float) -> float:
     """Distance in Å below which nuclei repel, after training on `frames`; at most `cutoff`."""
-    shortest = (neighbor_list("d", atoms, cutoff).min(initial=cutoff) for atoms in frames)
     bonds = (2 * covalent_radii[atoms.numbers].min() for atoms in frames)
-    return float(min(min(shortest), 0.8 * min(bonds)))
+    most = min(cutoff, 0.8 * min(bonds))  # pairs farther apart change nothing, so none is sought
+    return float(min(neighbor_list("d", atoms, most).min(initial=most) for atoms in frames))

@@ -2,7 +2,7 @@
 
     print(outlook(silicon, old, new))
 
-What they say of pairs that were trained is in notebook 06 and `rows("pairs")`.
+`python -m research.sweep pairs` trains pairs, whose gains these numbers can be compared with.
 """
 
 from collections.abc import Sequence
