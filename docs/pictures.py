@@ -78,6 +78,14 @@ PICTURES = {
         press=("Relax",),
         seen="Done in",
     ),
+    "Family": Picture(
+        "show.Family().set(stiffness=30.0)",
+        "The family of Stillinger-Weber. On the left sliders for the size, energy, stiffness and "
+        "angle of an element, a menu for the start, Train and Stop. On the right curves of the "
+        "force error of scratch and of transfer against the step.",
+        press=("Train",),
+        seen="a gain of",
+    ),
     "Training": Picture(
         "train, valid = tlmlp.datasets.split(course.data('stillinger-weber', 'Si')[0], 20)\n"
         "potential = tlmlp.Potential.create('course', elements=('Si', 'Ge'))\n"

@@ -146,6 +146,11 @@ assert course.check_slope(slope, x, y) and course.check_share(share, x, y)
 assert not course.check_slope(share, x, y) and not course.check_share(slope, x, y)
 assert 0.5 < slope < 0.6 and 0.8 < share < 0.9
 """,
+    "06_how_similar": """
+{solution}
+assert course.check_hurts(element.result())
+assert course.check_expected_gain(gain, 125, own, s, e) and 1.5 < gain < 1.6
+""",
     "07_alchemy": """
 {solution}
 mixed.fractions = 0.3

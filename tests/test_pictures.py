@@ -168,6 +168,33 @@ def forgotten(k):
     ]
 
 
+def relatives(k):
+    """Rows of the family: silicon, softer angles, larger atoms; gains are 2, 1.5 k and 1.5."""
+    own = dict(size=1.0, energy=1.0, stiffness=21.0, angle=course.family.TETRAHEDRAL)
+    members = ({}, 60.0), (dict(stiffness=0.0), 80.0 / k), (dict(size=1.2), 80.0)
+    out = []
+    for (changes, error), seed in ((m, s) for m in members for s in (0, 1)):
+        each = own | changes | dict(n=10, seed=seed, steps=800, force=1000.0 * k, before=300.0)
+        out.append(each | dict(method="scratch", force_mae=120.0))
+        ways = ("transfer", "reduced") if "size" in changes else ("transfer",)
+        out += [each | dict(method=way, force_mae=error) for way in ways]
+    return out
+
+
+def known_pairs(k):
+    """Rows of two sources and two targets: gains are 2 and k."""
+    run = dict(n=10, steps=800, force=900.0, before=200.0)
+    out = []
+    for target in ("Si", "Ge"):
+        for seed in (0, 1):
+            each = run | dict(target=target, seed=seed)
+            out.append(each | dict(source=None, row=None, method="scratch", force_mae=120.0))
+            for source, error in (("Si", 60.0), ("Li", 120.0 / k)):
+                each |= dict(source=source, row="copy", method="reduced")
+                out.append(each | dict(force_mae=error))
+    return out
+
+
 FROZEN = dict(frozen=("embedding",), n=10)
 DRAWN = {  # of each public function: a picture of data that grow with k
     "coexistence": lambda k: show.coexistence([row(k, "reference", n=0, steps=0), *table(k)]),
@@ -176,11 +203,14 @@ DRAWN = {  # of each public function: a picture of data that grow with k
     "domains": lambda k: show.domains(CELL.repeat(3), tlmlp.Config("course"), (k, 1, 1)),
     "forgetting": lambda k: show.forgetting(forgotten(k)),
     "freezing": lambda k: show.freezing(table(k) + table(k, **FROZEN)),
+    "gain_matrix": lambda k: show.gain_matrix(known_pairs(k)),
+    "gains": lambda k: show.gains(relatives(k)),
     "learning_curve": lambda k: show.learning_curve(history(k)),
     "learning_curves": lambda k: show.learning_curves(table(k) + table(k, n=50)),
     "likeness": lambda k: show.likeness(crystals(k, "Si", 5.43), crystals(k, "Ge", 5.66)),
     "melting": lambda k: show.melting(run(k)),
     "mixture": lambda k: show.mixture(between(k), 0.5),
+    "outlooks": lambda k: show.outlooks(relatives(k), known_pairs(k)),
     "parity": lambda k: show.parity(frames(3), {"mine": frames(3 + k)[k:]}, by="phase", shift=True),
     "picture_bases": lambda k: show.picture_bases(tlmlp.Config("course", cutoff=4.0 + k)),
     "picture_network": lambda k: show.picture_network(network(k)),
@@ -243,6 +273,9 @@ def test_alt_and_caption_say_what_is_seen_with_these_data(name):
 def test_numbers_of_an_alt_text_are_those_of_the_data():
     known = dict(
         forgetting="germanium alone: 400 on silicon, 60 on germanium. replay, 800 steps, 10: 350",
+        gains="stiffness, transfer: 1.5 at 0, 2.0 at 21.",
+        gain_matrix="Li to Si: 1.00. Li to Ge: 1.00.",
+        outlooks="family: stiffness: gain 1.5 at 30 %.",
         mixture="two nodes: lattice constant -5 mÅ at 0.5",
         densities="mine: peaks in the upper two thirds at 6.0 THz",
         learning_curves="scratch, 2 seeds (90 at 10, 90 at 50); transfer, 2 seeds (60 at 10",

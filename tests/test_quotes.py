@@ -11,6 +11,7 @@ from conftest import ROOT
 
 from tlmlp import course
 from tlmlp.course import answers
+from tlmlp.course.family import KNOBS, Member
 from tlmlp.course.results import mean_and_spread, own_best
 from tlmlp.show.figures import alloys
 
@@ -242,7 +243,27 @@ def trained_on_alloys(rows):
     yield f"{energies[0]:.0f} meV/atom on alloys without any, {energies[1]:.0f} with ten"
 
 
+def family():
+    """Gains of a transfer from silicon, from ten structures after 800 steps."""
+    rows = [row for row in course.rows("family") if (row["n"], row["steps"]) == (10, 800)]
+    found = course.results.gains_of(rows, tuple(KNOBS))
+    gain = lambda method="transfer", **changes: np.mean(
+        [g for g, _ in found[tuple(vars(Member(**changes)).values()), method]]
+    )
+    of_three = (gain(energy=2.0), gain(size=1.1), gain(angle=90.0))
+    yield "The gains are {:.1f}, {:.1f} and {:.1f}.".format(*of_three)
+    assert of_three[0] > of_three[1] > of_three[2]
+    yield f"The gain is {gain(stiffness=0.0):.1f}. Angles"
+    yield f"With copied weights the gain is about {gain(size=1.2):.1f}."
+    yield f"The gain is {gain('reduced', size=1.2):.1f}, because"
+    assert gain("reduced", size=1.2) >= gain()
+    yield f"From silicon to silicon itself it is about {gain():.0f} with ten"
+    (before,) = {round(b, 2) for _, b in found[(*vars(Member(angle=90.0)).values(),), "transfer"]}
+    yield f"an angle of 90° has {before:.0%} and a gain of {gain(angle=90.0):.1f} only"
+
+
 QUOTES = {
+    "06_how_similar": family,
     "07_alchemy": alchemy,
     "02_germanium_transfer": explorer,
     "02b_how_much_data": learning_curves,

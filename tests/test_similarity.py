@@ -4,12 +4,14 @@ import numpy as np
 import pytest
 from ase.build import bulk
 from ase.calculators.singlepoint import SinglePointCalculator
+from conftest import until
 
 import tlmlp
 from research import similarity
-from tlmlp import datasets, elements
-from tlmlp.course import family, outlook
+from tlmlp import course, datasets, elements, show
+from tlmlp.course import family
 from tlmlp.course.family import Member
+from tlmlp.course.similarity import bond, overlap
 from tlmlp.stillinger_weber import StillingerWeber
 
 
@@ -90,10 +92,10 @@ def test_the_outlook_of_silicon_in_other_units_is_that_of_silicon_itself():
     """Only units differ, so structures are the same and the network's error is that on silicon."""
     silicon = tlmlp.Potential.load("si-sw-course")
     old, new = (family.structures(m)[1] for m in (Member(), Member(size=1.2, energy=0.5)))
-    same = outlook.outlook(silicon, old, new)
+    same = course.outlook(silicon, old, new)
     assert same.bonds == pytest.approx(1.2) and same.overlap == pytest.approx(1.0)
     assert same.error < 0.05
-    other = outlook.outlook(silicon, old, family.structures(Member(stiffness=0.0))[1])
+    other = course.outlook(silicon, old, family.structures(Member(stiffness=0.0))[1])
     assert other.error > 5 * same.error and "100% of neighbours alike" in str(other)
 
 
@@ -102,13 +104,85 @@ def test_overlap_counts_neighbours_at_a_common_distance():
     diamond = bulk("Si", "diamond", a=5.43, cubic=True)
     metal = bulk("Li", "bcc", a=3.44, cubic=True).repeat(2)
     larger = bulk("Ge", "diamond", a=5.66, cubic=True)
-    assert outlook.bond([diamond]) == pytest.approx(5.43 * 3**0.5 / 4)
-    assert outlook.overlap([diamond], [larger]) == pytest.approx(1.0)
-    assert outlook.overlap([diamond], [metal]) == pytest.approx(28 / 50)
+    assert bond([diamond]) == pytest.approx(5.43 * 3**0.5 / 4)
+    assert overlap([diamond], [larger]) == pytest.approx(1.0)
+    assert overlap([diamond], [metal]) == pytest.approx(28 / 50)
 
 
 def test_an_outlook_is_of_one_new_element():
     mixed = [bulk("NaCl", "rocksalt", a=5.6)]
     mixed[0].calc = SinglePointCalculator(mixed[0], energy=0.0, forces=np.zeros((2, 3)))
     with pytest.raises(ValueError, match="one element, not Cl, Na"):
-        outlook.outlook(tlmlp.Potential.load("si-sw-course"), mixed, mixed)
+        course.outlook(tlmlp.Potential.load("si-sw-course"), mixed, mixed)
+
+
+def trained(member, reduced, scratch, carried):
+    """What show.Family().result() holds after one training."""
+    rows = [dict(method=m, curve=[[0, 500.0], [400, x]]) for m, x in zip("st", (scratch, carried))]
+    return {(member, reduced): rows}
+
+
+def test_an_element_that_silicon_harms_is_found_among_copied_weights():
+    far = Member(size=1.2, angle=90.0)
+    judge = course.check_hurts
+    assert judge(trained(Member(), False, 160, 40) | trained(far, False, 90, 100))
+    for answer, words in (
+        (..., "dots"),
+        ({}, "press Train"),
+        (0.8, "press Train"),
+        ({(far, False): []}, "choose copied weights"),
+        (trained(far, True, 90, 100), "choose copied weights"),
+        (trained(Member(), False, 160, 40), "gain of 4.00 at size 1, energy 1, stiffness 21"),
+    ):
+        verdict = judge(answer)
+        assert not verdict and words in verdict.words, (answer, verdict)
+
+
+def test_what_a_transfer_may_gain():
+    check = lambda answer: course.check_expected_gain(answer, 125, 89, 1.05, 0.95)
+    right = 125 / (89 * 0.95 / 1.05)
+    assert check(right) and check(np.float32(right))
+    for answer, words in (
+        (..., "dots"),
+        (125 / 89, "units are missing"),
+        (125 / (89 * 1.05 / 0.95), "not by s/e"),
+        (1 / right, "upside down"),
+        (89 * 0.95 / 1.05, "in meV/Å"),
+        (4.0, "divide scratch's error"),
+        ("much", "one number"),
+    ):
+        verdict = check(answer)
+        assert not verdict and words in verdict.words, (answer, verdict)
+
+
+def test_gains_compare_the_same_structures_and_steps():
+    """Scratch of another seed, size or member is no rival."""
+    run = dict(size=1.0, n=10, seed=0, steps=800, force=1000.0)
+    carried = run | dict(method="transfer", force_mae=50.0, before=200.0)
+    scratch = [run | dict(method="scratch", force_mae=100.0)]
+    scratch += [scratch[0] | change for change in (dict(seed=1), dict(n=50), dict(size=1.2))]
+    for k, row in enumerate(scratch):
+        row["force_mae"] += 100.0 * k
+    assert course.results.gains_of([carried, *scratch], ("size",)) == {
+        ((1.0,), "transfer"): [(2.0, 0.2)]
+    }
+    assert course.results.gains_of([carried], ("size",)) == {}
+    knob = lambda **changes: family.knob_of((*vars(Member(**changes)).values(),))
+    assert knob() is None and knob(size=1.1) == "size" and knob(angle=90.0) == "angle"
+    assert knob(size=1.1, energy=2.0) == "several"
+
+
+def test_the_widget_trains_towards_the_element_of_its_sliders():
+    widget = show.Family()
+    assert widget.member == Member() and "copied" not in widget.numbers.value
+    widget.set(stiffness=0.0, angle=90.0)
+    assert widget.member == Member(stiffness=0.0, angle=90.0)
+    widget.set(stiffness=21.0, size=1.2)
+    ((key, (scratch, carried)),) = widget.result().items()
+    assert key == (Member(size=1.2, angle=90.0), False)
+    assert [row["curve"][-1][0] for row in (scratch, carried)] == [400, 400]
+    assert carried["curve"][0][1] > carried["curve"][-1][1]
+    until(lambda: "a gain of" in widget.status.value)
+    widget.set(reduced=True)
+    assert widget.member.size == 1.2 and len(widget.found) == 1
+    widget.close()

@@ -6,6 +6,7 @@ that members differ by their forces alone. In a network they stand for germanium
 Ge.
 """
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
@@ -14,14 +15,19 @@ import numpy as np
 from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
 
+from .. import datasets, graph, transfer
 from ..datasets import DFT, copies
 from ..elements import ELEMENTS, Element
+from ..potential import Potential
 from ..refusal import positive, refuse
 from ..stillinger_weber import StillingerWeber
+from ..sweep import BEGIN, END
+from ..train import fit
 
 FILE = DFT.parent / "stillinger-weber-family.extxyz.gz"  # by research/stillinger_weber.py
 SILICON = ELEMENTS["Si"]
 TETRAHEDRAL = float(np.degrees(np.arccos(-1 / 3)))
+KNOBS = dict(size=1.0, energy=1.0, stiffness=SILICON.lam, angle=TETRAHEDRAL)  # of silicon
 
 
 @dataclass(frozen=True)
@@ -38,6 +44,10 @@ class Member:
         refuse(not 0 <= self.stiffness < np.inf, "stiffness must be 0 or more")
         refuse(not 0 <= self.angle <= 180, "angle must be from 0 to 180 degrees")
 
+    def __str__(self) -> str:
+        numbers = f"size {self.size:.3g}, energy {self.energy:.3g}, stiffness {self.stiffness:.3g}"
+        return f"{numbers}, angle {self.angle:.4g}°"
+
     @property
     def row(self) -> Element:
         """Its parameters, in eV and Å. The lattice constant and the melting point are scaled."""
@@ -51,6 +61,16 @@ class Member:
             lam=self.stiffness,
             cos_angle=float(np.cos(np.radians(self.angle))),
         )
+
+
+def knob_of(values: Sequence[float]) -> str | None:
+    """The one of KNOBS by which a member with these values differs from silicon.
+
+    "several" where there is more than one, None for silicon.
+    """
+    pairs = zip(KNOBS.items(), values, strict=True)
+    moved = [knob for (knob, own), value in pairs if not np.isclose(value, own)]
+    return moved[0] if len(moved) == 1 else "several" if moved else None
 
 
 def structures(member: Member) -> tuple[list[Atoms], list[Atoms]]:
@@ -76,3 +96,38 @@ def _labelled_once(member):
         atoms.calc = SinglePointCalculator(atoms, **results)
         parts[split].append(atoms)
     return parts["train"], parts["test"]
+
+
+def compete(
+    member: Member, reduced: bool = False, n: int = 10, steps: int = 400, seed: int = 0
+) -> Iterator[list[dict]]:
+    """Train scratch and transfer on `n` structures of a member, in turns; yields both rows so far.
+
+    A row has `method`, `steps`, `force` (mean |F| in meV/Å) and `curve`, [[step, force MAE], ...]
+    on the test structures. The transfer starts from silicon's weights, or in the member's units.
+    """
+    train, test = structures(member)
+    source, some = Potential.load("si-sw-course"), datasets.subset(train, n, seed)
+    grown = member.size if reduced else 1.0
+    config = replace(source.config, cutoff=source.config.cutoff * grown)
+    shapes = graph.shapes_of(some + test, source.elements, config.cutoff)
+    stretch = grown if reduced else None
+    starts = dict(
+        scratch=Potential.create(config, source.elements, seed),
+        transfer=transfer.start(source, "Ge", some, reduced, stretch, shapes),
+    )
+    error = lambda potential: float(potential.evaluate(test, shapes).force_mae)
+    force = 1e3 * float(np.mean([np.abs(atoms.get_forces()).mean() for atoms in test]))
+    rows, fits, every = [], [], max(1, steps // 10)
+    how = dict(weights=BEGIN, final_weights=END, average=0.99, shapes=shapes, seed=seed)
+    how |= dict(steps=steps, report_every=every, validate_every=every)
+    for method, start in starts.items():
+        name = "reduced" if reduced and method == "transfer" else method
+        curve = [[0, error(start)]]
+        rows.append(dict(method=name, steps=steps, force=force, curve=curve))
+        fits.append(fit(start, some, **how))
+        yield rows
+    for both in zip(*fits, strict=True):
+        for row, progress in zip(rows, both, strict=True):
+            row["curve"].append([progress.step, error(progress.potential)])
+        yield rows

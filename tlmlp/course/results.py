@@ -15,6 +15,7 @@ import numpy as np
 
 SHIPPED = resources.files("tlmlp") / "course" / "rows"
 SIZES = (5, 10, 20, 50, 100, 0)  # training structures; 0: all
+SOURCE = ("source", "row")  # what a transfer has and scratch has not
 # Random weights; silicon's weights; silicon's weights in germanium's units.
 METHODS = ("scratch", "transfer", "reduced")
 
@@ -30,6 +31,22 @@ def mean_and_spread(values: Sequence[float]) -> tuple[float, float]:
     """(mean, standard deviation of the sample) of numbers; the latter nan for a single one."""
     spread = float(np.std(np.asarray(values, float), ddof=1)) if len(values) > 1 else float("nan")
     return float(np.mean(np.asarray(values, float))), spread
+
+
+def gains_of(rows: list[dict], keys: tuple[str, ...]) -> dict[tuple, list[tuple[float, float]]]:
+    """{(values of keys, method): [(gain, error before training over the mean force), ...]}.
+
+    The gain is the force MAE of scratch over that of a transfer, for each seed that has both. A
+    transfer to a target is compared with the scratch of this target, whatever its source.
+    """
+    of = lambda row: tuple(row[k] for k in (*keys, "n", "seed", "steps") if k not in SOURCE)
+    scratch = {of(row): row["force_mae"] for row in rows if row["method"] == "scratch"}
+    out: dict[tuple, list] = {}
+    for row in rows:
+        if row["method"] != "scratch" and of(row) in scratch:
+            pair = scratch[of(row)] / row["force_mae"], row["before"] / row["force"]
+            out.setdefault((tuple(row[k] for k in keys), row["method"]), []).append(pair)
+    return out
 
 
 def own_best(rows: list[dict]) -> list[dict]:

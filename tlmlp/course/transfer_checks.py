@@ -210,6 +210,50 @@ def check_replay(
     return Verdict(False, f"{found}. Silicon fails: replay structures of silicon, or more of them.")
 
 
+@recorded
+def check_hurts(answer, below: float = 1.0) -> Verdict:
+    """A training towards a member of the family where copied weights gain less than `below`.
+
+    answer: {(member, reduced): [row of scratch, row of transfer]}, of `show.Family().result()`.
+    """
+    if not isinstance(answer, Mapping) or not answer:
+        return Verdict(False, "nothing was trained: press Train, and pass element.result().")
+    copied = {m: r for (m, reduced), r in answer.items() if not reduced and len(r) == 2}
+    if not copied:
+        return Verdict(False, "all starts were in reduced units: choose copied weights.")
+    errors = {m: [row["curve"][-1][1] for row in rows] for m, rows in copied.items()}
+    member, (scratch, carried) = min(errors.items(), key=lambda own: own[1][0] / own[1][1])
+    found = (
+        f"scratch {scratch:.0f}, transfer {carried:.0f} meV/Å: a gain of {scratch / carried:.2f}"
+    )
+    if scratch / carried < below:
+        return Verdict(True, f"{found} at {member}. Here random weights are the better start.")
+    words = "It is the lowest so far. Distances matter most: move the size further, below 1 too."
+    return Verdict(False, f"{found} at {member}. {words}")
+
+
+@recorded
+def check_expected_gain(
+    answer, scratch: float, own: float, length: float, energy: float
+) -> Verdict:
+    """What a transfer may gain, within 2 %: scratch over the source's own error in new units.
+
+    scratch: force MAE on the new element, own: that of the source on its own, both in meV/Å;
+    length and energy: new units over old ones.
+    """
+    carried = own * energy / length
+    right = scratch / carried
+    words = f"scratch has {scratch:.0f} meV/Å, and silicon's own error is {carried:.0f} meV/Å here"
+    wrong = (
+        (scratch / own, "the units are missing: forces grow by e/s."),
+        (scratch / (own * length / energy), "upside down: forces grow by e/s, not by s/e."),
+        (1 / right, "upside down: the gain is the error of scratch over that of the transfer."),
+        (carried, "that is the error to expect, in meV/Å; divide scratch's by it."),
+    )
+    otherwise = "divide scratch's error by silicon's, brought to the new units."
+    return judge(answer, lambda x: 0.02 * abs(x), (right, f"{words}."), wrong, otherwise)
+
+
 def disagreement(potentials: Sequence[Potential], frames: Sequence[Atoms]) -> np.ndarray:
     """Standard deviation of a force component over potentials (meV/Å), for each frame."""
     predicted = [potential.predict(list(frames)) for potential in potentials]

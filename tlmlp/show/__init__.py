@@ -15,11 +15,13 @@ _NAMES = {
     "figures.results": "forgetting freezing learning_curves stability_map temperatures "
     "training_curves",
     "figures.scaling": "domains scaling thermo_output",
+    "figures.similarity": "gain_matrix gains outlooks",
     "figures.universal": "phase_slopes rivals soft_properties",
     "widgets.alchemy": "Alchemy",
     "widgets.bench": "PropertyBench",
     "widgets.duel": "Duel",
     "widgets.explorer": "TransferExplorer",
+    "widgets.family": "Family",
     "widgets.lammps_run": "LammpsRun",
     "widgets.live": "Live",
     "widgets.md": "LiveMD",
