@@ -15,6 +15,7 @@ _NAMES = {
     "figures.results": "forgetting freezing learning_curves stability_map temperatures "
     "training_curves",
     "figures.scaling": "domains scaling thermo_output",
+    "figures.uncertainty": "reliability",
     "figures.universal": "phase_slopes rivals soft_properties",
     "widgets.alchemy": "Alchemy",
     "widgets.bench": "PropertyBench",
