@@ -75,8 +75,8 @@ class LiveMD(Player):
     in place of element and system; viewer: "nglview" or "canvas", for Colab and without WebGL;
     pause_after: s after which it pauses by itself; colour: more to colour atoms by, a dict from
     words with a unit to a function of ase.Atoms that gives numbers [N] from 0 on, such as
-    {"spread of forces (eV/Å)": committee.spread}. The first is chosen. Frames that are shown alone
-    are measured. The brightest colour is the largest number since the start, rounded up.
+    {"spread of forces (eV/Å)": committee.spread}. The first is chosen. Only frames that
+    are shown are measured. The brightest colour is the largest number so far, rounded up.
 
     The temperature acts while it runs; so does another potential, which takes the atoms over where
     they are. Another element or system begins anew, and plays on where it played. Save writes what
@@ -131,8 +131,8 @@ class LiveMD(Player):
         self.potential_menu = menu(names, self.choice, 235, "potential")
         self.element_menu = menu(ELEMENTS, element, 120, "element")
         self.system_menu = menu(SYSTEMS, system, 150, "system")
-        first, *_ = [*self._measures, "element"]
-        self.colour_menu = menu([*COLOURS, *self._measures], first, 160, "colour")
+        first = next(iter(self._measures), "element")
+        self.colour_menu = menu(list(COLOURS) + list(self._measures), first, 160, "colour")
         self.element_menu.disabled = self.system_menu.disabled = self._own_atoms is not None
         self.thermostat = slider(round(self.target), HOTTEST, "K", 50, description="thermostat")
         self.kelvin, self.legend = text(min_width="70px"), text(margin="0 0 0 24px")
