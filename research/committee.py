@@ -27,8 +27,9 @@ from ase import Atoms
 from tlmlp import Potential, allocator
 from tlmlp.course.runs import Run, begin, train
 from tlmlp.course.sources import data
+from tlmlp.course.universals import errors
 from tlmlp.recipes import circumstances
-from tlmlp.uncertainty import Committee, Distance, reliability
+from tlmlp.uncertainty import Committee, Distance, force_errors, reliability
 
 MEMBERS, SEEDS = 5, 5
 
@@ -63,7 +64,7 @@ def told(
     out = {}
     for phase in ("all", "crystal", "liquid"):
         own = [k for k, atoms in enumerate(test) if phase in ("all", atoms.info["phase"])]
-        of = lambda part: [np.concatenate([x[k] for k in part]) for x in (errors, spreads)]
+        of = lambda part: [[x[k] for k in part] for x in (errors, spreads)]
         whole, known, other = (reliability(*of(part)) for part in (own, own[::2], own[1::2]))
         digits = lambda values: [float(f"{value:.4g}") for value in values]
         numbers = whole.correlation, whole.factor, other.factor / known.factor
@@ -78,16 +79,12 @@ def perform(task: dict, folder: Path | None = None) -> dict:
     started, run = time.perf_counter(), Run.of(task)
     members, fitted, shapes = trained(run, task["members"])
     _, test = data(run.source)
-    off = lambda frames: [a.get_forces() - b.get_forces() for a, b in zip(frames, test)]
-    sizes = lambda vectors: [np.linalg.norm(v, axis=1) for v in vectors]
-    mean = Committee(members).predict(test)
+    mean, first = Committee(members).predict(test), members[0].predict(test, shapes)
     spreads = [atoms.arrays["forces_spread"] for atoms in mean]
-    first = sizes(off(members[0].predict(test, shapes)))
-    mae = float(np.mean(np.abs(np.concatenate(off(mean)))))
     return task | dict(
-        force_mae=round(1e3 * mae, 2),
+        force_mae=errors(test, mean)["force_mae"],
         member_mae=[round(m.evaluate(test, shapes).force_mae, 2) for m in members],
-        spread=told(test, sizes(off(mean)), spreads),
-        distance=told(test, first, Distance(members[0], fitted)(test)),
+        spread=told(test, force_errors(test, mean), spreads),
+        distance=told(test, force_errors(test, first), Distance(members[0], fitted)(test)),
         **circumstances(started, "tlmlp"),
     )

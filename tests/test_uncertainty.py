@@ -17,6 +17,7 @@ from scipy.stats import spearmanr
 from silicon import TINY, alert
 
 import tlmlp
+from research import committee as table
 from tlmlp import uncertainty
 from tlmlp.graph import from_atoms
 from tlmlp.splines import Splines
@@ -241,6 +242,20 @@ def noise():
     return errors, sigma
 
 
+def test_errors_are_lengths_of_differences(members):
+    """Constraints change none; both lists are equally long."""
+    committee, reference = Committee(members[:2]), Committee(members[1:])
+    frames = reference.predict([crystal("Si5Ge3"), crystal("Si8", 1)])
+    frames[0].set_constraint(FixAtoms([0]))
+    guess = committee.predict(frames)
+    found = uncertainty.force_errors(frames, guess)
+    for atoms, own, errors in zip(frames, guess, found):
+        off = own.calc.results["forces"] - atoms.calc.results["forces"]
+        assert np.allclose(errors, (off**2).sum(1) ** 0.5) and errors.min() > 0
+    with pytest.raises(ValueError, match="there are 2 frames but 1 predictions"):
+        uncertainty.force_errors(frames, guess[:1])
+
+
 def test_gaussian_noise_of_known_size_is_calibrated(noise):
     """A bin's 2000 squared errors have a relative standard deviation of sqrt(2/3/2000) = 0.018."""
     found = reliability(*noise)
@@ -265,6 +280,8 @@ def test_bins_are_root_mean_squares_of_equal_counts():
     assert np.allclose(found.predicted**2, [0.025, 0.125, 0.305])
     assert np.allclose(found.error**2, [1, 29, 13])
     assert found.factor == pytest.approx((86 / 0.91) ** 0.5)
+    parts = reliability([[3.0, -1], [1, 5, 7, 1]], [[0.3, 0.1], [0.2, 0.5, 0.4, 0.6]], bins=3)
+    assert np.array_equal(parts.error, found.error) and parts.factor == found.factor
     assert str(found).startswith("correlation 0.") and str(found).count("\n") == 4
 
 
@@ -274,7 +291,7 @@ def test_bins_are_root_mean_squares_of_equal_counts():
         ([1, 2], [1, 2], 0, "bins must be a whole number"),
         ([1, 2], [1, 2], 3, "the same 3 or more numbers"),
         ([1, 2, 3], [1, 2], 2, "not of shapes"),
-        ([[1, 2]], [[1, 2]], 1, "not of shapes"),
+        ([[1, 2], [3]], [[1, 2]], 2, "not of shapes"),
         ([1, np.nan], [1, 2], 1, "must be finite"),
         ([1, 2], [0, 0], 1, "nothing to compare"),
     ],
@@ -282,3 +299,29 @@ def test_bins_are_root_mean_squares_of_equal_counts():
 def test_what_cannot_be_compared_is_refused(errors, spreads, bins, words):
     with pytest.raises(ValueError, match=words):
         reliability(errors, spreads, bins)
+
+
+# -- the table of committees -----------------------------------------------------------------------
+
+
+def test_a_row_tells_phases_apart_and_checks_on_the_other_half():
+    """Spreads are half the errors in every second structure, a third in the others."""
+    test = [crystal(seed=k) for k in range(8)]
+    for k, atoms in enumerate(test):
+        atoms.info["phase"] = "crystal" if k < 4 else "liquid"
+    errors = [np.linspace(0.1, 0.9, 8) * (1 + k // 4) for k in range(8)]
+    found = table.told(test, errors, [e / (2 + k % 2) for k, e in enumerate(errors)])
+    assert {name: own["check"] for name, own in found.items()} == dict.fromkeys(found, 1.5)
+    assert list(found) == ["all", "crystal", "liquid"]
+    assert found["crystal"]["factor"] == pytest.approx((2 / (1 / 4 + 1 / 9)) ** 0.5, rel=1e-3)
+    assert len(found["all"]["error"]) == 10 and found["all"]["correlation"] > 0.8
+
+
+def test_a_short_committee_makes_a_row():
+    """Seeds share the training structures and differ in their order, so they differ a little."""
+    (task,) = [t for t in table.tasks() if (t["method"], t["n"], t["seed"]) == ("transfer", 10, 0)]
+    row = table.perform(task | dict(steps=12, members=2))
+    first, second = row["member_mae"]
+    assert first != second and abs(first - second) < 10 and row["force_mae"] <= max(first, second)
+    assert task.items() - {"steps": 800, "members": 5}.items() <= row.items()
+    assert row["spread"]["all"]["factor"] > 1 and row["distance"]["all"]["correlation"] > 0.4

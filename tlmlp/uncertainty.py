@@ -198,7 +198,8 @@ class Distance:
     """Distance [N] of the atoms of a structure to a training set in a potential's features.
 
     No unit, see above. 0: an atom of the training set; two of its atoms drawn at random are some
-    1.4 apart, the root of 2. It costs less than the energy.
+    1.4 apart, the root of 2. For 10 to 146 training structures of 64 atoms a call costs 1.2 to 2.1
+    times as much as energy and forces.
 
         distance = Distance(potential, train)
         distance(atoms)       [N];  distance(frames): a list of these
@@ -266,7 +267,19 @@ class Reliability(NamedTuple):
         return f"{words}\n  predicted      error" + "".join(lines)
 
 
-def reliability(errors: ArrayLike, spreads: ArrayLike, bins: int = 10) -> Reliability:
+def force_errors(frames: Frames, predicted: Frames) -> list[np.ndarray]:
+    """|F - F_reference| [N] in eV/Å of each structure's atoms; the frames carry the reference."""
+    words = f"there are {len(frames)} frames but {len(predicted)} predictions"
+    refuse(len(frames) != len(predicted), words)
+    off = (label(p, "forces") - label(f, "forces") for f, p in zip(frames, predicted))
+    return [np.linalg.norm(own, axis=1) for own in off]
+
+
+def reliability(
+    errors: ArrayLike | Sequence[ArrayLike],
+    spreads: ArrayLike | Sequence[ArrayLike],
+    bins: int = 10,
+) -> Reliability:
     """Whether spreads tell errors: Reliability, in `bins` of equal count by the spread.
 
     A calibrated spread is as large as the error: points on the diagonal, and factor 1. A larger
@@ -274,15 +287,15 @@ def reliability(errors: ArrayLike, spreads: ArrayLike, bins: int = 10) -> Reliab
     is a ratio of root mean squares, which no atom with a spread of nearly 0 decides.
 
     Args:
-        errors: [n] of atoms |F - F_reference| in eV/Å, for spreads of forces and for distances.
-        spreads: [n] spreads or distances.
+        errors: [n] of atoms, or a list of these, one a structure: `force_errors`, in eV/Å.
+        spreads: likewise, spreads or distances.
         bins: how many.
 
-    Raises ValueError for what are not two equally long lists of finite numbers, at least one a bin
-    and not all alike.
+    Raises ValueError for what are not equally many finite numbers, at least one a bin and not all
+    alike.
     """
     refuse(not is_whole(bins), f"bins must be a whole number of at least 1, not {bins!r}")
-    errors, spreads = (np.abs(np.asarray(x, float)) for x in (errors, spreads))
+    errors, spreads = (np.abs(np.hstack(x).astype(float)) for x in (errors, spreads))
     fine = errors.ndim == 1 and errors.shape == spreads.shape and len(errors) >= max(bins, 2)
     words = f"errors and spreads must be two lists of the same {max(bins, 2)} or more numbers"
     refuse(not fine, f"{words}, not of shapes {errors.shape} and {spreads.shape}")
