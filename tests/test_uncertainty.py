@@ -226,6 +226,8 @@ def test_elements_without_training_atoms_are_refused(potential):
         distance([crystal(), crystal("Si5Ge3")])
     with pytest.raises(ValueError, match="it has never seen C"):
         features(potential, [crystal("C8")])
+    with pytest.raises(TypeError, match="those of a tlmlp.Potential, not of LennardJones"):
+        features(LennardJones(), [crystal()])
     with pytest.raises(ValueError, match="the dataset is empty"):
         Distance(potential, [])
 

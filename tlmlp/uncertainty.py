@@ -16,6 +16,7 @@ Comput. 15, 906 (2019); bins of reliability, Levi et al., Sensors 22, 5540 (2022
 """
 
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -133,10 +134,8 @@ def _labels(atoms: Atoms, calculator: Calculator) -> dict[str, Any]:
     copy.calc = calculator
     out = {name: np.array(label(copy, name), float) for name in ("energy", "forces")}
     if atoms.pbc.all():
-        try:
+        with suppress(NotImplementedError):
             out["stress"] = label(copy, "stress")
-        except PropertyNotImplementedError:
-            pass
     return out
 
 
@@ -160,9 +159,11 @@ def _combined(results: Sequence[dict[str, Any]]) -> dict[str, Any]:
 def features(potential: Potential, frames: Frames) -> list[np.ndarray]:
     """Features [N, D] of the atoms of each structure, no unit; see above.
 
-    They stay the same when the structure is rotated or moved. Raises ValueError for an element that
-    the potential was not trained on.
+    They stay the same when the structure is rotated or moved. Raises TypeError for what is no
+    Potential, ValueError for an element that it was not trained on.
     """
+    words = f"features are those of a tlmlp.Potential, not of {type(potential).__name__}"
+    refuse(not isinstance(potential, Potential), words, TypeError)
     allocator.prepare()
     frames = structures(frames)
     for atoms in frames:
@@ -198,7 +199,7 @@ class Distance:
     """Distance [N] of the atoms of a structure to a training set in a potential's features.
 
     No unit, see above. 0: an atom of the training set; two of its atoms drawn at random are some
-    1.4 apart, the root of 2. For 10 to 146 training structures of 64 atoms a call costs 1.2 to 2.1
+    1.4 apart, the root of 2. With 10 to 146 training structures of 64 atoms a call costs one to two
     times as much as energy and forces.
 
         distance = Distance(potential, train)
