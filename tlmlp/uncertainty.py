@@ -7,8 +7,9 @@ M members m of a committee; φ_ik, k = 1 .. D, features of atom i; j training at
 σ_k the standard deviation of feature k over these. Neither is an error: `reliability` compares them
 with errors and gives the one factor between them.
 
-An energy of an atom is linear in its features. Those of a DimeNet++ are the last hidden layers of
-its output blocks, those of a linear potential its descriptors (tlmlp.splines).
+An energy of an atom, without the repulsion of nuclei, is linear in its features. Those of a
+DimeNet++ are the last hidden layers of its output blocks, those of a linear potential its
+descriptors (tlmlp.splines).
 
 Sources: spread of seeds, Lakshminarayanan et al., arXiv 1612.01474; distance in the network's own
 features, Janet et al., Chem. Sci. 10, 7913 (2019); one factor, Musil et al., J. Chem. Theory
