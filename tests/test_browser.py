@@ -416,7 +416,7 @@ explorer
 ---
 show.LiveMD("Stillinger-Weber")
 ---
-show.LiveMD("Stillinger-Weber", viewer="canvas")
+show.LiveMD("Stillinger-Weber", viewer="canvas", colour={"z (Å)": lambda a: a.positions[:, 2]})
 ---
 show.Duel(viewer="canvas")
 ---

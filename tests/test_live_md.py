@@ -116,6 +116,52 @@ def test_radial_distribution_counts_neighbours():
     ].sum() == pytest.approx(12)
 
 
+def height(atoms):
+    return atoms.positions[:, 2] - atoms.positions[:, 2].min()
+
+
+def test_atoms_are_coloured_by_a_function_on_frames_that_are_shown(monkeypatch):
+    """Its numbers go to the viewer over the end of the scale, which the legend names."""
+    asked, drawn = [], []
+    measure = lambda atoms: asked.append(atoms) or height(atoms)
+    live = md.LiveMD(SW, viewer="canvas", colour={"height <Å>": measure})
+    view = live.views[0]
+    monkeypatch.setattr(
+        type(view), "draw", lambda self, x, colours=None: drawn.append((x, colours))
+    )
+    monkeypatch.setattr(type(view), "ready", property(lambda self: len(drawn) < 3))
+    try:
+        assert live.colour_menu.value == "height <Å>" and live.legend.value == "" and not asked
+        live.play()
+        until(lambda: len(drawn) == 3 and live.snapshot.step > 100)
+        assert len(asked) == sum(colours is not None for _, colours in drawn) > 0
+        positions, colours = drawn[-1]
+        # The highest of eight layers is 9.5 Å above the lowest, so the scale ends at 10 Å.
+        assert np.allclose(colours, (positions[:, 2] - positions[:, 2].min()) / 10)
+        assert live.legend.value.endswith(" 10 height &lt;Å&gt;")
+        live.colour_menu.value = "element"
+        assert live.legend.value == ""
+    finally:
+        live.close()
+
+
+def test_a_function_that_gives_no_number_for_each_atom_is_told(monkeypatch):
+    live = md.LiveMD(SW, viewer="canvas", colour={"one": lambda atoms: 1.0})
+    monkeypatch.setattr(type(live.views[0]), "ready", True)
+    try:
+        live.play()
+        until(lambda: "must give one finite number for each atom" in live.status.value)
+    finally:
+        live.close()
+
+
+def test_the_scale_ends_at_a_round_number():
+    values = (0.01, 0.011, 0.2, 0.21, 3, 5, 7, 99.0)
+    assert [md.rounded_up(v) for v in values] == pytest.approx(
+        [0.01, 0.02, 0.2, 0.5, 5, 5, 10, 100]
+    )
+
+
 def test_a_breakdown_lights_the_lamp_and_keeps_the_last_good_frame():
     atoms = bulk("Si", "diamond", a=5.43, cubic=True).repeat(2)
     atoms.positions[0] = atoms.positions[1] + [0, 0, 1.0]
@@ -207,6 +253,9 @@ def test_refuses():
         md.LiveMD("si-sw", element="Ge")
     with pytest.raises(ValueError, match="between 0 and 4000 K"):
         md.LiveMD(temperature_K=-5)
+    for wrong in (len, {"speed": len}, {"spread": 3}):
+        with pytest.raises(ValueError, match="colour must be a dict from words to functions"):
+            md.LiveMD(SW, colour=wrong)
     with pytest.raises(ValueError, match="nglview, canvas, not 'vmd'"):
         md.LiveMD(viewer="vmd")
 

@@ -15,7 +15,7 @@ from matplotlib.text import Text
 from silicon import TINY, frames
 
 import tlmlp
-from tlmlp import course, properties, show
+from tlmlp import course, properties, show, uncertainty
 from tlmlp.course import universals
 from tlmlp.course.runs import Run
 from tlmlp.potential import Errors
@@ -195,6 +195,13 @@ def known_pairs(k):
     return out
 
 
+def told(k, name):
+    """Errors that are k times as large as predicted, twice that for scratch."""
+    sigma = np.geomspace(0.01, 0.5, 500) * (0.5 if name == "scratch" else 1.0)
+    noise = np.random.default_rng(0).normal(size=500)
+    return uncertainty.reliability(0.03 * k * sigma**0.5 * noise, sigma)
+
+
 FROZEN = dict(frozen=("embedding",), n=10)
 DRAWN = {  # of each public function: a picture of data that grow with k
     "coexistence": lambda k: show.coexistence([row(k, "reference", n=0, steps=0), *table(k)]),
@@ -217,6 +224,9 @@ DRAWN = {  # of each public function: a picture of data that grow with k
     "picture_slots": lambda k: show.picture_slots(CELL.repeat(3), 2.6 + 1.5 * (k - 1)),
     "phase_slopes": lambda k: show.phase_slopes(phases(k)),
     "plot": lambda k: show.plot(measured(k)[mechanics.Elastic]),
+    "reliability": lambda k: show.reliability(
+        {name: told(k, name) for name in ("scratch", "mine")}
+    ),
     "repair": lambda k: show.repair(table(k, hot=0) + table(k, hot=1), SW),
     "rivals": lambda k: show.rivals({name: rival(k) for name in ("scratch", "transfer")}),
     "scaling": lambda k: show.scaling({"mine": {64: 5.0 * k, 512: 40.0 * k, 4096: 300.0}}),

@@ -29,7 +29,7 @@ from .graph import Frames, Graph
 from .potential import Potential
 from .refusal import positive, refuse
 from .settings import Weights
-from .splines import Splines, addition, basis, bonds, of_element, symmetric
+from .splines import Splines, addition, bonds, descriptors, of_pairs, symmetric, upper
 
 WEIGHTS = Weights(energy=50.0, stress=0.1)
 
@@ -129,27 +129,21 @@ def design(s: Splines, n_elements: int, graph: Graph) -> tuple[jax.Array, ...]:
     v, E, (N, K) = graph.vectors, n_elements, graph.neighbors.shape
 
     def parts(vectors):  # what depends on a bond alone
-        moved = graph._replace(vectors=vectors)
-        d, B, u = bonds(s, moved, E)
-        pairs = basis(d, 0.0, s.cutoff, s.n_pair)
-        return jnp.concatenate([pairs * of for of in of_element(moved, E)], 1), B, u
+        d, B, u = bonds(s, graph._replace(vectors=vectors), E)
+        return of_pairs(s, graph, d, E), B, u
 
     along = lambda axis: jax.jvp(parts, (v,), (jnp.broadcast_to(axis, v.shape),))[1]
-    pairs, B, u = parts(v)
+    _, B, u = parts(v)
     d_pairs, dB, du = jax.vmap(along)(jnp.eye(3))  # [x, ...]: by each coordinate
     M, sum_of = addition(s.n_angle), jnp.einsum
     A = sum_of("ick,imk->icm", u, B)
     dA = sum_of("ick,ximk->xikcm", u, dB) + sum_of("xick,imk->xikcm", du, B)
-    triples = sum_of("icm,ilcn->ilmn", A, MA := sum_of("lc,icn->ilcn", M, A))
-    triples -= sum_of("imk,ink->imn", B, B)[:, None]
+    MA = sum_of("lc,icn->ilcn", M, A)
     half = sum_of("xikcm,ilcn->xiklmn", dA, MA) - sum_of("ximk,ink->xikmn", dB, B)[..., None, :, :]
-    d_triples = half + half.swapaxes(-1, -2)
+    d_triples = upper(half + half.swapaxes(-1, -2)).reshape(3, N, K, -1)
 
-    rows, columns = np.triu_indices(E * s.n_triple)
-    once = np.where(rows == columns, 0.5, 1.0)  # the others stand there twice
-    upper = lambda x: (x[..., rows, columns] * once).reshape(*x.shape[:-3], -1)
-    values = jnp.concatenate([pairs.sum(2) / 2, upper(triples)], -1)  # [i, p]
-    slopes = jnp.concatenate([d_pairs.swapaxes(2, 3) / 2, upper(d_triples)], -1)  # [x,i,k,p]
+    values = descriptors(s, E, graph)  # [i, p]
+    slopes = jnp.concatenate([d_pairs.swapaxes(2, 3) / 2, d_triples], -1)  # [x,i,k,p]
     own = (graph.species[:, None] == np.arange(E)) * graph.atom_mask[:, None]  # [i, e]
     energy = sum_of("ie,ip->ep", own * 1.0, values).ravel()
     g = sum_of("ie,xikp->xikep", own * 1.0, slopes).reshape(3, N * K, -1)

@@ -131,6 +131,27 @@ def symmetric(triples: jax.Array, size: int) -> jax.Array:
     return triples[..., place]
 
 
+def of_pairs(splines: Splines, graph: Graph, d: jax.Array, n_elements: int) -> jax.Array:
+    """Splines [N, E·n_pair, K] of the distances d [N, K], of each element apart."""
+    pairs = basis(d, 0.0, splines.cutoff, splines.n_pair)
+    return jnp.concatenate([pairs * of for of in of_element(graph, n_elements)], 1)
+
+
+def upper(triples: jax.Array) -> jax.Array:
+    """Upper triangle, flat, of symmetric [..., size, size]; its diagonal halved."""
+    rows, columns = np.triu_indices(triples.shape[-1])
+    return triples[..., rows, columns] * np.where(rows == columns, 0.5, 1.0)
+
+
+def descriptors(splines: Splines, n_elements: int, graph: Graph) -> jax.Array:
+    """[N, P'] of each atom of a Graph, whose product with its element's weights is its energy."""
+    d, B, u = bonds(splines, graph, n_elements)
+    pairs, A = of_pairs(splines, graph, d, n_elements), jnp.einsum("ick,imk->icm", u, B)
+    triples = jnp.einsum("icm,lc,icn->ilmn", A, addition(splines.n_angle).astype(A.dtype), A)
+    triples = upper(triples - jnp.einsum("imk,ink->imn", B, B)[:, None])
+    return jnp.concatenate([pairs.sum(2) / 2, triples.reshape(len(triples), -1)], 1)
+
+
 def energies(splines: Splines, params: dict[str, dict[str, jax.Array]], graph: Graph) -> jax.Array:
     """Energy [N] in eV of each atom of a Graph, without reference energies; pure."""
     s, dtype = splines, graph.vectors.dtype

@@ -16,6 +16,7 @@ _NAMES = {
     "training_curves",
     "figures.scaling": "domains scaling thermo_output",
     "figures.similarity": "gain_matrix gains outlooks",
+    "figures.uncertainty": "reliability",
     "figures.universal": "phase_slopes rivals soft_properties",
     "widgets.alchemy": "Alchemy",
     "widgets.bench": "PropertyBench",

@@ -4,6 +4,7 @@ import itertools
 import re
 import time
 from collections import deque
+from html import escape
 from pathlib import Path
 
 import ase
@@ -54,6 +55,12 @@ def structure(element, system, lattice):
     return crystal
 
 
+def rounded_up(value):
+    """The next of 1, 2, 5 and 10 times a power of ten."""
+    power = 10.0 ** np.floor(np.log10(value))
+    return float(next(d * power for d in (1, 2, 5, 10) if d * power >= value * (1 - 1e-9)))
+
+
 def thinned(curve):
     """A list of points; every second one is given up where there are too many."""
     return curve[::2] if len(curve) > POINTS else curve
@@ -66,7 +73,10 @@ class LiveMD(Player):
     "Ge"; system: "crystal", "melt", "vacancy" or "slab"; temperature_K: K; potentials: more of
     them to choose from, a dict from a name to a Potential or a file; atoms: ase.Atoms of your own
     in place of element and system; viewer: "nglview" or "canvas", for Colab and without WebGL;
-    pause_after: s after which it pauses by itself.
+    pause_after: s after which it pauses by itself; colour: more to colour atoms by, a dict from
+    words with a unit to a function of ase.Atoms that gives numbers [N] from 0 on, such as
+    {"spread of forces (eV/Å)": committee.spread}. The first is chosen. Only frames that
+    are shown are measured. The brightest colour is the largest number so far, rounded up.
 
     The temperature acts while it runs; so does another potential, which takes the atoms over where
     they are. Another element or system begins anew, and plays on where it played. Save writes what
@@ -88,8 +98,14 @@ class LiveMD(Player):
         viewer=None,
         pause_after=300,
         seed=0,
+        colour=None,
     ):
         one_of("system", system, SYSTEMS)
+        words = "colour must be a dict from words to functions of ase.Atoms; words other than "
+        fine = isinstance(colour, dict) and all(map(callable, colour.values()))
+        fine = colour is None or fine and not set(colour) & set(COLOURS)
+        refuse(not fine, f"{words}{', '.join(COLOURS)}")
+        self._measures, self._largest = dict(colour or {}), {}  # the largest number of each so far
         words = f"temperature_K must be between 0 and {HOTTEST} K, not {temperature_K!r}"
         refuse(not (np.isscalar(temperature_K) and 0 <= temperature_K <= HOTTEST), words)
         element = element_row(element).symbol if atoms is None else atoms.symbols[0]
@@ -115,7 +131,8 @@ class LiveMD(Player):
         self.potential_menu = menu(names, self.choice, 235, "potential")
         self.element_menu = menu(ELEMENTS, element, 120, "element")
         self.system_menu = menu(SYSTEMS, system, 150, "system")
-        self.colour_menu = menu(COLOURS, "element", 160, "colour")
+        first = next(iter(self._measures), "element")
+        self.colour_menu = menu(list(COLOURS) + list(self._measures), first, 160, "colour")
         self.element_menu.disabled = self.system_menu.disabled = self._own_atoms is not None
         self.thermostat = slider(round(self.target), HOTTEST, "K", 50, description="thermostat")
         self.kelvin, self.legend = text(min_width="70px"), text(margin="0 0 0 24px")
@@ -199,7 +216,7 @@ class LiveMD(Player):
         self.rest = [structure(element, system, edge) if own is None else own.copy()]
         self.beginning = f"Compiling for {len(self.rest[0])} atoms"
         self._reference = datasets.stillinger_weber_calculator(element)
-        self._frames, self._curves = deque(maxlen=FRAMES), []
+        self._frames, self._curves, self._largest = deque(maxlen=FRAMES), [], {}
         self._made_for = None  # the potential that the generator was made for
         self.snapshot, self.health, self._speed = None, "ok", float("nan")
 
@@ -255,7 +272,13 @@ class LiveMD(Player):
 
     @property
     def brightest(self):
-        """What the brightest colour stands for: three times a thermal speed (Å/ps), or 1 eV/Å."""
+        """What the brightest colour stands for; 0 where no atoms have been measured.
+
+        Three times a thermal speed (Å/ps), 1 eV/Å, or what `colour` says in the class.
+        """
+        if self.colouring in self._measures:
+            largest = self._largest.get(self.colouring, 0)
+            return rounded_up(largest) if largest > 0 else 0
         if self.colouring != "speed":
             return 1.0
         mass = element_row(self.element_menu.value).mass
@@ -263,11 +286,17 @@ class LiveMD(Player):
         return round(float(3 * thermal * 1000 * units.fs), -1)
 
     def colours(self, frame):
-        colouring = self.colouring
-        if colouring == "element":
+        colouring, rests = self.colouring, isinstance(frame, ase.Atoms)
+        if colouring == "element" or rests and colouring in self._measures:
             return None
-        if isinstance(frame, ase.Atoms):  # at rest
+        if rests:
             return np.zeros(len(frame))
+        if colouring in self._measures:
+            values = np.asarray(self._measures[colouring](frame.atoms), float)
+            words = f"{colouring!r} must give one finite number for each atom"
+            refuse(values.shape != (len(frame.positions),) or not np.isfinite(values).all(), words)
+            self._largest[colouring] = max(self._largest.get(colouring, 0), values.max())
+            return values / (self.brightest or 1)
         vectors = frame.velocities * 1000
         if colouring == "force error":
             vectors = self._reference.get_forces(frame.atoms) - frame.forces
@@ -277,8 +306,9 @@ class LiveMD(Player):
         self.step_button.disabled = not run.how
         self.kelvin.value = f"<b>{self.target:.0f} K</b>"
         scale = "".join(block(colour, 16) for colour in SCALE)
-        scale = f"0 {scale} {self.brightest:g} {COLOURS[self.colouring]}"
-        self.legend.value = "" if self.colouring == "element" else scale
+        unit = COLOURS.get(self.colouring, escape(self.colouring))
+        scale = f"0 {scale} {self.brightest:g} {unit}"
+        self.legend.value = scale if self.colouring != "element" and self.brightest else ""
         colour, word = (GREEN, "ok") if self.health == "ok" else (RED, "stopped")
         lamp, device = block(colour, 13, border_radius="50%"), jax.devices()[0]
         gpu, cpu = device.device_kind, f"CPU, {machine.cores():g} cores"
