@@ -18,7 +18,7 @@ from tqdm import tqdm
 
 from tlmlp import sweep
 
-from . import alchemy, alloys, committee, rows, similarity, vacancy
+from . import alchemy, alloys, committee, diversity, rows, similarity, vacancy
 from .tables import TABLES, table as runs_of
 
 # What is no list of a course's runs: the tasks, and what makes the row of one.
@@ -26,11 +26,12 @@ OTHERS = {
     "alchemy": (alchemy.tasks, alchemy.perform),
     "alloys": (alloys.tasks, alloys.perform),
     "committee": (committee.tasks, committee.perform),
+    "diversity": (diversity.tasks, diversity.perform),
     "family": (similarity.family, similarity.family_row),
     "pairs": (similarity.pairs, similarity.pair_row),
     "vacancy": (vacancy.tasks, vacancy.perform),
 }
-BY_VALUE = (rows, *rows.BY_VALUE, alchemy, alloys, committee, similarity, vacancy)
+BY_VALUE = (rows, *rows.BY_VALUE, alchemy, alloys, committee, diversity, similarity, vacancy)
 NAMES = ", ".join([*TABLES, *OTHERS])
 SAID = ("source", "target", "variant", "method", "n", "seed", "force_mae")  # of a row, if it has it
 
