@@ -5,6 +5,7 @@ The most telling runs come first, so that a sweep cut short has seen a bit of ev
 """
 
 from collections.abc import Iterator
+from itertools import product
 
 from tlmlp import Potential, transfer
 from tlmlp.course.results import METHODS, SIZES
@@ -180,6 +181,28 @@ def forgetting() -> Iterator[Run]:
             yield Run(seed=seed, replay=replay, **long)
 
 
+def weak() -> Iterator[Run]:
+    """Weakly supervised losses, with labels of forces and without, equal steps and own best.
+
+    `taylor` and `path` are those published for ANI-1x. Energies alone go with order 1, since order
+    2 is then the loss of the energies itself. What the labels of "dft" do alone is in
+    learning_curve and own_best.
+    """
+    both, first = dict(taylor=1.2, path=0.01), dict(taylor=1.2, path=0.01, order=1)
+    known = lambda source: [dict(taylor=1.2), both, *[{}] * (source == "mlearn")]
+    cells = list(product(range(5), (10, 50, 5, 20), ("dft", "mlearn"), ("scratch", "transfer")))
+    for seed, n, source, method in cells:
+        start = dict(source=source, method=method, n=n, seed=seed)
+        for loss in (*known(source), first):
+            yield Run(**start, **loss)
+        for loss in ({}, first):
+            yield Run(**start, **loss, forces=False)
+    for seed, n, source, method in cells:
+        start = dict(source=source, method=method, n=n, seed=seed, learning_rate=RATES[method])
+        for loss in known(source):
+            yield Run(**start, **loss, **LONG)
+
+
 TABLES = {
     "learning-curve": learning_curve,
     "own-best": own_best,
@@ -194,6 +217,7 @@ TABLES = {
     "softening": softening,
     "stability": stability,
     "melting": melting,
+    "weak": weak,
 }
 
 
