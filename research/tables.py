@@ -184,22 +184,22 @@ def forgetting() -> Iterator[Run]:
 def weak() -> Iterator[Run]:
     """Weakly supervised losses, with labels of forces and without, equal steps and own best.
 
-    `taylor` and `path` are those published for ANI-1x. Energies alone go with order 1, since order
-    2 is then the loss of the energies itself. What the labels of "dft" do alone is in
-    learning_curve and own_best.
+    `taylor` and `path` are those published for ANI-1x. A path is of order 1, since order 2 hardly
+    changes a network whose forces are slopes. The same holds for Taylor where there are energies
+    alone. What the labels of "dft" do alone is in learning_curve and own_best.
     """
-    both, first = dict(taylor=1.2, path=0.01), dict(taylor=1.2, path=0.01, order=1)
-    known = lambda source: [dict(taylor=1.2), both, *[{}] * (source == "mlearn")]
+    taylor, both = dict(taylor=1.2), dict(taylor=1.2, path=0.01, order=1)
+    losses = lambda source: [taylor, both, *[{}] * (source == "mlearn")]
     cells = list(product(range(5), (10, 50, 5, 20), ("dft", "mlearn"), ("scratch", "transfer")))
     for seed, n, source, method in cells:
         start = dict(source=source, method=method, n=n, seed=seed)
-        for loss in (*known(source), first):
+        for loss in losses(source):
             yield Run(**start, **loss)
-        for loss in ({}, first):
+        for loss in ({}, both):
             yield Run(**start, **loss, forces=False)
     for seed, n, source, method in cells:
         start = dict(source=source, method=method, n=n, seed=seed, learning_rate=RATES[method])
-        for loss in known(source):
+        for loss in losses(source):
             yield Run(**start, **loss, **LONG)
 
 

@@ -20,9 +20,12 @@ that for an error. At 0.05 Å it is 12 meV/atom in silicon (si-dft-course with i
 order 2 0.02 meV/atom.
 
 Forces here are slopes of the energy, so that they are conservative without a loss. π of order 1 is
-then curvature as well, and its loss smooths the energy; π of order 2 almost vanishes. Where a
-structure has no forces, ρ takes F(r) for F*. It is then E(r) - E* but for O(d²) or O(d³): the
-error of the energy itself, which w_E weighs already (weights.force = 0 trains on energies alone).
+then curvature as well, and its loss smooths the energy; π of order 2 almost vanishes. ρ is mostly
+the error of the energy once more: forces that are wrong by f (eV/Å) in each component make f δ/√n
+of it for a displacement δ, 1 meV/atom where f = 0.2, δ = 0.05 Å and n = 64.
+
+Where a structure has no forces, ρ takes F(r) for F*. It is then E(r) - E* but for O(d²) or O(d³):
+the error of the energy, which w_E weighs already. weights.force = 0 trains on energies alone.
 
 Source: Takamoto, Zaverkin & Niepert, Physics-Informed Weakly Supervised Learning for Interatomic
 Potentials, ICML 2025, arXiv 2408.05215 (PITC and PISC). Their published code expands about the
