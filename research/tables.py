@@ -193,7 +193,7 @@ def weak() -> Iterator[Run]:
     cells = list(product(range(5), (10, 50, 5, 20), ("dft", "mlearn"), ("scratch", "transfer")))
     for seed, n, source, method in cells:
         start = dict(source=source, method=method, n=n, seed=seed)
-        for loss in losses(source):
+        for loss in (*losses(source), dict(taylor=1.2, displacement=0.2)):
             yield Run(**start, **loss)
         for loss in ({}, both):
             yield Run(**start, **loss, forces=False)

@@ -95,10 +95,11 @@ def test_weakly_supervised_runs_say_what_they_are():
     """Rows from before there were any hold none of their fields."""
     assert not {*runs.WEAK, *runs.REPLAY} & Run().as_dict().keys()
     run = Run(taylor=1.2, forces=False)
-    assert run.as_dict().items() > dict(taylor=1.2, path=0.0, order=2, forces=False).items()
+    assert run.as_dict().items() > (runs.WEAK | dict(taylor=1.2, forces=False)).items()
     assert run.consistency() == tlmlp.Consistency(1.2) and Run().consistency() is None
     for bad, words in (
         (dict(taylor=-1), "taylor and path of a Consistency"),
+        (dict(taylor=1, displacement=2.0), "displacement must be at most 0.3 Å"),
         (dict(order=3), "order must be one of 1, 2"),
         (dict(forces=False, method="reduced"), "forces can be left out with scratch and transfer"),
         (dict(forces=False, method="transfer", replay=5), "forces can be left out"),

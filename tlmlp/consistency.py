@@ -22,7 +22,9 @@ order 2 0.02 meV/atom.
 Forces here are slopes of the energy, so that they are conservative without a loss. π of order 1 is
 then curvature as well, and its loss smooths the energy; π of order 2 almost vanishes. ρ is mostly
 the error of the energy once more: forces that are wrong by f (eV/Å) in each component make f δ/√n
-of it for a displacement δ, 1 meV/atom where f = 0.2, δ = 0.05 Å and n = 64.
+of it for a displacement δ, 1 meV/atom where f = 0.2, δ = 0.05 Å and n = 64. Ten structures of
+germanium from scratch give 125 meV/Å, with taylor=1.2 151, with 2.2 times w_E instead 150, and 125
+with w_E divided between the two.
 
 Where a structure has no forces, ρ takes F(r) for F*. It is then E(r) - E* but for O(d²) or O(d³):
 the error of the energy, which w_E weighs already. weights.force = 0 trains on energies alone.

@@ -34,7 +34,8 @@ POINTS, VALIDATIONS = 16, 64  # of a training: points of its curve, validations
 CUTOFFS = {"short": "reduced", "long": "scratch"}
 # Fields that rows from before there were any lack, with the values that change nothing.
 REPLAY = dict(replay=0, labels="data", anchor=0.0)  # against forgetting
-WEAK = dict(taylor=0.0, path=0.0, order=2, forces=True)  # of weakly supervised losses
+# of weakly supervised losses
+WEAK = dict(taylor=0.0, path=0.0, displacement=0.05, order=2, forces=True)
 
 
 @dataclass(frozen=True)
@@ -56,9 +57,10 @@ class Run:
     replay: int = 0  # training structures of silicon that get half of the steps
     labels: str = "data"  # of these: of the data, or what the "source" of the transfer predicts
     anchor: float = 0.0  # penalty on weights that leave their start, see fit
-    taylor: float = 0.0  # weight of a term of tlmlp.consistency, 0.05 Å
-    path: float = 0.0  # of the other
-    order: int = 2  # of both
+    taylor: float = 0.0  # of tlmlp.consistency; it shares the weight of energies with their error
+    path: float = 0.0  # the other term's
+    displacement: float = 0.05  # Å
+    order: int = 2  # of both terms
     forces: bool = True  # False: training structures have none; those held out keep theirs
 
     def __post_init__(self):
@@ -106,7 +108,7 @@ class Run:
         """The weakly supervised terms of its loss."""
         if self.taylor == self.path == 0:
             return None
-        return Consistency(self.taylor, self.path, order=self.order)
+        return Consistency(self.taylor, self.path, self.displacement, self.order)
 
 
 def silicon(run: Run) -> Potential:
@@ -191,7 +193,9 @@ def train(
     every = every or spacing(run, valid)
     mask = transfer.freeze(potential, run.frozen) if run.frozen else None
     options: dict[str, Any] = dict(seed=run.seed, shapes=shapes, learning_rate=run.learning_rate)
-    first, last = (w if run.forces else w._replace(force=0.0) for w in (BEGIN, END))
+    # The Taylor term is mostly the error of the energy once more: their sum keeps its weight.
+    ours = dict(force=BEGIN.force * run.forces)
+    first, last = (w._replace(energy=w.energy / (1 + run.taylor), **ours) for w in (BEGIN, END))
     options |= dict(weights=first, final_weights=last, average=0.99, anchor=run.anchor)
     options |= dict(consistency=run.consistency())
     options |= dict(report_every=every, validate_every=every, checkpoint=checkpoint)
