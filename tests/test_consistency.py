@@ -10,6 +10,7 @@ import pytest
 import safetensors
 from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
+from ase.io import write
 from test_train import TINY, labelled, last, same
 
 import tlmlp
@@ -17,6 +18,7 @@ from tlmlp import Consistency, Weights, datasets, graph as graphs, train
 from tlmlp.consistency import displaced, displacements, penalty
 from tlmlp.course import sources
 from tlmlp.forces import differentiate, energy_forces
+from tlmlp.frames import knows_forces
 from tlmlp.labels import Labels
 
 DEPTH, WIDTH, LENGTH = 2.0, 1.3, 2.4  # of a Morse potential: eV, 1/Å, Å
@@ -254,6 +256,16 @@ def test_energies_alone_train(potential, frames):
     assert not same(first.potential, p.potential)
 
 
+def test_a_file_without_forces_is_read_where_that_is_said(frames, tmp_path):
+    file = tmp_path / "energies.extxyz"
+    write(file, without_forces(frames[:2]))
+    with pytest.raises(ValueError, match=r"no 'forces'.* read\(forces=False\)"):
+        datasets.read(file)
+    known = datasets.read(file, forces=False)
+    energies = [[atoms.get_potential_energy() for atoms in part] for part in (known, frames[:2])]
+    assert not any(knows_forces(atoms) for atoms in known) and energies[0] == energies[1]
+
+
 def test_some_frames_may_lack_forces(potential, frames):
     """The others' are used by the Taylor term, and alone in the error that is shown."""
     mixed, how = frames[:4] + without_forces(frames[4:]), dict(steps=4, report_every=4) | ENERGIES
@@ -280,7 +292,9 @@ def test_what_no_training_can_use_is_one_sentence(potential, frames):
         with pytest.raises(error, match=words):
             next(tlmlp.fit(potential, frames, **what))
     for weights in ({}, dict(weights=Weights(force=0.0))):  # force has a weight at the end
-        with pytest.raises(ValueError, match="frame 0 has no 'forces'.* weights whose force is 0"):
+        with pytest.raises(
+            ValueError, match="frame 0 has no 'forces'.* fit with force=0 in both weights"
+        ):
             next(tlmlp.fit(potential, silent, **weights))
     with pytest.raises(ValueError, match="no 'forces'"):
         next(tlmlp.fit(potential, frames, silent, **ENERGIES))

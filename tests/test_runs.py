@@ -91,7 +91,7 @@ def test_no_row_is_taken_for_that_of_another_run(name):
     assert [Run.of(task) for task in tasks] == some
 
 
-def test_weakly_supervised_runs_say_what_they_are():
+def test_weakly_supervised_runs_say_what_they_are(monkeypatch):
     """Rows from before there were any hold none of their fields."""
     assert not {*runs.WEAK, *runs.REPLAY} & Run().as_dict().keys()
     run = Run(taylor=1.2, forces=False)
@@ -108,8 +108,16 @@ def test_weakly_supervised_runs_say_what_they_are():
             Run(**bad)
     for method in ("scratch", "transfer"):
         start, fitted, valid, _ = runs.begin(Run(method=method, forces=False, validation=0.2))
-        assert not any("forces" in atoms.calc.results for atoms in fitted)
+        assert not any({"forces", "stress"} & atoms.calc.results.keys() for atoms in fitted)
         assert all("forces" in atoms.calc.results for atoms in valid)
+    told = {}  # what is trained with: the energy's weight is shared
+    monkeypatch.setattr(runs, "fit", lambda *_, **how: told.update(how) or iter(()))
+    for run, force in ((Run(taylor=1.0), 1.0), (Run(taylor=1.0, forces=False), 0.0)):
+        list(runs.train(run, *[None] * 4))
+        assert told["consistency"] == tlmlp.Consistency(1.0)
+        energy, stress = runs.BEGIN.energy / 2, runs.BEGIN.stress * force
+        assert told["weights"] == tlmlp.Weights(force, energy, stress)
+        assert told["final_weights"].energy == runs.END.energy / 2
 
 
 def test_a_sweep_names_the_tables_where_there_is_none():

@@ -108,7 +108,7 @@ def _label(frame: Atoms, index: int, name: str) -> Any:
         words = f"frame {index} has no '{name}': its names are {found}; {name}_key of "
         words += "tlmlp.datasets.read or labelled says which of them it is"
         if name == "forces":
-            words += "; without forces there is training with weights whose force is 0"
+            words += "; read(forces=False), and fit with force=0 in both weights, need none"
         if name in known:
             words = f"'{name}' of frame {index} is out of date: its atoms changed since"
         raise ValueError(words) from None

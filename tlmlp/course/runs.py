@@ -61,7 +61,7 @@ class Run:
     path: float = 0.0  # the other term's
     displacement: float = 0.05  # Å
     order: int = 2  # of both terms
-    forces: bool = True  # False: training structures have none; those held out keep theirs
+    forces: bool = True  # False: training structures have energies alone, those held out have all
 
     def __post_init__(self):
         frozen = (self.frozen,) if isinstance(self.frozen, str) else tuple(self.frozen)
@@ -124,7 +124,7 @@ def begin(run: Run, most: int = 3) -> tuple[Potential, list, list | None, list]:
     fitted, valid = pick(run)
     if not run.forces:
         for atoms in fitted:
-            del atoms.calc.results["forces"]
+            del atoms.calc.results["forces"], atoms.calc.results["stress"]
     source, known = silicon(run), SOURCES[run.source]
     grown = run.method == "reduced" or run.cutoff == "long"
     old = known.silicon_lattice_short if run.cutoff == "short" else known.silicon_lattice
@@ -194,7 +194,7 @@ def train(
     mask = transfer.freeze(potential, run.frozen) if run.frozen else None
     options: dict[str, Any] = dict(seed=run.seed, shapes=shapes, learning_rate=run.learning_rate)
     # The Taylor term is mostly the error of the energy once more: their sum keeps its weight.
-    ours = dict(force=BEGIN.force * run.forces)
+    ours = {} if run.forces else dict(force=0.0, stress=0.0)
     first, last = (w._replace(energy=w.energy / (1 + run.taylor), **ours) for w in (BEGIN, END))
     options |= dict(weights=first, final_weights=last, average=0.99, anchor=run.anchor)
     options |= dict(consistency=run.consistency())
