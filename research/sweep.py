@@ -17,6 +17,7 @@ import typer
 from tqdm import tqdm
 
 from tlmlp import sweep
+from tlmlp.course.runs import REPLAY, WEAK, Run
 
 from . import alchemy, alloys, committee, diversity, rows, similarity, vacancy
 from .tables import TABLES, table as runs_of
@@ -34,6 +35,13 @@ OTHERS = {
 BY_VALUE = (rows, *rows.BY_VALUE, alchemy, alloys, committee, diversity, similarity, vacancy)
 NAMES = ", ".join([*TABLES, *OTHERS])
 SAID = ("source", "target", "variant", "method", "n", "seed", "force_mae")  # of a row, if it has it
+
+
+def tasks_of(runs: list[Run]) -> list[dict]:
+    """Runs as dicts with equal fields, or the row of one would be taken for that of another."""
+    tasks = [run.as_dict() for run in runs]
+    there, plain = set().union(*tasks), REPLAY | WEAK
+    return [{k: v for k, v in plain.items() if k in there} | task for task in tasks]
 
 
 def main(
@@ -63,7 +71,7 @@ def main(
             make, perform = OTHERS[table]
             tasks = make()
         else:
-            tasks = [run.as_dict() for run in runs_of(table) if source in (None, run.source)]
+            tasks = tasks_of([run for run in runs_of(table) if source in (None, run.source)])
             perform = partial(rows.perform, table)
         perform = partial(perform, folder=folder)
         done = sum(row is not None for row in sweep.found(tasks, out))

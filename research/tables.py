@@ -5,6 +5,7 @@ The most telling runs come first, so that a sweep cut short has seen a bit of ev
 """
 
 from collections.abc import Iterator
+from itertools import product
 
 from tlmlp import Potential, transfer
 from tlmlp.course.results import METHODS, SIZES
@@ -180,6 +181,28 @@ def forgetting() -> Iterator[Run]:
             yield Run(seed=seed, replay=replay, **long)
 
 
+def weak() -> Iterator[Run]:
+    """Weakly supervised losses, with labels of forces and without, equal steps and own best.
+
+    `taylor` and `path` are those published for ANI-1x. A path is of order 1, since order 2 hardly
+    changes a network whose forces are slopes. The same holds for Taylor where there are energies
+    alone. What the labels of "dft" do alone is in learning_curve and own_best.
+    """
+    taylor, both = dict(taylor=1.2), dict(taylor=1.2, path=0.01, order=1)
+    losses = lambda source: [taylor, both, *[{}] * (source == "mlearn")]
+    cells = list(product(range(5), (10, 50, 5, 20), ("dft", "mlearn"), ("scratch", "transfer")))
+    for seed, n, source, method in cells:
+        start = dict(source=source, method=method, n=n, seed=seed)
+        for loss in (*losses(source), dict(taylor=1.2, displacement=0.2)):
+            yield Run(**start, **loss)
+        for loss in ({}, both):
+            yield Run(**start, **loss, forces=False)
+    for seed, n, source, method in cells:
+        start = dict(source=source, method=method, n=n, seed=seed, learning_rate=RATES[method])
+        for loss in losses(source):
+            yield Run(**start, **loss, **LONG)
+
+
 TABLES = {
     "learning-curve": learning_curve,
     "own-best": own_best,
@@ -194,6 +217,7 @@ TABLES = {
     "softening": softening,
     "stability": stability,
     "melting": melting,
+    "weak": weak,
 }
 
 

@@ -55,6 +55,8 @@ told["one"] = [same(one.potential, last(fit(devices=d)).potential) for d in (1, 
 next(fit(devices=2, checkpoint=sys.argv[1]))
 resumed = last(fit(devices=all_of[3:7], checkpoint=sys.argv[1]))
 told["resumed"] = [one.loss, last(fit(devices=4)).loss, resumed.loss, resumed.seconds > 0]
+weak = tlmlp.Consistency(100.0, 10.0, 0.2)  # so much that other displacements would show
+told["displaced"] = [last(fit(devices=n, consistency=weak)).loss for n in (None, 3, 8)]
 told["compiled"] = [train.make_step(TINY, 0.9, tuple(all_of[:n]))[1]._cache_size() for n in (1, 4)]
 try:
     next(fit(devices=4, batch_size=3))
@@ -90,6 +92,13 @@ def test_a_training_goes_on_with_other_devices(told):
     assert (
         went_on and four == pytest.approx(one, rel=1e-4) and resumed == pytest.approx(one, rel=1e-4)
     )
+
+
+def test_displaced_copies_are_those_of_one_device(told):
+    """Whatever the shares of a batch, of which some are ragged."""
+    one, three, eight = told["displaced"]
+    assert three == pytest.approx(one, rel=1e-4) and eight == pytest.approx(one, rel=1e-4)
+    assert one > 1.2 * told["resumed"][0]
 
 
 def test_devices_compile_once_for_a_shape(told):

@@ -80,6 +80,7 @@ def test_every_control_changes_the_run(explorer):
         learning_rate=1e-3,
         steps=200,
         seeds=2,
+        taylor=1.2,
     )
     assert set(others) == set(explorer.settings)
     runs = lambda: race.pairs(**explorer.settings)

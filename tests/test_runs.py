@@ -82,6 +82,44 @@ def test_shipped_rows_of_melting_belong_to_their_table():
             assert abs(found - known) < error + 50
 
 
+@pytest.mark.parametrize("name", tables.TABLES)
+def test_no_row_is_taken_for_that_of_another_run(name):
+    """A row belongs to a task whose items it has, and some runs have more fields than others."""
+    some = tables.table(name)
+    tasks = sweep.tasks_of(some)
+    assert all(task.keys() == tasks[0].keys() for task in tasks)
+    assert [Run.of(task) for task in tasks] == some
+
+
+def test_weakly_supervised_runs_say_what_they_are(monkeypatch):
+    """Rows from before there were any hold none of their fields."""
+    assert not {*runs.WEAK, *runs.REPLAY} & Run().as_dict().keys()
+    run = Run(taylor=1.2, forces=False)
+    assert run.as_dict().items() > (runs.WEAK | dict(taylor=1.2, forces=False)).items()
+    assert run.consistency() == tlmlp.Consistency(1.2) and Run().consistency() is None
+    for bad, words in (
+        (dict(taylor=-1), "taylor and path of a Consistency"),
+        (dict(taylor=1, displacement=2.0), "displacement must be at most 0.3 Å"),
+        (dict(order=3), "order must be one of 1, 2"),
+        (dict(forces=False, method="reduced"), "forces can be left out with scratch and transfer"),
+        (dict(forces=False, method="transfer", replay=5), "forces can be left out"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            Run(**bad)
+    for method in ("scratch", "transfer"):
+        start, fitted, valid, _ = runs.begin(Run(method=method, forces=False, validation=0.2))
+        assert not any({"forces", "stress"} & atoms.calc.results.keys() for atoms in fitted)
+        assert all("forces" in atoms.calc.results for atoms in valid)
+    told = {}  # what is trained with: the energy's weight is shared
+    monkeypatch.setattr(runs, "fit", lambda *_, **how: told.update(how) or iter(()))
+    for run, force in ((Run(taylor=1.0), 1.0), (Run(taylor=1.0, forces=False), 0.0)):
+        list(runs.train(run, *[None] * 4))
+        assert told["consistency"] == tlmlp.Consistency(1.0)
+        energy, stress = runs.BEGIN.energy / 2, runs.BEGIN.stress * force
+        assert told["weights"] == tlmlp.Weights(force, energy, stress)
+        assert told["final_weights"].energy == runs.END.energy / 2
+
+
 def test_a_sweep_names_the_tables_where_there_is_none():
     command = [sys.executable, "-m", "research.sweep", "curve"]
     told = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)

@@ -10,6 +10,7 @@ from typing import Any
 
 HOMES = dict(Config="dimenet", Errors="potential", Potential="potential", shipped="potential")
 HOMES |= dict(Progress="train", Weights="train", fit="train", from_chemtrain="chemtrain")
+HOMES |= dict(Consistency="consistency")
 MODULES = "alchemy course datasets lammps linear properties recipes".split()
 MODULES += "show simulate sweep transfer uncertainty".split()
 __all__ = ["__version__", *HOMES, *MODULES]

@@ -63,7 +63,8 @@ def load(
         raise wrong(f"is not a checkpoint of a training ({error})") from None
     known = json.loads(json.dumps(settings))
     then = header["settings"]
-    other = sorted(WORDS.get(k, k) for k in known if k != "start" and then.get(k) != known[k])
+    differ = [k for k in known | then if k != "start" and then.get(k) != known.get(k)]
+    other = sorted(WORDS.get(k, k) for k in differ)
     if not np.allclose(then.get("start", np.nan), known["start"], 0, 1e-4 * known["start"][0]):
         other.append(WORDS["start"])
     if other:

@@ -38,15 +38,17 @@ def structures(frames: Any) -> list[Atoms]:
     return frames
 
 
-def check(frames: Any) -> list[Atoms]:
-    """The frames, if a potential can be trained on them.
+def check(frames: Any, forces: bool = True) -> list[Atoms]:
+    """The frames, if a potential can be trained on them; without forces, if these are not needed.
 
     Raises as `structures`, and ValueError where a frame lacks energy or forces, or where a label is
     no number, has a wrong shape, NaN or infinity.
     """
     frames = structures(frames)
     for index, frame in enumerate(frames):
-        shapes: dict[str, tuple] = dict(energy=(), forces=(len(frame), 3))
+        shapes: dict[str, tuple] = dict(energy=())
+        if forces or knows_forces(frame):
+            shapes["forces"] = (len(frame), 3)
         if "stress" in getattr(frame.calc, "results", {}):
             shapes["stress"] = (6,)
         for name, needed in shapes.items():
@@ -57,6 +59,11 @@ def check(frames: Any) -> list[Atoms]:
             refuse(shape != needed, f"{which} has shape {shape}, {needed} is needed")
             _finite(value, which)
     return frames
+
+
+def knows_forces(frame: Atoms) -> bool:
+    """Whether a frame carries forces."""
+    return "forces" in getattr(frame.calc, "results", {})
 
 
 def _finite(value, which):
@@ -100,6 +107,8 @@ def _label(frame: Atoms, index: int, name: str) -> Any:
         found = ", ".join(map(repr, [*frame.info, *frame.arrays, *known]))
         words = f"frame {index} has no '{name}': its names are {found}; {name}_key of "
         words += "tlmlp.datasets.read or labelled says which of them it is"
+        if name == "forces":
+            words += "; read(forces=False), and fit with force=0 in both weights, need none"
         if name in known:
             words = f"'{name}' of frame {index} is out of date: its atoms changed since"
         raise ValueError(words) from None

@@ -48,6 +48,7 @@ def read(
     energy_key: str | None = None,
     forces_key: str | None = None,
     stress_key: str | None = None,
+    forces: bool = True,
 ) -> list[Atoms]:
     """A dataset from any file that ASE reads and that carries energy and forces.
 
@@ -58,6 +59,7 @@ def read(
         forces_key: the same of the forces, in eV/Å.
         stress_key: of the stress in eV/Å³, positive under tension; or of a virial in eV, if its
             name says so.
+        forces: False where frames may lack forces, to be trained on by their energies.
 
     Raises FileNotFoundError, or ValueError where ASE cannot read it, or `check` refuses it.
     """
@@ -67,7 +69,8 @@ def read(
     for frame in frames:
         if frame.info.get("temperature") is True:  # how ASE writes None and reads it back
             frame.info["temperature"] = None
-    return _labelled(frames, dict(energy=energy_key, forces=forces_key, stress=stress_key), path)
+    keys = dict(energy=energy_key, forces=forces_key, stress=stress_key)
+    return _labelled(frames, keys, path, forces)
 
 
 def _frames(path: Path, format: str | None) -> list[Atoms]:
@@ -126,7 +129,9 @@ def labelled(
     return _labelled(frames, keys, "the dataset")
 
 
-def _labelled(frames: Iterable[Atoms], keys: dict[str, str | None], where: Any) -> list[Atoms]:
+def _labelled(
+    frames: Iterable[Atoms], keys: dict[str, str | None], where: Any, forces: bool = True
+) -> list[Atoms]:
     """The same; `where` names the frames in sentences."""
     names: dict[str, dict[str, int]] = {kind: {} for kind in keys}  # and the first frame of each
     apart, out = 0.0, []
@@ -154,7 +159,7 @@ def _labelled(frames: Iterable[Atoms], keys: dict[str, str | None], where: Any) 
         two = " and ".join(f"{name!r} in frame {i}" for name, i in names[kind].items())
         words = f"{where} has its {kind} under different names, {two}; name one with {kind}_key"
         refuse(len(names[kind]) > 1, words)
-    check(out)
+    check(out, forces)
     _say(where, names, apart)
     return out
 

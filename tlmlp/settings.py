@@ -4,6 +4,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from .consistency import Consistency
+from .frames import apart
 from .graph import Frames
 from .refusal import is_whole, refuse
 
@@ -31,6 +33,7 @@ class Settings(NamedTuple):
     average: float
     validate_every: int | None
     anchor: float = 0.0
+    consistency: Consistency | None = None
 
     def check(self, train: Frames) -> None:
         """ValueError for what no training can use."""
@@ -51,3 +54,11 @@ class Settings(NamedTuple):
         unknown = all("stress" not in atoms.calc.results for atoms in train)
         words = "a stress weight was given but no training frame carries a stress"
         refuse((start.stress or end.stress) and unknown, words)
+        words = "all frames are isolated atoms, which fix reference energies alone"
+        refuse(not apart(train)[0], f"{words}: training needs others")
+        if self.consistency is not None:
+            words = f"consistency must be a tlmlp.Consistency or None, not {self.consistency!r}"
+            refuse(not isinstance(self.consistency, Consistency), words, TypeError)
+            self.consistency.check()
+            words = "consistency has the weight of energies, which must be more than 0"
+            refuse(not max(start.energy, end.energy) > 0, words)

@@ -253,6 +253,6 @@ def _read_once(path, sha256, elements, preset, keys):
     return frames, graph.shapes_of(frames, elements, Config(preset).cutoff)
 
 
-def _bound(path: Path, keys: dict[str, str] | None) -> list[Atoms]:
+def _bound(path: Path, keys: dict[str, Any] | None) -> list[Atoms]:
     """The structures of a file but for isolated atoms, which belong to neither side of a test."""
     return apart(datasets.read(path, **keys or {}))[0]

@@ -11,6 +11,8 @@ the learning rate η. The result is a running average of the weights (Polyak & J
 One structure has one energy but hundreds of force components, so the gradient of the energy term is
 much noisier. Its weight w_E (and w_S) therefore grows as η falls, from `weights` to
 `final_weights`, as in DeePMD-kit (Wang et al. 2018): w(η) = w_final + (w_start - w_final) η/η_peak.
+
+Terms for displaced copies of the structures, without labels of their own: tlmlp.consistency.
 """
 
 import time
@@ -24,33 +26,24 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from ase.stress import voigt_6_to_full_3x3_stress
 from jax.flatten_util import ravel_pytree
 from tqdm import tqdm
 
 from . import allocator, checkpoint as checkpoints, frames as datasets, graph as graphs, repulsion
 from .checkpoint import Best
+from .consistency import Consistency, penalty
 from .devices import AXIS, Devices, chosen, place, stack, summed
 from .dimenet import Config, Params
 from .files import expanded
 from .forces import energy_forces
 from .graph import Frames, Graph, Shapes
+from .labels import Labels, labels_of
 from .potential import Errors, Potential
 from .reference import fixing, shift_reference
 from .refusal import refuse
 from .settings import END, START, Settings, Weights
 
 Mask = dict[str, dict[str, bool]]  # {module: {weight: whether it is trained}}
-
-
-class Labels(NamedTuple):
-    """What the network should give for a Graph with N atoms and B structures."""
-
-    energy: np.ndarray  # [B] eV, without reference energies
-    forces: np.ndarray  # [N, 3] eV/Å
-    virial: np.ndarray  # [B, 3, 3] eV, σV
-    n_atoms: np.ndarray  # [B] atoms of each structure; 0 for padding
-    has_virial: np.ndarray  # [B] 1 where a stress is known
 
 
 MANY = 2000  # frames whose neighbours take so long to find that a bar is shown
@@ -66,7 +59,7 @@ class Progress(NamedTuple):
     learning_rate: float
     loss: float  # (eV/Å)², mean since the last Progress
     energy_mae: float  # meV/atom, training, likewise
-    force_mae: float  # meV/Å, training, likewise
+    force_mae: float  # meV/Å, training, likewise; NaN where no forces are known
     valid: Errors | None  # of the averaged weights, where validation ran at this step
     potential: Potential  # averaged weights, now
     best: Potential  # those with the smallest validation force MAE; `potential` without validation
@@ -80,13 +73,17 @@ def loss(
     graph: Graph,
     labels: Labels,
     axis: str | None = None,
+    consistency: Consistency | None = None,
+    key: jax.Array | None = None,
 ) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
     """(loss, (energy MAE in eV/atom, force MAE in eV/Å)) of one Graph; pure.
 
     With an `axis` of shard_map the Graph is the share of one device. Sums are its own, and numbers
-    that divide them those of all devices, so that all that comes out adds up over devices.
+    that divide them those of all devices, so that all that comes out adds up over devices. `key`
+    is of the displacements of a `consistency`. The force MAE is NaN where no forces are known.
     """
-    p = energy_forces(config, params, graph)
+    field = partial(energy_forces, config, params)
+    p = field(graph)
     B = len(labels.n_atoms)
     n = jnp.maximum(labels.n_atoms, 1)
     count = lambda x: jax.lax.psum(x.sum(), axis) if axis else x.sum()
@@ -95,9 +92,16 @@ def loss(
     de = (energy - labels.energy) / n * (labels.n_atoms > 0)
     df = (p.forces - labels.forces) * graph.atom_mask[:, None]
     ds = (p.virial - labels.virial) / n[:, None, None] * labels.has_virial[:, None, None]
-    components = 3 * count(labels.n_atoms)
-    total = weights.force * jnp.sum(df**2) / components + weights.energy * jnp.sum(de**2) / real
+    if labels.has_forces is None:
+        components = 3 * count(labels.n_atoms)
+        force = weights.force * jnp.sum(df**2) / components
+    else:  # some frame has none, so that forces have no weight
+        df = df * labels.has_forces[graph.structure, None]
+        components, force = 3 * count(labels.n_atoms * labels.has_forces), 0.0
+    total = force + weights.energy * jnp.sum(de**2) / real
     total += weights.stress * jnp.sum(ds**2) / (9 * jnp.maximum(count(labels.has_virial), 1))
+    if consistency is not None:
+        total += weights.energy * penalty(consistency, field, graph, labels, key, axis)
     return total, (jnp.abs(de).sum() / real, jnp.abs(df).sum() / components)
 
 
@@ -115,7 +119,9 @@ class State(NamedTuple):
 
 
 @lru_cache(maxsize=16)
-def make_step(config: Config, average: float, devices: Devices = ()) -> tuple[Callable, Callable]:
+def make_step(
+    config: Config, average: float, devices: Devices = (), consistency: Consistency | None = None
+) -> tuple[Callable, Callable]:
     """start(trainable) -> (state, unravel), which makes a dict of a vector; and the compiled step.
 
     Cached, so that a second training with the same settings and shapes compiles nothing. Frozen
@@ -125,16 +131,19 @@ def make_step(config: Config, average: float, devices: Devices = ()) -> tuple[Ca
     adam = optax.scale_by_adam()
     axis = AXIS if len(devices) > 1 else None
 
-    def objective(trainable, frozen, weights, example):
+    def objective(trainable, frozen, weights, *rest):
+        *key, example = rest
         params = hk.data_structures.merge(trainable, frozen)
-        return loss(config, weights, params, *example, axis)
+        more = (consistency, *key) if key else ()
+        return loss(config, weights, params, *example, axis, *more)
 
     differentiate = summed(jax.value_and_grad(objective, has_aux=True), devices)
 
     @partial(jax.jit, static_argnums=0)
-    def step(unravel, state, frozen, rate, weights, graph, labels, pull=None):
+    def step(unravel, state, frozen, rate, weights, graph, labels, pull=None, key=None):
         trainable = unravel(state.trainable)
-        (value, maes), gradient = differentiate(trainable, frozen, weights, (graph, labels))
+        keys = () if key is None else (jax.random.fold_in(key, state.step),)
+        (value, maes), gradient = differentiate(trainable, frozen, weights, *keys, (graph, labels))
         gradient, _ = ravel_pytree(gradient)
         if pull is not None:  # (anchor, the vector of weights that it holds to)
             gradient += pull[0] * (state.trainable - pull[1])
@@ -188,14 +197,15 @@ def fit(
     shapes: Shapes = 3,
     devices: int | Sequence[jax.Device] | None = None,
     anchor: float = 0.0,
+    consistency: Consistency | None = None,
 ) -> Iterator[Progress]:
     """Train a Potential on a dataset; the same seed gives the same numbers on the same machine.
 
     Args:
         potential: where to start from, of `Potential.create` or `transfer.start`.
-        train: structures with energy and forces (and stress, if weights.stress). Isolated atoms
-            take part in the reference energies alone (shift_reference).
-        valid: the same, to choose the best weights by.
+        train: structures with energy, forces if these have a weight, and stress likewise. Isolated
+            atoms take part in the reference energies alone (shift_reference).
+        valid: the same, with forces, to choose the best weights by.
         steps: gradient steps.
         trainable: mask from tlmlp.transfer.freeze [default: all weights].
         seed: of the order of the structures.
@@ -213,20 +223,20 @@ def fit(
             result is the same to rounding; a checkpoint does not ask how many there were.
         anchor: (eV/Å)², of a penalty anchor/2 |w - w0|² on trained weights w that leave their start
             w0 (Li, Grandvalet and Davoine, arXiv 1802.01483). Progress.loss is without it.
+        consistency: terms for displaced copies of the structures, see there [default: none].
 
     Yields Progress, each with the `.potential` so far. Raises ValueError for bad data or settings,
     before anything is compiled; FloatingPointError where the loss stops being a number.
     """
     allocator.prepare()
-    train = datasets.check(train)
+    ends = Weights(*weights), Weights(*final_weights)
+    train = datasets.check(train, forces=max(w.force for w in ends) > 0)
     valid = [] if valid is None else datasets.check(valid)
     checkpoint = expanded(checkpoint) if checkpoint else None
-    ends = Weights(*weights), Weights(*final_weights)
     s = Settings(steps, seed, learning_rate, batch_size, *ends, average, validate_every, anchor)
+    s = s._replace(consistency=consistency)
     s.check(train)
     on = chosen(devices, batch_size)
-    words = "all frames are isolated atoms, which fix reference energies alone"
-    refuse(not datasets.apart(train)[0], f"{words}: training needs others")
     potential = _for(potential, train, valid)
     yield from _steps(potential, train, valid, trainable, checkpoint, shapes, report_every, s, on)
 
@@ -236,15 +246,19 @@ def _steps(potential, train, valid, trainable, checkpoint, shapes, report_every,
     trains = lambda module, name, _: trainable is None or trainable[module][name]
     start_params, frozen = hk.data_structures.partition(trains, potential.params)
     refuse(not start_params, "every weight is frozen; leave at least one group trainable")
-    several = (devices,) if len(devices) > 1 else ()  # one device has the program of none
-    start, step_function = make_step(potential.config, float(s.average), *several)
+    several = devices if len(devices) > 1 else ()  # one device has the program of none
+    more = (several, s.consistency) if s.consistency else (several,) * bool(several)
+    start, step_function = make_step(potential.config, float(s.average), *more)
     state, unravel = start(start_params)
     pull = [(s.anchor, state.trainable)] if s.anchor else []
+    if s.consistency:
+        pull = [*(pull or [None]), jax.random.key(s.seed % 2**32)]
     report_every = report_every or max(1, s.steps // 50)
     s = s._replace(validate_every=s.validate_every or max(1, s.steps // 20))
     sizes = dict(frames=len(train), n_weights=potential.n_weights)
     settings = s._asdict() | sizes | dict(frozen=hk.data_structures.tree_size(frozen))
-    settings |= {} if settings.pop("anchor") == 0 else dict(anchor=s.anchor)  # as it was before it
+    off = dict(anchor=0, consistency=None)  # as it was before there were any
+    settings = {k: v for k, v in settings.items() if k not in off or v != off[k]}
     if checkpoint:
         settings |= dict(train=datasets.fingerprint(train), valid=datasets.fingerprint(valid))
         settings |= dict(start=checkpoints.sketch(potential.params))
@@ -316,7 +330,7 @@ def _examples(potential, frames, batch_size, shapes, devices=()):
     shown = tqdm(frames, "neighbours", unit=" frames", mininterval=1, disable=len(frames) < MANY)
     tight = [graphs.from_atoms(a, potential.elements, potential.config.cutoff) for a in shown]
     padded = graphs.few_shapes(tight, shapes)
-    out = []
+    forces, out = all(map(datasets.knows_forces, frames)), []
     for N, K in sorted(set(padded)):
         members = [i for i, shape in enumerate(padded) if shape == (N, K)]
         size, n = min(batch_size, len(members)), max(1, len(devices))
@@ -325,25 +339,10 @@ def _examples(potential, frames, batch_size, shapes, devices=()):
             shares = []
             for share in np.array_split(members[first : first + size], n):
                 graph = graphs.join([tight[i] for i in share], N * B, K, B)
-                shares.append((graph, _labels(potential, [frames[i] for i in share], graph)))
+                own = [frames[i] for i in share]
+                shares.append((graph, labels_of(potential, own, graph, forces)))
             out.append(place(stack(shares), devices, divided=True))
     return out
-
-
-def _labels(potential: Potential, frames: Frames, graph: Graph) -> Labels:
-    """Labels of the structures in a padded Graph."""
-    B, N = len(graph.volume), len(graph.species)
-    out = Labels(*(np.zeros(shape) for shape in (B, (N, 3), (B, 3, 3), B, B)))
-    first = 0
-    for b, atoms in enumerate(frames):
-        known, own = datasets.label(atoms, "energy"), potential.reference_energies(atoms)
-        out.energy[b] = known - own.sum()
-        out.forces[first : first + len(atoms)] = datasets.label(atoms, "forces")
-        out.n_atoms[b], first = len(atoms), first + len(atoms)
-        if "stress" in atoms.calc.results and (volume := graphs.volume_of(atoms)):
-            stress = voigt_6_to_full_3x3_stress(datasets.label(atoms, "stress"))
-            out.virial[b], out.has_virial[b] = stress * volume, 1
-    return Labels(*(x.astype(np.float32) for x in out))
 
 
 @lru_cache(maxsize=4)

@@ -101,7 +101,7 @@ def start(
 
     Raises ValueError for no training, frames of other elements, no labels or a bad ratio.
     """
-    train = _checked(source, element, train)
+    train = _checked(source, element, train, reduced_units)
     bad = lattice_ratio is not None and not (reduced_units and 0 < lattice_ratio < np.inf)
     words = "lattice_ratio must be a positive number and go with reduced_units=True"
     refuse(bad, f"{words}, not {lattice_ratio!r}")
@@ -138,13 +138,13 @@ def with_replay(train: Frames, old: Frames) -> list[Atoms]:
     return [atoms for frames in sets for atoms in [*frames] * round(most / len(frames))]
 
 
-def _checked(source: Potential, element: str, train: Frames) -> list[Atoms]:
+def _checked(source: Potential, element: str, train: Frames, forces: bool) -> list[Atoms]:
     """The frames, where `source` can start a potential for `element` on them."""
     words = f"source must be a tlmlp.Potential, not {type(source).__name__}"
     refuse(not isinstance(source, Potential) or not source.network, words, TypeError)
     words = "the source has never been trained; train it or load a shipped potential first"
     refuse(not source.trained, words)
-    train = datasets.check(train)
+    train = datasets.check(train, bool(forces))
     symbols = {s for atoms in train for s in atoms.get_chemical_symbols()}
     others = "and elements that the source was trained on, no others"
     bad = element not in symbols or symbols - {element, *source.trained}

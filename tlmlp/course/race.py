@@ -105,7 +105,7 @@ class Side:
         # one padded shape: one program to wait for
         self.before, fitted, valid, self.shapes = begin(run, most=1)
         self.now = self.before
-        self.program = (self.before.config, run.frozen, tuple(self.shapes))
+        self.program = (self.before.config, run.frozen, tuple(self.shapes), run.consistency())
         every = max(1, run.steps // REPORTS)
         self.reports = train(run, self.before, fitted, valid, self.shapes, every)
         self.test()

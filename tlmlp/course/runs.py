@@ -17,6 +17,7 @@ import numpy as np
 from ase import Atoms
 
 from .. import datasets, graph as graphs, transfer
+from ..consistency import Consistency
 from ..frames import label
 from ..potential import Potential
 from ..refusal import one_of, refuse
@@ -31,7 +32,10 @@ POINTS, VALIDATIONS = 16, 64  # of a training: points of its curve, validations
 # "short" brings a reduced start to 4.5 Å, from a silicon trained with 4.25 Å; "long" brings
 # random weights to 4.76 Å.
 CUTOFFS = {"short": "reduced", "long": "scratch"}
-REPLAY = ("replay", "labels", "anchor")  # fields against forgetting
+# Fields that rows from before there were any lack, with the values that change nothing.
+REPLAY = dict(replay=0, labels="data", anchor=0.0)  # against forgetting
+# of weakly supervised losses
+WEAK = dict(taylor=0.0, path=0.0, displacement=0.05, order=2, forces=True)
 
 
 @dataclass(frozen=True)
@@ -53,6 +57,11 @@ class Run:
     replay: int = 0  # training structures of silicon that get half of the steps
     labels: str = "data"  # of these: of the data, or what the "source" of the transfer predicts
     anchor: float = 0.0  # penalty on weights that leave their start, see fit
+    taylor: float = 0.0  # of tlmlp.consistency; it shares the weight of energies with their error
+    path: float = 0.0  # the other term's
+    displacement: float = 0.05  # Å
+    order: int = 2  # of both terms
+    forces: bool = True  # False: training structures have energies alone, those held out have all
 
     def __post_init__(self):
         frozen = (self.frozen,) if isinstance(self.frozen, str) else tuple(self.frozen)
@@ -73,6 +82,11 @@ class Run:
         one_of("labels", self.labels, ("data", "source"))
         words = f"replay must be 0 or more and goes with method 'transfer', not {self.replay!r}"
         refuse(self.replay < 0 or (self.replay and self.method != "transfer"), words)
+        one_of("order", self.order, (1, 2))
+        if consistency := self.consistency():
+            consistency.check()
+        words = "forces can be left out with scratch and transfer, without replay"
+        refuse(not self.forces and (self.method == "reduced" or self.replay), words)
         pairs = " and ".join(f"{cutoff} with {method}" for cutoff, method in CUTOFFS.items())
         words = f"cutoff must be None, or {pairs}, not {self.cutoff!r} with {self.method}"
         refuse(self.cutoff is not None and CUTOFFS.get(self.cutoff) != self.method, words)
@@ -83,10 +97,18 @@ class Run:
         return cls(**{f.name: row[f.name] for f in fields(cls) if f.name in row})
 
     def as_dict(self) -> dict:
-        """The run as JSON has it. Rows from before there was replay lack what belongs to it."""
-        plain = replace(self, replay=0, labels="data", anchor=0.0) == self
+        """The run as JSON has it, without REPLAY and WEAK where these change nothing."""
         whole = asdict(self) | {"frozen": list(self.frozen)}
-        return {k: v for k, v in whole.items() if not plain or k not in REPLAY}
+        for fields_of in (REPLAY, WEAK):
+            if replace(self, **fields_of) == self:
+                whole = {k: v for k, v in whole.items() if k not in fields_of}
+        return whole
+
+    def consistency(self) -> Consistency | None:
+        """The weakly supervised terms of its loss."""
+        if self.taylor == self.path == 0:
+            return None
+        return Consistency(self.taylor, self.path, self.displacement, self.order)
 
 
 def silicon(run: Run) -> Potential:
@@ -100,6 +122,9 @@ def begin(run: Run, most: int = 3) -> tuple[Potential, list, list | None, list]:
     most: number of padded shapes (see graph.few_shapes), so of programs to compile.
     """
     fitted, valid = pick(run)
+    if not run.forces:
+        for atoms in fitted:
+            del atoms.calc.results["forces"], atoms.calc.results["stress"]
     source, known = silicon(run), SOURCES[run.source]
     grown = run.method == "reduced" or run.cutoff == "long"
     old = known.silicon_lattice_short if run.cutoff == "short" else known.silicon_lattice
@@ -168,7 +193,11 @@ def train(
     every = every or spacing(run, valid)
     mask = transfer.freeze(potential, run.frozen) if run.frozen else None
     options: dict[str, Any] = dict(seed=run.seed, shapes=shapes, learning_rate=run.learning_rate)
-    options |= dict(weights=BEGIN, final_weights=END, average=0.99, anchor=run.anchor)
+    # The Taylor term is mostly the error of the energy once more: their sum keeps its weight.
+    ours = {} if run.forces else dict(force=0.0, stress=0.0)
+    first, last = (w._replace(energy=w.energy / (1 + run.taylor), **ours) for w in (BEGIN, END))
+    options |= dict(weights=first, final_weights=last, average=0.99, anchor=run.anchor)
+    options |= dict(consistency=run.consistency())
     options |= dict(report_every=every, validate_every=every, checkpoint=checkpoint)
     yield from fit(potential, fitted, valid, run.steps, mask, **options)
 

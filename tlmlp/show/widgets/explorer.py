@@ -27,18 +27,21 @@ CHOICES = dict(  # what each control offers: [(words, value)]
     steps=[(str(steps), steps) for steps in (100, 200, 400, 800, 1600)],
     seeds=[(str(seeds), seeds) for seeds in (1, 2, 3, 5)],
     replay=[(str(n), n) for n in (0, 10, 50)],
+    taylor=[("labels", 0.0), ("Taylor", 1.2)],
 )
-MENUS = dict(  # what stands above them, and what they are
-    learning_rate=("rate", "learning rate"),
-    steps=("steps", "steps"),
-    seeds=("seeds", "seeds"),
-    replay=("replay", "replay: structures of silicon that get half of the steps of transfer"),
+MENUS = dict(  # what stands above them, their width in pixels, and what they are
+    learning_rate=("rate", 68, "learning rate"),
+    steps=("steps", 56, "steps"),
+    seeds=("seeds", 40, "seeds"),
+    replay=("replay", 44, "replay: structures of silicon that get half of the steps of transfer"),
+    taylor=("loss", 66, "loss: of labels alone, or with Taylor consistency of displaced copies"),
 )
 NAMES = dict(  # what stands above them
     source="Data", n="Germanium structures to train on", start="Start from silicon's weights"
 )
 DEPTH = "Freeze the first … groups"
 DEFAULT = dict(n=10, start="transfer", frozen=(), learning_rate=2e-3, steps=400, seeds=1, replay=0)
+DEFAULT |= dict(taylor=0.0)
 FULL = 0.6  # fraction of the memory beyond which compiled programs are given up
 GREETING = "Choose, then press Train. The first time on a computer, it compiles: 10 to 30 s."
 FREE = "One group at least must stay free, or there is nothing to train."
@@ -111,8 +114,8 @@ class TransferExplorer(Job):
             buttons = widgets.ToggleButtons(options=CHOICES[name], tooltip=NAMES[name], **look)
             self.controls[name] = buttons.add_class("tlmlp-choice")
         menus = []
-        for name, (words, tip) in MENUS.items():
-            look = dict(options=CHOICES[name], layout=fixed(66))
+        for name, (words, width, tip) in MENUS.items():
+            look = dict(options=CHOICES[name], layout=fixed(width))
             box = self.controls[name] = widgets.Dropdown(tooltip=tip, **look)
             menus.append(widgets.VBox([text(words), box]))
         self.controls["start"].observe(self._start_moved, "value")
@@ -355,7 +358,7 @@ def fitting(rows, settings):
     """
     rate, steps, out = settings["learning_rate"], settings["steps"], []
     apart = lambda r: (r["learning_rate"] != rate, abs(r["steps"] - steps))
-    if settings.get("replay"):
+    if settings.get("replay") or settings.get("taylor"):
         return []
     simple = [r for r in rows if not (r.get("validation") or r.get("phase"))]
     for method, frozen in ((settings["start"], settings["frozen"]), ("scratch", ())):

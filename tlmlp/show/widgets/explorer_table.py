@@ -72,6 +72,7 @@ def chosen(s):
     seeds = f"{s['seeds']} seed{'s' * (s['seeds'] > 1)}"
     words = f"{_data(s)} structures, {METHODS[s['start']].word}, {_frozen(s)} frozen"
     words += f", replay of {s['replay']}" if s.get("replay") else ""
+    words += ", Taylor loss" if s.get("taylor") else ""
     return f"{words}, rate {s['learning_rate']:g}, {s['steps']} steps, {seeds}"
 
 
@@ -91,7 +92,7 @@ def _cells(run):
     last = min(row["curve"][-1][0] for row in ours + scratch)
     return [
         _data(s),
-        METHODS[s["start"]].short,
+        METHODS[s["start"]].short + ", Taylor" * bool(s.get("taylor")),
         _frozen(s),
         f"{s.get('replay', 0)}",  # runs that were saved before there was replay have none
         f"{s['learning_rate']:g}",
