@@ -34,7 +34,7 @@ OTHERS = {
 }
 BY_VALUE = (rows, *rows.BY_VALUE, alchemy, alloys, committee, diversity, similarity, vacancy)
 NAMES = ", ".join([*TABLES, *OTHERS])
-SAID = ("source", "target", "variant", "method", "n", "seed", "force_mae")  # of a row, if it has it
+SAID = ("source", "target", "variant", "choice", "algorithm", "method", "n", "seed", "force_mae")  # of a row, if it has it
 
 
 def tasks_of(runs: list[Run]) -> list[dict]:
@@ -79,7 +79,7 @@ def main(
             total=len(tasks), initial=done, desc=table, unit="run", dynamic_ncols=True
         ) as bar:
             for first in (True, False):  # sources of others' transfers come first
-                part = [task for task in tasks if (task["method"] == "source") == first]
+                part = [task for task in tasks if (task.get("method") == "source") == first]
                 for row in sweep.execute(part, out, perform, workers, scheduler):
                     said = ", ".join(f"{row[key]}" for key in SAID if row.get(key) is not None)
                     bar.set_postfix_str(said)

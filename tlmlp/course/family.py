@@ -9,6 +9,7 @@ Ge.
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from typing import Any
 
 import ase.io
 import numpy as np
@@ -118,9 +119,10 @@ def compete(
     )
     error = lambda potential: float(potential.evaluate(test, shapes).force_mae)
     force = 1e3 * float(np.mean([np.abs(atoms.get_forces()).mean() for atoms in test]))
-    rows, fits, every = [], [], max(1, steps // 10)
-    how = dict(weights=BEGIN, final_weights=END, average=0.99, shapes=shapes, seed=seed)
-    how |= dict(steps=steps, report_every=every, validate_every=every)
+    rows: list[dict] = []
+    fits, every = [], max(1, steps // 10)
+    how: dict[str, Any] = dict(weights=BEGIN, final_weights=END, average=0.99, seed=seed)
+    how |= dict(shapes=shapes, steps=steps, report_every=every, validate_every=every)
     for method, start in starts.items():
         name = "reduced" if reduced and method == "transfer" else method
         curve = [[0, error(start)]]
