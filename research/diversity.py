@@ -141,41 +141,48 @@ def member_structures(task: dict, own: list[Atoms], k: int) -> list[Atoms]:
     return [atoms for i, atoms in enumerate(own) if i % MEMBERS != k] or own
 
 
-def trained(task: dict, fitted: list[Atoms], seed: int) -> Potential:
-    """A potential of a task's algorithm."""
+def trained(
+    task: dict, fitted: list[Atoms], seed: int, steps: int = 800, others: tuple = ()
+) -> Potential:
+    """A potential of a task's algorithm; `others` may have more neighbours than the data."""
     if task["algorithm"] == "linear":
-        return splines_of(task["source"], fitted, seed)
-    return network(task, fitted, seed)
+        return splines_of(task["source"], fitted, seed, others)
+    source = Potential.load(SOURCES[task["source"]].silicon)
+    shapes = shapes_of(task["source"], source.elements, source.config.cutoff, others)
+    if task["algorithm"] == "scratch":
+        begun = Potential.create(source.config, source.elements, seed)
+    else:
+        begun = transfer.start(source, "Ge", fitted, shapes=shapes)
+    how = dict(source=task["source"], method=task["algorithm"], n=len(fitted), seed=seed)
+    *_, last = train(Run(**how, steps=steps), begun, fitted, None, shapes)
+    return last.potential
 
 
-def splines_of(source: str, fitted: list[Atoms], seed: int) -> Potential:
+def splines_of(source: str, fitted: list[Atoms], seed: int, others: tuple = ()) -> Potential:
     """A linear potential, whose penalty a fifth of the structures has chosen."""
     splines = scaled(linear.Splines(), LONGER["Ge"])
     if len(fitted) < 3:
         return linear.fit(fitted, splines)
     valid = datasets.subset(fitted, max(1, len(fitted) // 5), seed)
-    shapes = shapes_of(source, ("Ge",), splines.cutoff)
+    shapes = shapes_of(source, ("Ge",), splines.cutoff, others)
     rest = linear.equations([a for a in fitted if not any(a is b for b in valid)], splines)
     error = lambda curvature: linear.solve(rest, curvature).evaluate(valid, shapes).force_rmse
     return linear.fit(fitted, splines, curvature=min(PENALTIES, key=error))
 
 
-def network(task: dict, fitted: list[Atoms], seed: int) -> Potential:
-    """The course's network after 800 steps."""
-    source = Potential.load(SOURCES[task["source"]].silicon)
-    shapes = shapes_of(task["source"], source.elements, source.config.cutoff)
-    if task["algorithm"] == "scratch":
-        begun = Potential.create(source.config, source.elements, seed)
-    else:
-        begun = transfer.start(source, "Ge", fitted, shapes=shapes)
-    run = Run(source=task["source"], method=task["algorithm"], n=len(fitted), seed=seed)
-    *_, last = train(run, begun, fitted, None, shapes)
-    return last.potential
+def shapes_of(source: str, elements: tuple[str, ...], cutoff: float, others: tuple = ()) -> list:
+    """Padded shapes of all structures of a source, and of others: runs share programs."""
+    known = shapes_of_data(source, elements, cutoff)
+    return (
+        known
+        if not others
+        else graph.shapes_of([*sum(data(source, "Ge"), []), *others], elements, cutoff)
+    )
 
 
 @lru_cache
-def shapes_of(source: str, elements: tuple[str, ...], cutoff: float) -> list:
-    """Padded shapes of all structures: runs share programs."""
+def shapes_of_data(source: str, elements: tuple[str, ...], cutoff: float) -> list:
+    """Those of a source alone."""
     return graph.shapes_of(sum(data(source, "Ge"), []), elements, cutoff)
 
 

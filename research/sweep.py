@@ -19,7 +19,7 @@ from tqdm import tqdm
 from tlmlp import sweep
 from tlmlp.course.runs import REPLAY, WEAK, Run
 
-from . import alchemy, alloys, committee, diversity, rows, similarity, vacancy
+from . import alchemy, alloys, committee, diversity, oracle, rows, similarity, vacancy
 from .tables import TABLES, table as runs_of
 
 # What is no list of a course's runs: the tasks, and what makes the row of one.
@@ -29,12 +29,34 @@ OTHERS = {
     "committee": (committee.tasks, committee.perform),
     "diversity": (diversity.tasks, diversity.perform),
     "family": (similarity.family, similarity.family_row),
+    "oracle": (oracle.tasks, oracle.perform),
     "pairs": (similarity.pairs, similarity.pair_row),
     "vacancy": (vacancy.tasks, vacancy.perform),
 }
-BY_VALUE = (rows, *rows.BY_VALUE, alchemy, alloys, committee, diversity, similarity, vacancy)
+BY_VALUE = (
+    rows,
+    *rows.BY_VALUE,
+    alchemy,
+    alloys,
+    committee,
+    diversity,
+    oracle,
+    similarity,
+    vacancy,
+)
 NAMES = ", ".join([*TABLES, *OTHERS])
-SAID = ("source", "target", "variant", "choice", "algorithm", "method", "n", "seed", "force_mae")  # of a row, if it has it
+SAID = (
+    "source",
+    "target",
+    "variant",
+    "driver",
+    "choice",
+    "algorithm",
+    "method",
+    "n",
+    "seed",
+    "force_mae",
+)  # of a row, if it has it
 
 
 def tasks_of(runs: list[Run]) -> list[dict]:
