@@ -247,19 +247,32 @@ def family():
     """Gains of a transfer from silicon, from ten structures after 800 steps."""
     rows = [row for row in course.rows("family") if (row["n"], row["steps"]) == (10, 800)]
     found = course.results.gains_of(rows, tuple(KNOBS))
-    gain = lambda method="transfer", **changes: np.mean(
-        [g for g, _ in found[tuple(vars(Member(**changes)).values()), method]]
-    )
+    of = lambda method, changes: found[tuple(vars(Member(**changes)).values()), method]
+    gain = lambda method="transfer", **changes: np.mean([g for g, _ in of(method, changes)])
+    before = lambda **changes: of("transfer", changes)[0][1]
+
+    def spread(digits=1, **changes):
+        both = mean_and_spread([g for g, _ in of("transfer", changes)])
+        return tuple(f"{value:.{digits}f}" for value in both)
+
     of_three = (gain(energy=2.0), gain(size=1.1), gain(angle=90.0))
     yield "The gains are {:.1f}, {:.1f} and {:.1f}.".format(*of_three)
     assert of_three[0] > of_three[1] > of_three[2]
-    yield f"The gain is {gain(stiffness=0.0):.1f}. Angles"
-    yield f"With copied weights the gain is about {gain(size=1.2):.1f}."
-    yield f"The gain is {gain('reduced', size=1.2):.1f}, because"
+    yield f"The gain is {gain(stiffness=0.0):.1f}. Before training"
+    yield f"is wrong by {100 * before(stiffness=0.0):.0f} % of the mean force"
+    asked = answers.questions("06_how_similar").predictions[3].ask
+    assert f"the gain is about {gain(size=1.2):.1f}. And in reduced units?" in asked
+    yield f"The gain is {gain('reduced', size=1.2):.1f}, and {gain():.1f} from silicon to itself"
+    both = [spread(**changes) for changes in (dict(stiffness=31.0), {})]
+    yield "the gain is {} ± {}, and {} ± {} for silicon itself".format(*sum(both, ()))
+    assert min(gain("reduced", size=size) for size in (0.9, 1.05, 1.1, 1.2)) > 3.9
+    all_four = dict(size=1.2, energy=0.5, stiffness=10.0, angle=90.0)
+    yield "the gain is {} ± {}".format(*spread(2, **all_four))
+    yield f"in reduced units {gain('reduced', **all_four):.1f}."
     assert gain("reduced", size=1.2) >= gain()
     yield f"From silicon to silicon itself it is about {gain():.0f} with ten"
-    (before,) = {round(b, 2) for _, b in found[(*vars(Member(angle=90.0)).values(),), "transfer"]}
-    yield f"an angle of 90° has {before:.0%} and a gain of {gain(angle=90.0):.1f} only"
+    bent = dict(angle=90.0)
+    yield f"an angle of 90° has {100 * before(**bent):.0f} % and a gain of {gain(**bent):.1f} only"
 
 
 QUOTES = {
