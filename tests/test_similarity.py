@@ -186,3 +186,9 @@ def test_the_widget_trains_towards_the_element_of_its_sliders():
     widget.set(reduced=True)
     assert widget.member.size == 1.2 and len(widget.found) == 1
     widget.close()
+
+
+def test_shipped_rows_are_those_of_the_table():
+    rows, tasks = course.rows("family"), similarity.family()
+    of = lambda task: [row for row in rows if task.items() <= row.items()]
+    assert all(len(of(task)) == 1 for task in tasks) and len(rows) == len(tasks) == 729
