@@ -317,7 +317,9 @@ def family():
         for kind in ((5, False), (10, False), (50, False), (10, True))
     }
     members = [*dict.fromkeys(knobs for knobs, _ in found[10, False])]
-    for key in sorted(found[10, False], key=lambda key: (members.index(key[0]), key[1][::-1])):
+    for key in sorted(
+        found[10, False], key=lambda key: (members.index(key[0]), METHODS.index(key[1]))
+    ):
         knobs, method = key
         gains = [cell([gain for gain, _ in found[kind].get(key, ())], 2) for kind in found]
         before = cell([100 * error for _, error in found[10, False][key]])

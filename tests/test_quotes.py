@@ -295,3 +295,20 @@ def test_what_is_quoted_is_what_the_rows_say(name):
     text = " ".join(text.split())
     missing = [quote for quote in QUOTES[name]() if quote not in text]
     assert missing == []
+
+
+def test_the_readme_quotes_the_family():
+    text = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
+    rows = [row for row in course.rows("family") if (row["n"], row["steps"]) == (10, 800)]
+    found = course.results.gains_of(rows, tuple(KNOBS))
+    mean = lambda method="transfer", **changes: np.mean(
+        [g for g, _ in found[tuple(vars(Member(**changes)).values()), method]]
+    )
+    far = dict(size=1.2, energy=0.5, stiffness=10.0, angle=90.0)
+    assert f"is {mean():.0f} from silicon to itself" in text
+    assert (
+        f"the gain is {mean(stiffness=0.0):.1f}, with an angle of 90° {mean(angle=90.0):.1f}"
+        in text
+    )
+    assert f"({mean(**far):.2f}) where all four" in text
+    assert f"reduced units have {mean('reduced', **far):.1f} there" in text
