@@ -184,9 +184,10 @@ def forgetting() -> Iterator[Run]:
 def weak() -> Iterator[Run]:
     """Weakly supervised losses, with labels of forces and without, equal steps and own best.
 
-    At own best there are three seeds, and 10 and 50 structures. `taylor` and `path` are those published for ANI-1x. A path is of order 1, since order 2 hardly
-    changes a network whose forces are slopes. The same holds for Taylor where there are energies
-    alone. What the labels of "dft" do alone is in learning_curve and own_best.
+    At own best there are three seeds, and 10 and 50 structures. `taylor` and `path` are those
+    published for ANI-1x. A path is of order 1, since order 2 hardly changes a network whose forces
+    are slopes. The same holds for Taylor where there are energies alone. What the
+    labels of "dft" do alone is in learning_curve and own_best.
     """
     taylor, both = dict(taylor=1.2), dict(taylor=1.2, path=0.01, order=1)
     losses = lambda source: [taylor, both, *[{}] * (source == "mlearn")]
