@@ -14,7 +14,7 @@ A row is one training on `n` structures of a source, chosen by `choice`:
     liquid       liquids alone
     calm, more   the same n as `calm`, and n others of all other groups: 2n structures
 
-`algorithm` is "linear" (tlmlp.linear, its penalty by a fifth of the structures), "scratch" or
+`method` is "linear" (tlmlp.linear, its penalty by a fifth of the structures), "scratch" or
 "transfer" (the course's network, 800 steps). `force_mae` is that of all test structures in meV/Å,
 `groups` that of each group of them. Features of a structure are means and standard deviations of
 those of its atoms.
@@ -46,12 +46,12 @@ PENALTIES = (*CURVATURES, 1e-4, 1e-3)  # of a linear potential, in (eV/Å)²/eV�
 def tasks() -> list[dict]:
     """One a training, the most telling first."""
     return [
-        dict(source=source, choice=choice, algorithm=algorithm, n=n, seed=seed)
+        dict(source=source, choice=choice, method=method, n=n, seed=seed)
         for source in COURSE
         for seed in range(SEEDS)
         for n in SIZES
         for choice in CHOICES
-        for algorithm in ALGORITHMS
+        for method in ALGORITHMS
     ]
 
 
@@ -136,7 +136,7 @@ def predicted(potential: Potential, source: str, frames: list[Atoms]) -> list[np
 
 def member_structures(task: dict, own: list[Atoms], k: int) -> list[Atoms]:
     """A linear fit has no seed: each of its members leaves out a part of the structures."""
-    if task["algorithm"] != "linear":
+    if task["method"] != "linear":
         return own
     return [atoms for i, atoms in enumerate(own) if i % MEMBERS != k] or own
 
@@ -145,15 +145,15 @@ def trained(
     task: dict, fitted: list[Atoms], seed: int, steps: int = 800, others: tuple = ()
 ) -> Potential:
     """A potential of a task's algorithm; `others` may have more neighbours than the data."""
-    if task["algorithm"] == "linear":
+    if task["method"] == "linear":
         return splines_of(task["source"], fitted, seed, others)
     source = Potential.load(SOURCES[task["source"]].silicon)
     shapes = shapes_of(task["source"], source.elements, source.config.cutoff, others)
-    if task["algorithm"] == "scratch":
+    if task["method"] == "scratch":
         begun = Potential.create(source.config, source.elements, seed)
     else:
         begun = transfer.start(source, "Ge", fitted, shapes=shapes)
-    how = dict(source=task["source"], method=task["algorithm"], n=len(fitted), seed=seed)
+    how = dict(source=task["source"], method=task["method"], n=len(fitted), seed=seed)
     *_, last = train(Run(**how, steps=steps), begun, fitted, None, shapes)
     return last.potential
 

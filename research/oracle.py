@@ -13,7 +13,7 @@ data set of at most MOST structures, chosen by a `driver`:
                        atoms pushed together, as many of each
     random             atoms anywhere, but for a shortest distance, at 0.8 to 1.2 times the density
 
-Its `held` are the temperatures that held in the last round. Other rows train an `algorithm` on the
+Its `held` are the temperatures that held in the last round. Other rows train a `method` on the
 structures of a `driver`. Beside errors on the course's test structures (meV/Å) they have trials:
 of each temperature, what became of 3 ps of molecular dynamics, and how far its pairs were from
 those of the reference in the last picosecond (Å, tlmlp.course.stability).
@@ -123,7 +123,7 @@ def random(n: int, rng: np.random.Generator) -> list[Atoms]:
 
 def active(driver: str, seed: int, most: int = MOST, length: float = LENGTH) -> tuple[list, list]:
     """(structures, temperatures that held at last) of a driver that asks for what it needs."""
-    rng, task = np.random.default_rng(seed), dict(source=SOURCE, algorithm=driver)
+    rng, task = np.random.default_rng(seed), dict(source=SOURCE, method=driver)
     own, held, turn = by_hand(3, rng), [], 0
     while len(own) < most:
         members = [
@@ -177,7 +177,7 @@ def perform(task: dict, folder: Path) -> dict:
         ase.io.write(file_of(task, folder), own, format="extxyz")
         return task | dict(n=len(own), held=held) | circumstances(started, "tlmlp")
     own = datasets.read(file_of(task, folder))
-    how = dict(source=SOURCE, algorithm=task["method"])
+    how = dict(source=SOURCE, method=task["method"])
     potential = trained(how, own, seed, others=(*own,))
     test = data(SOURCE, "Ge")[1]
     shapes = shapes_of(SOURCE, potential.elements, potential.config.cutoff)

@@ -51,7 +51,6 @@ SAID = (
     "variant",
     "driver",
     "choice",
-    "algorithm",
     "method",
     "n",
     "seed",
@@ -101,7 +100,7 @@ def main(
             total=len(tasks), initial=done, desc=table, unit="run", dynamic_ncols=True
         ) as bar:
             for first in (True, False):  # sources of others' transfers come first
-                part = [task for task in tasks if (task.get("method") == "source") == first]
+                part = [task for task in tasks if (task["method"] == "source") == first]
                 for row in sweep.execute(part, out, perform, workers, scheduler):
                     said = ", ".join(f"{row[key]}" for key in SAID if row.get(key) is not None)
                     bar.set_postfix_str(said)

@@ -9,8 +9,8 @@ from research import diversity
 from tlmlp import course
 
 
-def task(choice, algorithm="linear", **more):
-    return dict(source="dft", choice=choice, algorithm=algorithm, n=10, seed=0) | more
+def task(choice, method="linear", **more):
+    return dict(source="dft", choice=choice, method=method, n=10, seed=0) | more
 
 
 def test_tasks_are_all_different():
