@@ -30,7 +30,7 @@ from ase import Atoms
 from tlmlp import Potential, allocator, datasets, graph, linear, transfer
 from tlmlp.course.runs import Run, train
 from tlmlp.course.sources import COURSE, SOURCES, data
-from tlmlp.frames import label
+from tlmlp.course.transfer_checks import disagreement
 from tlmlp.recipes import circumstances
 from tlmlp.uncertainty import features
 
@@ -122,16 +122,10 @@ def by_committee(task: dict, known: list[Atoms]) -> list[Atoms]:
             trained(task, member_structures(task, own, k), MEMBERS * task["seed"] + k)
             for k in range(MEMBERS)
         ]
-        forces = [predicted(member, task["source"], rest) for member in members]
-        spread = [np.std(same, axis=0).mean() for same in zip(*forces, strict=True)]
-        own += [rest[k] for k in np.argsort(spread)[::-1][:step]]
+        one = members[0]
+        shapes = shapes_of(task["source"], one.elements, one.config.cutoff)
+        own += [rest[k] for k in np.argsort(disagreement(members, rest, shapes))[::-1][:step]]
     return own
-
-
-def predicted(potential: Potential, source: str, frames: list[Atoms]) -> list[np.ndarray]:
-    """Forces [N, 3] in eV/Å on each structure."""
-    shapes = shapes_of(source, potential.elements, potential.config.cutoff)
-    return [label(atoms, "forces") for atoms in potential.predict(frames, shapes)]
 
 
 def member_structures(task: dict, own: list[Atoms], k: int) -> list[Atoms]:

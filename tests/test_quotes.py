@@ -282,7 +282,7 @@ def family():
     yield f"From silicon to silicon itself it is about {gain():.0f} with ten"
     yield f"an angle of 90° has {before(**bent):.0f} % and a gain of {gain(**bent):.1f} only"
     _, best, _, each = gains(steps=12800)
-    yield f"the gain is {best()} for silicon itself, {best(**stiff)} for $"
+    yield f"the gain is {best()} for silicon itself. It is {best(**stiff)} for $"
     yield f"= 31, {best(**bent)} for 90° and {best(**soft)} for $"
     assert sum(g < 1.15 for g in each(**soft)) == 2
 

@@ -112,10 +112,9 @@ def compete(
     grown = member.size if reduced else 1.0
     config = replace(source.config, cutoff=source.config.cutoff * grown)
     shapes = graph.shapes_of(some + test, source.elements, config.cutoff)
-    stretch = grown if reduced else None
     starts = dict(
         scratch=Potential.create(config, source.elements, seed),
-        transfer=transfer.start(source, "Ge", some, reduced, stretch, shapes),
+        transfer=transfer.start(source, "Ge", some, reduced, grown if reduced else None, shapes),
     )
     error = lambda potential: float(potential.evaluate(test, shapes).force_mae)
     force = 1e3 * float(np.mean([np.abs(atoms.get_forces()).mean() for atoms in test]))

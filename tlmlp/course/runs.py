@@ -34,8 +34,7 @@ POINTS, VALIDATIONS = 16, 64  # of a training: points of its curve, validations
 CUTOFFS = {"short": "reduced", "long": "scratch"}
 # Fields that rows from before there were any lack, with the values that change nothing.
 REPLAY = dict(replay=0, labels="data", anchor=0.0)  # against forgetting
-# of weakly supervised losses
-WEAK = dict(taylor=0.0, path=0.0, displacement=0.05, order=2, forces=True)
+WEAK = dict(taylor=0.0, path=0.0, displacement=0.05, order=2, forces=True)  # of weak labels
 
 
 @dataclass(frozen=True)

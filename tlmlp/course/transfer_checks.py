@@ -7,6 +7,7 @@ from ase import Atoms
 
 from .. import transfer
 from ..frames import label
+from ..graph import Shapes
 from ..potential import Potential
 from ..train import Mask
 from . import results
@@ -223,10 +224,9 @@ def check_hurts(answer, below: float = 1.0) -> Verdict:
         return Verdict(False, "all starts were in reduced units: choose copied weights.")
     errors = {m: [row["curve"][-1][1] for row in rows] for m, rows in copied.items()}
     member, (scratch, carried) = min(errors.items(), key=lambda own: own[1][0] / own[1][1])
-    found = (
-        f"scratch {scratch:.0f}, transfer {carried:.0f} meV/Å: a gain of {scratch / carried:.2f}"
-    )
-    if scratch / carried < below:
+    gain = scratch / carried
+    found = f"scratch {scratch:.0f}, transfer {carried:.0f} meV/Å: a gain of {gain:.2f}"
+    if gain < below:
         return Verdict(True, f"{found} at {member}. Here random weights are the better start.")
     words = "It is the lowest so far. Distances matter most: move the size further, below 1 too."
     return Verdict(False, f"{found} at {member}. {words}")
@@ -254,9 +254,11 @@ def check_expected_gain(
     return judge(answer, lambda x: 0.02 * abs(x), (right, f"{words}."), wrong, otherwise)
 
 
-def disagreement(potentials: Sequence[Potential], frames: Sequence[Atoms]) -> np.ndarray:
-    """Standard deviation of a force component over potentials (meV/Å), for each frame."""
-    predicted = [potential.predict(list(frames)) for potential in potentials]
+def disagreement(
+    potentials: Sequence[Potential], frames: Sequence[Atoms], shapes: Shapes = 3
+) -> np.ndarray:
+    """Standard deviation of a force component over potentials (meV/Å); `shapes` as in predict."""
+    predicted = [potential.predict(list(frames), shapes) for potential in potentials]
     spread = lambda same: np.std([label(atoms, "forces") for atoms in same], axis=0).mean()
     return np.array([1e3 * spread(same) for same in zip(*predicted)])
 

@@ -83,9 +83,7 @@ class Alchemy(Job):
 
     def result(self):
         """What *Relax* gave, {(x, way): a dict}; starts it where nobody has pressed it."""
-        if not self.begun:
-            self.start()
-        self.finish()
+        self.complete()
         return dict(self.found)
 
     def work(self):

@@ -32,7 +32,8 @@ class Family(Job):
 
     def __init__(self):
         super().__init__("Train", image(SIZE))
-        self.rows, self.found, self.current = rows("family"), {}, []
+        known = [row for row in rows("family") if (row["n"], row["steps"]) == (10, 800)]
+        self.known, self.found, self.current = gains_of(known, tuple(KNOBS)), {}, []
         self.controls = {name: self._slider(name) for name in KNOBS}
         self.controls["reduced"] = menu(UNITS.items(), False, 160, tip="start of the transfer")
         for control in self.controls.values():
@@ -60,9 +61,8 @@ class Family(Job):
 
     @staticmethod
     def _member(settings):
-        values = {name: settings[name] for name in KNOBS}
-        near = lambda name: abs(values[name] - KNOBS[name]) < RANGES[name][2] / 2
-        return Member(**{name: KNOBS[name] if near(name) else values[name] for name in KNOBS})
+        near = lambda name: abs(settings[name] - KNOBS[name]) < RANGES[name][2] / 2
+        return Member(**{name: KNOBS[name] if near(name) else settings[name] for name in KNOBS})
 
     def set(self, **settings):
         """Move sliders and the menu, such as stiffness=0.0 or reduced=True; returns the widget."""
@@ -72,9 +72,7 @@ class Family(Job):
 
     def result(self):
         """What was trained, {(member, reduced): rows}; trains where nobody has pressed Train."""
-        if not self.begun:
-            self.start()
-        self.finish()
+        self.complete()
         return dict(self.found)
 
     def work(self):
@@ -111,16 +109,13 @@ class Family(Job):
 
     def _table(self):
         """Gains of the precomputed member that is next to the sliders."""
-        found = gains_of([r for r in self.rows if (r["n"], r["steps"]) == (10, 800)], tuple(KNOBS))
-        if not found:
-            return ""
         scale = [high - low for low, high, *_ in RANGES.values()]
         own = [getattr(self.member, name) for name in KNOBS]
         far = lambda values: np.abs((np.array(values) - own) / scale).sum()
-        nearest = min({values for values, _ in found}, key=far)
+        nearest = min({values for values, _ in self.known}, key=far)
         lines = [tag("b", "Precomputed, 800 steps, five seeds:"), str(Member(*nearest))]
         for method in ("transfer", "reduced"):
-            if pairs := found.get((nearest, method)):
+            if pairs := self.known.get((nearest, method)):
                 mean, spread = mean_and_spread([gain for gain, _ in pairs])
                 lines.append(f"{METHODS[method].word}: gain {mean:.1f} ± {spread:.1f}")
         return "<br>".join(lines)

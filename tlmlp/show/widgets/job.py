@@ -50,6 +50,12 @@ class Job(Live):
             print(WAITING)
         return self.wait()
 
+    def complete(self):
+        """Start what nobody has started, and wait for its end."""
+        if not self.begun:
+            self.start()
+        self.finish()
+
     def changed(self, *_):
         """A control has moved. While it works, the painter draws by itself."""
         if not self.running and not self.quiet:
