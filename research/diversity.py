@@ -9,7 +9,7 @@ A row is one training on `n` structures of a source, chosen by `choice`:
     by hand      as many of each group as of any other
     farthest     each the farthest from those before, in the features of silicon's network
     committee    a fifth as `groups`; then a fifth at a time, those on whose forces three potentials
-                 of the same algorithm, trained so far, disagree most
+                 of the same algorithm, trained so far for 400 steps, disagree most
     calm         warm crystals alone ("Solid" by DFT)
     liquid       liquids alone
     calm, more   the same n as `calm`, and n others of all other groups: 2n structures
@@ -119,7 +119,7 @@ def by_committee(task: dict, known: list[Atoms]) -> list[Atoms]:
     while len(own) < task["n"]:
         rest = [a for a in known if not any(a is b for b in own)]
         members = [
-            trained(task, member_structures(task, own, k), MEMBERS * task["seed"] + k)
+            trained(task, member_structures(task, own, k), MEMBERS * task["seed"] + k, 400)
             for k in range(MEMBERS)
         ]
         one = members[0]

@@ -184,23 +184,23 @@ def forgetting() -> Iterator[Run]:
 def weak() -> Iterator[Run]:
     """Weakly supervised losses, with labels of forces and without, equal steps and own best.
 
-    At own best there are three seeds, and 10 and 50 structures. `taylor` and `path` are those
-    published for ANI-1x. A path is of order 1, since order 2 hardly changes a network whose forces
-    are slopes. The same holds for Taylor where there are energies alone. What the
-    labels of "dft" do alone is in learning_curve and own_best.
+    At own best there are three seeds, 10 and 50 structures, and both terms at once. `taylor` and
+    `path` are those published for ANI-1x. A path is of order 1, since order 2 hardly changes a
+    network whose forces are slopes. The same holds for Taylor where there are energies alone. What
+    the labels of "dft" do alone is in learning_curve and own_best.
     """
     taylor, both = dict(taylor=1.2), dict(taylor=1.2, path=0.01, order=1)
-    losses = lambda source: [taylor, both, *[{}] * (source == "mlearn")]
+    alone = lambda source: [{}] * (source == "mlearn")
     cells = list(product(range(5), (10, 50, 5, 20), ("dft", "mlearn"), ("scratch", "transfer")))
     for seed, n, source, method in cells:
         start = dict(source=source, method=method, n=n, seed=seed)
-        for loss in (*losses(source), dict(taylor=1.2, displacement=0.2)):
+        for loss in (taylor, both, *alone(source)):
             yield Run(**start, **loss)
         for loss in ({}, both):
             yield Run(**start, **loss, forces=False)
     for seed, n, source, method in cells:
         start = dict(source=source, method=method, n=n, seed=seed, learning_rate=RATES[method])
-        for loss in losses(source) if seed < 3 and n in (10, 50) else ():
+        for loss in (both, *alone(source)) if seed < 3 and n in (10, 50) else ():
             yield Run(**start, **loss, **LONG)
 
 
