@@ -16,6 +16,7 @@ from tlmlp.potential import header, shipped
 from tlmlp.properties.measured import PROPERTIES
 from tlmlp.show.figures.style import METHODS as STYLES
 
+from . import few_labels
 from .text import cell, number, places, prose, section, span, table
 from .universal import page as universals
 
@@ -444,43 +445,6 @@ def linear():
     return [section("A linear potential", words, command), table(titles, lines)]
 
 
-def committees():
-    """The table committee: whether spreads and distances tell errors."""
-    if not (own := rows("committee")):
-        return []
-    words = (
-        "Five networks have the same structures of germanium by DFT, and 800 steps. They differ "
-        "in the order of the structures; those from scratch also in their random weights. The "
-        "spread is that of the forces on an atom over the five. The distance is that to the "
-        "training structures in the features of one network (`tlmlp.uncertainty`). The correlation "
-        "with the error of the force on an atom is Spearman's. The factor is the root mean square "
-        "of errors over that of spreads (no unit) or distances (eV/Å). The check is the factor of "
-        'one half of the test structures over that of the other half. "±" is over five choices of '
-        "structures."
-    )
-    lines = []
-    for method in ("scratch", "transfer"):
-        for n in (10, 50):
-            part = where(own, method=method, n=n)
-            for phase in ("all", "crystal", "liquid"):
-                found = [
-                    cell([row[kind][phase][key] for row in part], 2)
-                    for kind in ("spread", "distance")
-                    for key in ("correlation", "factor", "check")
-                ]
-                lines.append([STYLES[method].word, n, phase, *found])
-    titles = ["start", "structures", "atoms of"]
-    titles += [
-        f"{kind}: {key}"
-        for kind in ("spread", "distance")
-        for key in ("correlation", "factor", "check")
-    ]
-    return [
-        section("A committee and its errors", words, f"{SWEEP} committee"),
-        table(titles, lines),
-    ]
-
-
 def stability():
     """The table stability: how many simulations held, and how the others failed."""
     own = rows("stability")
@@ -654,7 +618,7 @@ def page():
         *alloys(),
         *alchemy(),
         *temperatures(),
-        *committees(),
+        *few_labels.sections(),
         *stability(),
         *melting(),
         *softening(),

@@ -160,6 +160,16 @@ assert [round(errors[name][1]) for name in ("Si", "Ge", "SiGe")] == [389, 64, 28
 tops = {name: p.nu[p.density > 0].max() for name, p in found.items()}
 assert tops["alchemical, x = 0.5"] < 11 and tops["random alloy, x = 0.5"] > 12  # THz
 """,
+    "08_more_from_the_same_data": """
+{solution}
+assert course.check_labels(chosen, known, candidates, test, allowed={"Liquid": 210, "Strained": 70})
+assert [row["method"] for row in trainings.result()] == ["linear"]
+""",
+    "08b_how_sure": """
+{solution}
+assert course.check_expected_error(expected, half, 1.2) and 0.3 < expected < 0.5
+assert found["transfer"].factor > 3 * found["scratch"].factor
+""",
     "09_past_one_machine": """
 {solution}
 assert course.check_machines(cards, atoms=1_000_000, time_ns=10, timestep_fs=2, rate=4e6, days=3)

@@ -4,6 +4,8 @@ Each quote is written anew from the rows and looked for in the text, so that bot
 Numbers of a notebook's own run are held by test_notebooks, all others by docs/results.md.
 """
 
+from itertools import product
+
 import nbformat
 import numpy as np
 import pytest
@@ -287,7 +289,33 @@ def family():
     assert sum(g < 1.15 for g in each(**soft)) == 2
 
 
+def committees():
+    """Spreads and distances of networks with ten structures, against errors."""
+    rows = [row for row in course.rows("committee") if row["n"] == 10]
+    told = lambda kind, phase, key, method=None: [
+        row[kind][phase][key] for row in rows if method in (None, row["method"])
+    ]
+    both = lambda method: mean_and_spread(told("spread", "all", "factor", method))
+    carried, alone = both("transfer"), both("scratch")
+    words = "The factor is {:.1f} ± {:.1f} for transfer, and {:.1f} ± {:.1f} for scratch"
+    yield words.format(*carried, *alone)
+    yield f"too small by a factor of {carried[0]:.0f}"
+    every = course.rows("committee")
+    of = lambda phase, kind, method, n: np.mean(
+        [r[kind][phase]["correlation"] for r in every if (r["method"], r["n"]) == (method, n)]
+    )
+    cells = list(product(("spread", "distance"), ("scratch", "transfer"), (10, 50)))
+    within = [of("liquid", *cell) for cell in cells]
+    yield f"It is {min(within):.2f} to {max(within):.2f}. Over all"
+    assert all(0.45 < of("all", *cell) < 0.75 for cell in cells)
+    check = lambda kind, method, n: np.mean(
+        [r[kind]["all"]["check"] for r in every if (r["method"], r["n"]) == (method, n)]
+    )
+    assert all(abs(check(*cell) - 1) < 0.15 for cell in cells)
+
+
 QUOTES = {
+    "08b_how_sure": committees,
     "06_how_similar": family,
     "07_alchemy": alchemy,
     "02_germanium_transfer": explorer,

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import tlmlp
-from tlmlp import course, transfer
+from tlmlp import course, linear, transfer, uncertainty
 from tlmlp.frames import label
 
 
@@ -186,3 +186,44 @@ def test_which_structure_to_label_next(germanium):
     judged(check, [first], wrong)
     error = np.abs(own[first].get_forces() - label(candidates[first], "forces")).mean()
     assert f"an error of {1e3 * error:.0f} meV/Å" in check(first).words
+
+
+def test_two_labels_have_to_cover_liquids_and_strained_crystals(germanium):
+    """Ten warm crystals; candidates of three groups. The errors said are those of the fit."""
+    known = course.choices.choose("calm", 10)
+    train, test = course.data("dft")
+    names = {atoms.info["name"] for atoms in known}
+    rest = [atoms for atoms in train if atoms.info["name"] not in names]
+    first = lambda group: next(a for a in rest if a.info["group"] == group)
+    candidates = [first("Solid"), first("Liquid"), first("Strained")]
+    allowed = dict(Liquid=210, Strained=70)
+    check = lambda answer: course.check_labels(answer, known, candidates, test, allowed)
+    wrong = [
+        ([0, 1], "most like Strained?"),
+        ([0, 2], "most like Liquid?"),
+        (0, "most like Liquid and Strained?"),
+        ([0, 1, 2], "label one to 2"),
+        ([1, 3], "numbers from 0 to 2"),
+        ([1, 1], "a list of numbers"),
+        ("liquid", "a list of numbers"),
+        ([], "label one to 2"),
+    ]
+    judged(check, [[1, 2], (2, 1)], wrong)
+    fitted = linear.fit([*known, candidates[1], candidates[2]])
+    found = fitted.evaluate(test).groups
+    words = check([1, 2]).words
+    assert f"Liquid {found['Liquid'].force_mae:.0f} (210)" in words
+    assert f"Solid 47 to {found['Solid'].force_mae:.0f}" in words
+
+
+def test_an_expected_error_is_the_factor_times_the_distance():
+    found = uncertainty.Reliability(np.ones(1), np.ones(1), 0.5, 0.3)
+    wrong = [
+        (360, "in meV/Å"),
+        (1.2, "the number itself"),
+        (0.3, "that is the factor"),
+        (4.0, "upside down"),
+        (0.6, "the correlation"),
+        (2.0, "multiply 1.2"),
+    ]
+    judged(lambda answer: course.check_expected_error(answer, found, 1.2), [0.36, 0.365], wrong)

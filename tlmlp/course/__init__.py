@@ -12,8 +12,9 @@ _NAMES = {
     "checks": "Verdict check_bulk_modulus check_constant check_failure_probability check_fewest "
     "check_force check_frequency check_kinetic_energy check_machines check_margin check_share "
     "check_slope check_timestep check_verdicts",
-    "transfer_checks": "check_expected_gain check_forgetting check_hurts check_labels check_mask "
-    "check_next_structure check_overfitting check_plan check_reduced_forces check_replay "
+    "transfer_checks": "check_expected_error check_expected_gain check_forgetting "
+    "check_hurts check_labels check_mask check_next_structure check_overfitting check_plan "
+    "check_reduced_forces check_replay "
     "disagreement plan_errors",
     "alchemy_checks": "check_composition check_fraction_slope",
     "similarity": "Outlook outlook",

@@ -10,6 +10,7 @@ from ..frames import label
 from ..graph import Shapes
 from ..potential import Potential
 from ..train import Mask
+from ..uncertainty import Reliability
 from . import results
 from .checks import Verdict, judge, recorded
 
@@ -324,3 +325,19 @@ def check_labels(
         hint = f"Which candidate is most like {' and '.join(missed)}?"
         return Verdict(False, f"{found}. {hint}{words}")
     return Verdict(True, f"{found}.{words}")
+
+
+@recorded
+def check_expected_error(answer, found: Reliability, value: float) -> Verdict:
+    """Error to expect of an atom with this spread or distance, in eV/Å, within 2 %."""
+    right = found.factor * value
+    words = f"{right:.3f} eV/Å: the factor {found.factor:.3g} times {value:g}."
+    wrong = (
+        (1000 * right, "that is in meV/Å; eV/Å are asked for."),
+        (value, "that is the number itself; multiply it by the factor."),
+        (found.factor, "that is the factor; multiply the number of this atom by it."),
+        (value / found.factor, "upside down: the factor is errors over spreads or distances."),
+        (found.correlation * value, "the correlation tells the order, not the size of errors."),
+    )
+    otherwise = f"multiply {value:g} by the factor of errors over what predicts them."
+    return judge(answer, lambda x: 0.02 * abs(x), (right, words), wrong, otherwise)

@@ -1,0 +1,170 @@
+"""Sections of docs/results.md on what helps where labels are few, besides transfer.
+
+Losses of physics, choices of structures, data between algorithms, and how sure a potential is.
+"""
+
+from tlmlp.course.choices import ALGORITHMS, CHOICES
+from tlmlp.course.results import rows
+from tlmlp.course.sources import COURSE, SOURCES
+from tlmlp.show.figures.learning import where
+from tlmlp.show.figures.style import METHODS as STYLES
+
+from .text import cell, section, table
+
+SWEEP = "python -m research.sweep"
+LOSSES = {"labels": (0, 0), "Taylor": (1.2, 0), "Taylor and path": (1.2, 0.01)}
+
+
+def sections():
+    """All of them."""
+    return [*weak(), *diversity(), *oracle(), *committees()]
+
+
+def weak():
+    """The table weak: with and without weakly supervised terms."""
+    if not (own := rows("weak")):
+        return []
+    own += [row for row in rows("learning-curve") if row["n"] in (5, 10, 20, 50)]
+    own += [r for r in rows("own-best") if r["n"] in (10, 50) and r["seed"] < 3]
+    words = (
+        "The Taylor term (weight 1.2) and the path term (0.01) compare displaced copies of the "
+        "training structures with their labels and with each other (`tlmlp.Consistency`, 0.05 Å). "
+        "They share the weight of energies with the error of the energy. Where labels are energies "
+        "alone, the forces have no weight. Trainings have 800 steps and five seeds; at own best "
+        "they have 12 800, validation, the learning rate of the section on each side at its best, "
+        "and three seeds. The table gives force MAE in meV/Å, and the energy RMSE in meV/atom with "
+        "ten structures."
+    )
+    lines = []
+    for source in ("dft", "mlearn"):
+        for method in ("scratch", "transfer"):
+            for forces in (True, False):
+                for kind, terms in LOSSES.items():
+                    some = [
+                        row
+                        for row in where(own, source=source, method=method)
+                        if row.get("forces", True) == forces
+                        and (row.get("taylor", 0), row.get("path", 0)) == terms
+                    ]
+                    if some:
+                        lines.append(_of_loss(source, method, forces, kind, some))
+    titles = ["data", "start", "labels", "loss", "5", "10", "20", "50", "energy, 10"]
+    titles += ["10, own best", "50, own best"]
+    return [section("Physics in the loss", words, f"{SWEEP} weak"), table(titles, lines)]
+
+
+def _of_loss(source, method, forces, kind, some):
+    """A line of the table of losses."""
+    rate = {"scratch": 3e-3, "transfer": 1e-3}[method]
+    at = lambda n, key="force_mae": cell([r[key] for r in where(some, n=n, steps=800)])
+    best = lambda n: cell(
+        [r["force_mae"] for r in where(some, n=n, steps=12800, learning_rate=rate)]
+    )
+    labels = "energies, forces" if forces else "energies"
+    start = [SOURCES[source].words, STYLES[method].word, labels, kind]
+    return [*start, *map(at, (5, 10, 20, 50)), at(10, "energy_rmse"), best(10), best(50)]
+
+
+def diversity():
+    """The table diversity: equally many structures, chosen in different ways."""
+    if not (own := rows("diversity")):
+        return []
+    words = (
+        "Structures of germanium are chosen in different ways (`tlmlp.course.choices`). The last "
+        "choice has twice as many structures. A linear potential is fitted to them; networks have "
+        "800 steps from random or from silicon's weights. The table gives force MAE in meV/Å on "
+        "all test structures, on warm crystals and on liquids, for five seeds."
+    )
+    lines = []
+    for source in COURSE:
+        crystals, liquids = ("Solid", "Liquid") if source == "dft" else ("crystal", "liquid")
+        for n in (10, 40):
+            for choice, said in CHOICES.items():
+                cells = []
+                for method in ALGORITHMS:
+                    some = where(own, source=source, n=n, choice=choice, method=method)
+                    cells.append(cell([row["force_mae"] for row in some]))
+                    cells += [
+                        cell([row["groups"][group] for row in some])
+                        for group in (crystals, liquids)
+                    ]
+                lines.append([SOURCES[source].words, n, said, *cells])
+    titles = ["data", "structures", "choice"]
+    titles += [
+        f"{method}: {part}" for method in ALGORITHMS for part in ("all", "crystals", "liquids")
+    ]
+    return [section("Which structures to label", words, f"{SWEEP} diversity"), table(titles, lines)]
+
+
+def oracle():
+    """The table oracle: data that one algorithm chose, for another."""
+    if not (own := rows("oracle")):
+        return []
+    words = (
+        "Stillinger-Weber labels germanium at no cost. A potential runs 2 ps at each of the "
+        "course's temperatures. Where three potentials disagree by 0.1 eV/Å or more, the structure "
+        "is labelled, until all temperatures hold or 40 structures are there. Other sets are made "
+        "by hand, or have atoms at random places. Each algorithm is then trained on each set. The "
+        "table gives force MAE in meV/Å on the course's test structures; the temperatures at which "
+        "3 ps of molecular dynamics held; and how far pairs of atoms are from those of the "
+        'reference in the runs that lasted a picosecond (mÅ). "±" is over five seeds.'
+    )
+    lines = []
+    drivers = [*ALGORITHMS, "by hand", "random"]
+    for driver in drivers:
+        for method in ALGORITHMS:
+            some = where(own, driver=driver, method=method)
+            trials = [trial for row in some for trial in row["trials"]]
+            apart = [1e3 * trial["apart"][-1] for trial in trials if trial["apart"]]
+            held = [sum(not trial["failure"] for trial in row["trials"]) for row in some]
+            lines.append(
+                [
+                    driver,
+                    cell([row["n"] for row in some]),
+                    method,
+                    cell([row["force_mae"] for row in some]),
+                    *(cell([row["phases"][p] for row in some]) for p in ("crystal", "liquid")),
+                    cell(held, 1) + f" of {len(some[0]['trials'])}",
+                    cell(apart),
+                ]
+            )
+    titles = ["chosen by", "structures", "trained", "force MAE", "crystals", "liquids"]
+    titles += ["temperatures that held", "apart, mÅ"]
+    return [section("Data between algorithms", words, f"{SWEEP} oracle"), table(titles, lines)]
+
+
+def committees():
+    """The table committee: whether spreads and distances tell errors."""
+    if not (own := rows("committee")):
+        return []
+    words = (
+        "Five networks have the same structures of germanium by DFT, and 800 steps. They differ "
+        "in the order of the structures; those from scratch also in their random weights. The "
+        "spread is that of the forces on an atom over the five. The distance is that to the "
+        "training structures in the features of one network (`tlmlp.uncertainty`). The correlation "
+        "with the error of the force on an atom is Spearman's. The factor is the root mean square "
+        "of errors over that of spreads (no unit) or distances (eV/Å). The check is the factor of "
+        'one half of the test structures over that of the other half. "±" is over five choices of '
+        "structures."
+    )
+    lines = []
+    for method in ("scratch", "transfer"):
+        for n in (10, 50):
+            part = where(own, method=method, n=n)
+            for phase in ("all", "crystal", "liquid"):
+                found = [
+                    cell([row[kind][phase][key] for row in part], 2)
+                    for kind in ("spread", "distance")
+                    for key in ("correlation", "factor", "check")
+                ]
+                lines.append([STYLES[method].word, n, phase, *found])
+    titles = ["start", "structures", "atoms of"]
+    titles += [
+        f"{kind}: {key}"
+        for kind in ("spread", "distance")
+        for key in ("correlation", "factor", "check")
+    ]
+    return [
+        section("A committee and its errors", words, f"{SWEEP} committee"),
+        table(titles, lines),
+    ]
