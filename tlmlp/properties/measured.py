@@ -126,6 +126,8 @@ def _jobs(calculator, element, a, elastic_at, starts):
     note = "" if elastic_at is None else f"at {elastic_at} Å"
     bands = dict(points=5, mesh=8, temperatures=[300.0])
     elastic = lambda: mechanics.elastic(strained, k, zero_pressure=False, cubic=True)._asdict()
+    dumbbell = lambda: defects.interstitial(big, k, "dumbbell", starts=starts)
+    several = f"lowest of {starts} starts" * (starts > 1)
     return {
         ("lattice_constant",): lambda: [(a, "")],
         ("bulk_modulus",): lambda: [(mechanics.equation_of_state(here, k, 0.03).bulk_modulus, "")],
@@ -134,20 +136,16 @@ def _jobs(calculator, element, a, elastic_at, starts):
         ("beta_tin", "sc", "bcc", "fcc"): lambda: _phases(mechanics.phases(element, k, a)),
         ("vacancy_unrelaxed", "vacancy"): lambda: _relaxed(defects.vacancy(big, k)),
         ("interstitial",): lambda: _relaxed(defects.interstitial(big, k))[1:],
-        ("dumbbell",): lambda: _dumbbell(big, k, starts),
+        ("dumbbell",): lambda: _relaxed(dumbbell(), several)[1:],
         ("surface_cut", "surface"): lambda: _relaxed(defects.surface(element, k, a, layers=8)),
         ("migration",): lambda: _barrier(defects.migration(big, k)),
     }
 
 
-def _relaxed(found):
-    note = "" if found.converged else f"did not relax, {found.force:.2g} eV/Å are left"
-    return [(found.unrelaxed, ""), (None if note else found.energy, note)]
-
-
-def _dumbbell(atoms, calculator, starts):
-    value, note = _relaxed(defects.interstitial(atoms, calculator, "dumbbell", starts=starts))[1]
-    return [(value, note or f"lowest of {starts} starts" * (starts > 1))]
+def _relaxed(found, note=""):
+    if found.converged:
+        return [(found.unrelaxed, ""), (found.energy, note)]
+    return [(found.unrelaxed, ""), (None, f"did not relax, {found.force:.2g} eV/Å are left")]
 
 
 def _phonons(at):
