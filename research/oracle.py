@@ -32,15 +32,14 @@ from ase.calculators.singlepoint import SinglePointCalculator
 
 from tlmlp import allocator, datasets, elements, simulate
 from tlmlp.course import stability
+from tlmlp.course.choices import ALGORITHMS, committee, shapes_of, trained
 from tlmlp.course.sources import data
 from tlmlp.recipes import circumstances
 from tlmlp.uncertainty import Committee
 
-from .diversity import MEMBERS, member_structures, shapes_of, trained
 from .rows import three
 
 SOURCE = stability.SW
-ALGORITHMS = ("linear", "scratch", "transfer")
 DRIVERS = (*ALGORITHMS, "by hand", "random")
 SEEDS, MOST = 5, 40
 LIMIT = 0.1  # eV/Å, root mean square over atoms of the spread of a committee
@@ -123,13 +122,9 @@ def random(n: int, rng: np.random.Generator) -> list[Atoms]:
 
 def active(driver: str, seed: int, most: int = MOST, length: float = LENGTH) -> tuple[list, list]:
     """(structures, temperatures that held at last) of a driver that asks for what it needs."""
-    rng, task = np.random.default_rng(seed), dict(source=SOURCE, method=driver)
-    own, held, turn = by_hand(3, rng), [], 0
+    own, held, turn = by_hand(3, np.random.default_rng(seed)), [], 0
     while len(own) < most:
-        members = [
-            trained(task, member_structures(task, own, k), MEMBERS * seed + k, 400, (*own,))
-            for k in range(MEMBERS)
-        ]
+        members = committee(own, seed, SOURCE, driver, (*own,))
         held, turn = [], turn + 1
         for temperature, start in stability.references(SOURCE).items():
             found = first_doubt(members, start, length, seed + 1000 * turn)
@@ -177,8 +172,7 @@ def perform(task: dict, folder: Path) -> dict:
         ase.io.write(file_of(task, folder), own, format="extxyz")
         return task | dict(n=len(own), held=held) | circumstances(started, "tlmlp")
     own = datasets.read(file_of(task, folder))
-    how = dict(source=SOURCE, method=task["method"])
-    potential = trained(how, own, seed, others=(*own,))
+    potential = trained(task["method"], own, seed, SOURCE, others=(*own,))
     test = data(SOURCE, "Ge")[1]
     shapes = shapes_of(SOURCE, potential.elements, potential.config.cutoff)
     force, rmse, energy = three(potential.evaluate(test, shapes))

@@ -7,6 +7,7 @@ import pytest
 
 from research import diversity
 from tlmlp import course
+from tlmlp.course import choices
 
 
 def task(choice, method="linear", **more):
@@ -19,10 +20,10 @@ def test_tasks_are_all_different():
 
 
 @pytest.mark.parametrize("source", course.COURSE)
-@pytest.mark.parametrize("choice", [c for c in diversity.CHOICES if c != "committee"])
+@pytest.mark.parametrize("choice", [c for c in choices.CHOICES if c != "committee"])
 def test_a_choice_has_as_many_structures_as_it_says(source, choice):
-    own = diversity.chosen(task(choice, source=source))
-    kinds = Counter(map(diversity.group, own))
+    own = choices.choose(choice, 10, source=source)
+    kinds = Counter(map(choices.group_of, own))
     assert len({id(atoms) for atoms in own}) == len(own) == (20 if "more" in choice else 10)
     calm = kinds["Solid"] + kinds["crystal"]
     if choice in ("calm", "calm, more"):
@@ -35,7 +36,7 @@ def test_a_choice_has_as_many_structures_as_it_says(source, choice):
 
 def test_the_farthest_point_is_taken_next():
     points = np.array([[0.0], [1.0], [10.0], [4.0]])
-    assert diversity.farthest(points, 4, 0) == [0, 2, 3, 1]
+    assert choices.farthest(points, 4, 0) == [0, 2, 3, 1]
 
 
 def test_a_committee_takes_what_its_members_disagree_on():

@@ -195,6 +195,41 @@ def known_pairs(k):
     return out
 
 
+def chosen(k):
+    """Rows of each choice and algorithm; errors are k times as large."""
+    return [
+        dict(source="dft", choice=choice, method=method, n=10, seed=seed, loss="labels", steps=1)
+        | dict(force_mae=80.0 * k, groups=dict(Solid=50.0 * k, Liquid=(150.0 + seed) * k))
+        for seed in (0, 1)
+        for choice in course.choices.CHOICES
+        for method in course.choices.ALGORITHMS
+    ]
+
+
+def weakly(k):
+    """Rows with labels alone and with each term; without forces errors are four times as large."""
+    ways = {}, dict(taylor=1.2), dict(taylor=1.2, path=0.01), dict(forces=False)
+    run = dict(source="dft", steps=800)
+    return [
+        dict(run, method=method, n=n, seed=0, force_mae=(400.0 if "forces" in way else 100.0) * k)
+        | way
+        for method in ("scratch", "transfer")
+        for n in (5, 10, 20)
+        for way in ways
+    ]
+
+
+def moved(k):
+    """Rows of three drivers; half of the temperatures hold."""
+    trials = [dict(failure=""), dict(failure="brakes")]
+    return [
+        dict(driver=driver, method=method, seed=seed, force_mae=60.0 * k + seed, trials=trials)
+        for driver in ("linear", "transfer", "by hand")
+        for method in course.choices.ALGORITHMS
+        for seed in (0, 1)
+    ]
+
+
 def told(k, name):
     """Errors that are k times as large as predicted, twice that for scratch."""
     sigma = np.geomspace(0.01, 0.5, 500) * (0.5 if name == "scratch" else 1.0)
@@ -204,6 +239,8 @@ def told(k, name):
 
 FROZEN = dict(frozen=("embedding",), n=10)
 DRAWN = {  # of each public function: a picture of data that grow with k
+    "attempts": lambda k: show.attempts(chosen(k)),
+    "choices": lambda k: show.choices(chosen(k)),
     "coexistence": lambda k: show.coexistence([row(k, "reference", n=0, steps=0), *table(k)]),
     "conservation": lambda k: show.conservation({dt: run(k, dt) for dt in (1, 2, 4)}),
     "densities": lambda k: show.densities({"mine": peaked(k), "other": peaked(2)}),
@@ -215,7 +252,9 @@ DRAWN = {  # of each public function: a picture of data that grow with k
     "learning_curve": lambda k: show.learning_curve(history(k)),
     "learning_curves": lambda k: show.learning_curves(table(k) + table(k, n=50)),
     "likeness": lambda k: show.likeness(crystals(k, "Si", 5.43), crystals(k, "Ge", 5.66)),
+    "losses": lambda k: show.losses(weakly(k)),
     "melting": lambda k: show.melting(run(k)),
+    "moves": lambda k: show.moves(moved(k)),
     "mixture": lambda k: show.mixture(between(k), 0.5),
     "outlooks": lambda k: show.outlooks(relatives(k), known_pairs(k)),
     "parity": lambda k: show.parity(frames(3), {"mine": frames(3 + k)[k:]}, by="phase", shift=True),
@@ -282,6 +321,10 @@ def test_alt_and_caption_say_what_is_seen_with_these_data(name):
 
 def test_numbers_of_an_alt_text_are_those_of_the_data():
     known = dict(
+        attempts="crystals, and as many others, transfer, labels: all test structures 80, warm",
+        choices="liquids, scratch: 150 in turn from all groups, 150 at random",
+        losses="energies alone, scratch, labels: 400 with 5, 400 with 10",
+        moves="data of by hand, transfer: 60 ± 1",
         forgetting="germanium alone: 400 on silicon, 60 on germanium. replay, 800 steps, 10: 350",
         gains="stiffness, transfer: 1.5 at 0, 2.0 at 21.",
         gain_matrix="Li to Si: 1.00. Li to Ge: 1.00.",

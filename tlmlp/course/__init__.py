@@ -12,7 +12,7 @@ _NAMES = {
     "checks": "Verdict check_bulk_modulus check_constant check_failure_probability check_fewest "
     "check_force check_frequency check_kinetic_energy check_machines check_margin check_share "
     "check_slope check_timestep check_verdicts",
-    "transfer_checks": "check_expected_gain check_forgetting check_hurts check_mask "
+    "transfer_checks": "check_expected_gain check_forgetting check_hurts check_labels check_mask "
     "check_next_structure check_overfitting check_plan check_reduced_forces check_replay "
     "disagreement plan_errors",
     "alchemy_checks": "check_composition check_fraction_slope",
@@ -24,7 +24,7 @@ _NAMES = {
     "universals": "universal",
 }
 _HOME = {name: module for module, names in _NAMES.items() for name in names.split()}
-__all__ = sorted([*_NAMES, "domains", "family", "race", "stability", *_HOME])
+__all__ = sorted([*_NAMES, "choices", "domains", "family", "race", "stability", *_HOME])
 
 
 def __getattr__(name):

@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping, Sequence
 import numpy as np
 from ase import Atoms
 
-from .. import transfer
+from .. import linear, transfer
 from ..frames import label
 from ..graph import Shapes
 from ..potential import Potential
@@ -287,3 +287,40 @@ def check_next_structure(
     otherwise = f"candidates are numbered from 0 to {len(order) - 1}."
     right = order[0], f"{there(order[0])} {label_it}"
     return judge(answer, lambda _: 1e-9, right, wrong, otherwise)
+
+
+@recorded
+def check_labels(
+    answer,
+    known: Sequence[Atoms],
+    candidates: Sequence[Atoms],
+    test: Sequence[Atoms],
+    allowed: Mapping[str, float],
+    most: int = 2,
+) -> Verdict:
+    """At most so many candidates (from 0) that bring a linear potential within errors.
+
+    It is fitted to them and to the `known` structures. allowed: {group: force MAE on the test
+    structures of this group, in meV/Å}.
+    """
+    chosen = [answer] if isinstance(answer, (int, np.integer)) else answer
+    listed = isinstance(chosen, (list, tuple, set)) and len(set(chosen)) == len(chosen)
+    if not listed or not all(isinstance(k, (int, np.integer)) for k in chosen):
+        return Verdict(False, "a list of numbers of candidates is asked for, such as [0, 1].")
+    if not chosen or len(chosen) > most or not all(0 <= k < len(candidates) for k in chosen):
+        numbers = f"from 0 to {len(candidates) - 1}"
+        return Verdict(False, f"label one to {most} candidates, with numbers {numbers}.")
+    fitted = linear.fit([*known, *(candidates[k] for k in chosen)])
+    groups = fitted.evaluate(list(test)).groups
+    error = {name: groups[name].force_mae for name in allowed}
+    each = ", ".join(f"{name} {error[name]:.0f} ({limit:g})" for name, limit in allowed.items())
+    found = f"force MAE in meV/Å, allowed in brackets: {each}"
+    before = linear.fit(list(known)).evaluate(list(test)).groups
+    others = [name for name in groups if name not in allowed]
+    worse = [name for name in others if groups[name].force_mae > 1.1 * before[name].force_mae]
+    rise = lambda name: f"{name} {before[name].force_mae:.0f} to {groups[name].force_mae:.0f}"
+    words = f" Errors that rose: {', '.join(map(rise, worse))}." if worse else ""
+    if missed := [name for name in allowed if error[name] > allowed[name]]:
+        hint = f"Which candidate is most like {' and '.join(missed)}?"
+        return Verdict(False, f"{found}. {hint}{words}")
+    return Verdict(True, f"{found}.{words}")

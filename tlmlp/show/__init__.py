@@ -8,6 +8,7 @@ import importlib
 _NAMES = {
     "figures.alloys": "densities mixture",
     "figures.cards": "repair",
+    "figures.choices": "attempts choices losses moves",
     "figures.dynamics": "coexistence conservation melting",
     "figures.learning": "learning_curve likeness parity",
     "figures.network": "picture_bases picture_network picture_slots",
@@ -20,6 +21,7 @@ _NAMES = {
     "figures.universal": "phase_slopes rivals soft_properties",
     "widgets.alchemy": "Alchemy",
     "widgets.bench": "PropertyBench",
+    "widgets.choices": "Choices",
     "widgets.duel": "Duel",
     "widgets.explorer": "TransferExplorer",
     "widgets.family": "Family",

@@ -36,6 +36,8 @@ METHODS = {
     "silicon": Method("silicon unchanged", "silicon", GREY, "D", 2.9),
 }
 
+LINEAR = Method("linear potential", "linear", BROWN, "D", 3.1)
+
 
 def method_of(name):
     """The Method of a key of METHODS or of its word; None for any other name."""
