@@ -22,7 +22,7 @@ a copy of the first. Forces are again those of the target's own lengths.
 
 import time
 from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from functools import lru_cache
 from pathlib import Path
 
@@ -31,14 +31,15 @@ from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
 
 from tlmlp import Config, Potential, allocator, datasets, fit, graph, transfer
-from tlmlp.course.family import Member, structures
+from tlmlp.course.family import Member, begin, structures
 from tlmlp.course.runs import Run, held_out, train
+from tlmlp.course.similarity import mean_force
 from tlmlp.recipes import circumstances
 from tlmlp.sweep import BEGIN, END
 
 from .tables import LONG, RATES
 
-SILICON, NETWORK = "si-sw-course", "course"
+NETWORK = "course"
 SIZES, SEEDS, LONG_SEEDS = (10, 50, 5), 5, 3
 ALIKE = [Member()]
 BY_SIZE = [Member(size=size) for size in (0.9, 1.05, 1.1, 1.2)]
@@ -93,17 +94,9 @@ def family_row(task: dict, folder: Path) -> dict:
     allocator.prepare()
     member = Member(**{name: task[name] for name in asdict(Member())})
     everything, test = structures(member)
-    source, run = Potential.load(SILICON), Run.of(task)
-    grown = member.size if run.method == "reduced" else 1.0
-    config = replace(source.config, cutoff=source.config.cutoff * grown)
-    shapes = graph.shapes_of(everything + test, source.elements, config.cutoff)
-
-    def start(fitted):
-        if run.method == "scratch":
-            return Potential.create(config, source.elements, run.seed)
-        stretch = grown if run.method == "reduced" else None
-        return transfer.start(source, "Ge", fitted, stretch is not None, stretch, shapes)
-
+    run = Run.of(task)
+    scratch, carried, shapes = begin(member, run.method == "reduced", everything + test)
+    start = (lambda fitted: scratch(run.seed)) if run.method == "scratch" else carried
     return trained_row(task, everything, test, start, shapes)
 
 
@@ -226,7 +219,7 @@ def trained_row(
     row = task | dict(
         force_mae=round(errors.force_mae, 2),
         energy_rmse=round(errors.energy_rmse, 2),
-        force=round(1e3 * float(np.mean([np.abs(a.get_forces()).mean() for a in test])), 1),
+        force=round(1e3 * mean_force(test), 1),
         best_step=last.best_step if valid else run.steps,
     )
     if run.method != "scratch":

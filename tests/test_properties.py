@@ -200,6 +200,35 @@ def test_vacancy_is_published(sw, cube):
     assert small.converged and small.force < 0.01 and (len(small.atoms), small.sites) == (63, 64)
 
 
+def test_interstitials_are_published(sw, cube):
+    """216 atoms: github.com/libAtoms/silicon-testing-framework, interstitial-energy.
+
+    Its ε is 2.1675 eV. Displaced farther, the dumbbell comes back to the same place.
+    """
+    large, unit = cube.repeat(3), 2.1683 / 2.1675
+    for kind, energy in (("tetrahedral", 4.99918), ("dumbbell", 4.46617)):
+        assert P.interstitial(large, sw, kind).energy == pytest.approx(energy * unit, abs=2e-3)
+    several = P.interstitial(large, sw, "dumbbell", starts=4)
+    assert several.energy == pytest.approx(4.46617 * unit, abs=2e-3) and several.converged
+    assert (len(several.atoms), several.sites) == (217, 216)
+
+
+def test_the_lowest_of_several_starts_counts():
+    """Germanium's tetrahedral place is a shallow minimum of Stillinger-Weber: 9.5 eV.
+
+    Displaced farther, its atom forms the dumbbell. `measure` says how many starts there were.
+    """
+    calculator = datasets.stillinger_weber_calculator("Ge")
+    a = P.lattice_constant(bulk("Ge", cubic=True), calculator)
+    crystal = bulk("Ge", a=a, cubic=True).repeat(2)
+    one, several = (P.interstitial(crystal, calculator, starts=n) for n in (1, 3))
+    assert several.unrelaxed == one.unrelaxed and several.energy < one.energy - 3
+    assert several.converged and several.force < 0.01 and len(several.atoms) == 65
+    (found,) = P.measure(calculator, "Ge", only=["dumbbell"], starts=3)
+    assert found.value == pytest.approx(several.energy, abs=2e-3)
+    assert found.note == "lowest of 3 starts"
+
+
 def test_defects_relax_to_energies_of_lammps(sw, cube, tmp_path):
     """The relaxed structures, relaxed again by LAMMPS with its own potential and minimiser."""
     from test_simulate import start_lammps
@@ -692,6 +721,8 @@ def test_melting_temperature_is_published(sw):
             lambda c, k: P.interstitial(c.repeat(2), k, "split"),
             "kind must be one of tetrahedral, hex",
         ),
+        (lambda c, k: P.interstitial(c.repeat(2), k, starts=0), "starts must be a whole number"),
+        (lambda c, k: next(P.measure(k, "Si", starts=0)), "starts must be a whole number"),
         (
             lambda c, k: P.vacancy(bulk("Si", "fcc", a=4, cubic=True).repeat(3), k),
             "a perfect crystal of the diamond structure",

@@ -138,6 +138,8 @@ def test_the_solved_notebook_is_up_to_date(path):
     made = solve.solved(nbformat.read(path, as_version=4), path.stem)
     kept = nbformat.read(solve.FOLDER / path.name, as_version=4)
     assert kept == made, "run: python docs/build.py solutions"
+    text = "\n\n".join(c.source for c in made.cells if c.cell_type == "markdown")
+    assert len(text) <= 6000, f"{path.stem} solved has {len(text)} characters of text"
     assert len([*solve.FOLDER.glob("*.ipynb")]) == len(NOTEBOOKS)
 
 

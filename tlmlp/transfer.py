@@ -105,7 +105,7 @@ def start(
     bad = lattice_ratio is not None and not (reduced_units and 0 < lattice_ratio < np.inf)
     words = "lattice_ratio must be a positive number and go with reduced_units=True"
     refuse(bad, f"{words}, not {lattice_ratio!r}")
-    core = min(source.core, repulsion.core_of(train, source.config.cutoff))
+    core = min(source.core, repulsion.core_of(train, source.network.cutoff))
     potential, trained = source.replace(core=core), {element, *source.trained}
     if element not in source.trained:
         weights, reference = source.params["dimenet/embedding"], (*source.reference, 0.0)
@@ -141,7 +141,7 @@ def with_replay(train: Frames, old: Frames) -> list[Atoms]:
 def _checked(source: Potential, element: str, train: Frames, forces: bool) -> list[Atoms]:
     """The frames, where `source` can start a potential for `element` on them."""
     words = f"source must be a tlmlp.Potential, not {type(source).__name__}"
-    refuse(not isinstance(source, Potential) or not source.network, words, TypeError)
+    refuse(not isinstance(source, Potential), words, TypeError)
     words = "the source has never been trained; train it or load a shipped potential first"
     refuse(not source.trained, words)
     train = datasets.check(train, bool(forces))

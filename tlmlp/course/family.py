@@ -6,9 +6,9 @@ that members differ by their forces alone. In a network they stand for germanium
 Ge.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 import ase.io
@@ -24,11 +24,13 @@ from ..refusal import positive, refuse
 from ..stillinger_weber import StillingerWeber
 from ..sweep import BEGIN, END
 from ..train import fit
+from .similarity import mean_force
 
 FILE = DFT.parent / "stillinger-weber-family.extxyz.gz"  # by research/stillinger_weber.py
 SILICON = ELEMENTS["Si"]
 TETRAHEDRAL = float(np.degrees(np.arccos(-1 / 3)))
 KNOBS = dict(size=1.0, energy=1.0, stiffness=SILICON.lam, angle=TETRAHEDRAL)  # of silicon
+_read = lru_cache(ase.io.read)  # the file once for all members
 
 
 @dataclass(frozen=True)
@@ -87,7 +89,7 @@ def structures(member: Member) -> tuple[list[Atoms], list[Atoms]]:
 @lru_cache(maxsize=4)
 def _labelled_once(member):
     calculator, parts = StillingerWeber(member.row), {"train": [], "test": []}
-    for frame in ase.io.read(FILE, ":", format="extxyz"):
+    for frame in _read(FILE, ":", format="extxyz"):
         info = dict(frame.info)
         split = info.pop("split")
         atoms = Atoms("Ge" * len(frame), frame.positions, cell=frame.cell, pbc=True, info=info)
@@ -99,6 +101,18 @@ def _labelled_once(member):
     return parts["train"], parts["test"]
 
 
+def begin(member: Member, reduced: bool, frames: list[Atoms]) -> tuple[Callable, Callable, list]:
+    """(scratch(seed), transfer(structures), shapes): two starts, and padded shapes of all frames.
+
+    The transfer starts from silicon's weights; reduced, both have the cutoff of the member's units.
+    """
+    source, ratio = Potential.load("si-sw-course"), member.size if reduced else None
+    config = replace(source.config, cutoff=source.config.cutoff * (ratio or 1.0))
+    shapes = graph.shapes_of(frames, source.elements, config.cutoff)
+    scratch = partial(Potential.create, config, source.elements)
+    return scratch, lambda some: transfer.start(source, "Ge", some, reduced, ratio, shapes), shapes
+
+
 def compete(
     member: Member, reduced: bool = False, n: int = 10, steps: int = 400, seed: int = 0
 ) -> Iterator[list[dict]]:
@@ -108,24 +122,18 @@ def compete(
     on the test structures. The transfer starts from silicon's weights, or in the member's units.
     """
     train, test = structures(member)
-    source, some = Potential.load("si-sw-course"), datasets.subset(train, n, seed)
-    grown = member.size if reduced else 1.0
-    config = replace(source.config, cutoff=source.config.cutoff * grown)
-    shapes = graph.shapes_of(some + test, source.elements, config.cutoff)
-    starts = dict(
-        scratch=Potential.create(config, source.elements, seed),
-        transfer=transfer.start(source, "Ge", some, reduced, grown if reduced else None, shapes),
-    )
+    some = datasets.subset(train, n, seed)
+    scratch, carried, shapes = begin(member, reduced, some + test)
+    starts = {"scratch": scratch(seed), "reduced" if reduced else "transfer": carried(some)}
     error = lambda potential: float(potential.evaluate(test, shapes).force_mae)
-    force = 1e3 * float(np.mean([np.abs(atoms.get_forces()).mean() for atoms in test]))
+    force = 1e3 * mean_force(test)
     rows: list[dict] = []
     fits, every = [], max(1, steps // 10)
     how: dict[str, Any] = dict(weights=BEGIN, final_weights=END, average=0.99, seed=seed)
     how |= dict(shapes=shapes, steps=steps, report_every=every, validate_every=every)
     for method, start in starts.items():
-        name = "reduced" if reduced and method == "transfer" else method
         curve = [[0, error(start)]]
-        rows.append(dict(method=name, steps=steps, force=force, curve=curve))
+        rows.append(dict(method=method, steps=steps, force=force, curve=curve))
         fits.append(fit(start, some, **how))
         yield rows
     for both in zip(*fits, strict=True):

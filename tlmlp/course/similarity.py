@@ -43,8 +43,12 @@ def outlook(source: Potential, old: Sequence[Atoms], new: Sequence[Atoms]) -> Ou
     refuse(len(held) > 1, f"the new structures must hold one element, not {', '.join(held)}")
     ratio = bond(new) / bond(old)
     start = transfer.start(source, held[0], new, True, ratio)
-    force = np.mean([np.abs(atoms.get_forces()).mean() for atoms in new])
-    return Outlook(ratio, overlap(old, new), 1e-3 * start.evaluate(new).force_mae / float(force))
+    return Outlook(ratio, overlap(old, new), 1e-3 * start.evaluate(new).force_mae / mean_force(new))
+
+
+def mean_force(frames: Sequence[Atoms]) -> float:
+    """eV/Å: the mean |F| of structures, the error of a network that predicts no forces at all."""
+    return float(np.mean([np.abs(atoms.get_forces()).mean() for atoms in frames]))
 
 
 def bond(frames: Sequence[Atoms]) -> float:

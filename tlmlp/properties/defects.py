@@ -30,6 +30,7 @@ from .mechanics import crystal as crystal_at, relaxed
 FORCE, STEPS = 0.01, 300  # eV/Å, where relaxations end, and how many steps they may take
 PUSH = 0.4  # Å, inward, of a vacancy's neighbours: Stillinger-Weber has a saddle where they were
 RATTLE = 0.01  # Å, at random: breaks a symmetry in which the energy may have a saddle
+FARTHER = 0.1  # Å, at random: other starts of a relaxation that has more than one end
 HEIGHT = 10.0  # Å of a cell, in which a defect and its images hardly interact
 J_PER_M2 = units.J / units.m**2  # in eV/Å²
 
@@ -88,14 +89,17 @@ def _largest(forces):
     return float(np.linalg.norm(forces.reshape(-1, 3), axis=1).max())
 
 
-def _rattled(atoms):
+def _rattled(atoms, by=RATTLE, seed=0):
     out = atoms.copy()
-    out.rattle(RATTLE, seed=0)
+    out.rattle(by, seed=seed)
     return out
 
 
 def _formed(atoms, cut, calculator, starts):
-    """Defect of atoms as they were cut, relaxed from each of several starts; the lowest counts."""
+    """Defect of atoms as they were cut, relaxed from several starts.
+
+    The lowest of those counts that relaxed.
+    """
     each = energy_of(atoms.copy(), calculator) / len(atoms)
     before = energy_of(cut.copy(), calculator)
     unrelaxed = float(before - len(cut) * each)
@@ -106,7 +110,7 @@ def _formed(atoms, cut, calculator, starts):
         end.calc = None
         formation = float(energy - len(end) * each)
         out.append(Defect(formation, unrelaxed, end, left, converged, len(atoms)))
-    return min(out, key=lambda defect: (not np.isfinite(defect.energy), defect.energy))
+    return min(out, key=lambda d: (not np.isfinite(d.energy), not d.converged, d.energy))
 
 
 def vacancy(atoms: Atoms, calculator: Calculator, index: int = 0) -> Defect:
@@ -125,14 +129,19 @@ def vacancy(atoms: Atoms, calculator: Calculator, index: int = 0) -> Defect:
 
 
 def interstitial(
-    atoms: Atoms, calculator: Calculator, kind: str = "tetrahedral", index: int = 0
+    atoms: Atoms, calculator: Calculator, kind: str = "tetrahedral", index: int = 0, starts: int = 1
 ) -> Defect:
     """Interstitial: one atom too many, relaxed from its own symmetric place.
 
     `kind` is "tetrahedral" or "hexagonal", the hole, or "dumbbell", two atoms along [110] on one
     site. The atom can leave a place that is a saddle, so look at `.atoms`.
+
+    The energy of a network can have many minima near by. `starts` is the number of relaxations: all
+    atoms are displaced at random, by 0.01 Å at first and by 0.1 Å in each further one. The lowest
+    energy counts. Source: I. Mosquera-Lois et al., npj Comput. Mater. 9, 25 (2023).
     """
     one_of("kind", kind, ("tetrahedral", "hexagonal", "dumbbell"))
+    refuse(not is_whole(starts), f"starts must be a whole number of at least 1, not {starts!r}")
     atoms = _host(atoms, index)
     _, bonds = _neighbours(atoms, index)
     start, site, symbol = atoms.copy(), atoms.positions[index], atoms.symbols[index]
@@ -143,7 +152,8 @@ def interstitial(
         start += Atoms(symbol, [site - half])
     else:
         start += Atoms(symbol, [site - (1.0 if kind == "tetrahedral" else 1.5) * bonds[0]])
-    return _formed(atoms, start, calculator, (_rattled(start),))
+    others = (_rattled(start, FARTHER, seed) for seed in range(1, starts))
+    return _formed(atoms, start, calculator, (_rattled(start), *others))
 
 
 def migration(
