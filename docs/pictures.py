@@ -86,6 +86,15 @@ PICTURES = {
         press=("Train",),
         seen="a gain of",
     ),
+    "Choices": Picture(
+        "widget = show.Choices().set(choice='calm')\nwidget.result()\n"
+        "widget.set(choice='calm, more').start().wait()\nwidget.set(algorithm='transfer')",
+        "Four menus choose structures of germanium, their number, an algorithm and a loss. Beside "
+        "them a line for each training, with its force errors on warm crystals, on liquids and on "
+        "all test structures.",
+        press=("Train",),
+        seen="meV/Å, ",
+    ),
     "Training": Picture(
         "train, valid = tlmlp.datasets.split(course.data('stillinger-weber', 'Si')[0], 20)\n"
         "potential = tlmlp.Potential.create('course', elements=('Si', 'Ge'))\n"
