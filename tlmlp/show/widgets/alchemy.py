@@ -38,7 +38,7 @@ class Alchemy(Job):
     """A slider for the fraction of germanium, the crystal, and properties on the way.
 
     The curves are precomputed (`course.rows("alchemy")`). *Relax* computes the crystal of this
-    fraction now, with a potential of both elements. `.found` has what it gave, by fraction and way.
+    fraction now, with a potential of both elements. `.found` has what it gave, by (fraction, way).
     """
 
     shows = "Lattice constant, bulk modulus and phonons between silicon and germanium."
@@ -80,11 +80,6 @@ class Alchemy(Job):
         """Move the slider to a fraction, and the menu; returns the widget."""
         self.fraction.value, self.controls["way"].value = round(x * STEPS), way
         return self
-
-    def result(self):
-        """What *Relax* gave, {(x, way): a dict}; starts it where nobody has pressed it."""
-        self.complete()
-        return dict(self.found)
 
     def work(self):
         began, x, way = time.perf_counter(), self.order["fraction"] / STEPS, self.order["way"]

@@ -2,7 +2,7 @@
 
 from ...course.choices import ALGORITHMS, CHOICES, LOSSES, attempt
 from ..figures.choices import attempts
-from .controls import image, line, menu
+from .controls import image, menu
 from .job import Job
 
 SIZE = (580, 360)  # pixels of the picture, which is that of `figures.choices.attempts`
@@ -29,25 +29,7 @@ class Choices(Job):
             algorithm=menu(flipped(ALGORITHMS), "linear", 240, "algorithm"),
             loss=menu([(name, name) for name in LOSSES], "labels", 220, "loss"),
         )
-        for control in self.controls.values():
-            control.observe(self.changed, "value")
-        side = [*self.controls.values(), line(self.start_button, self.stop_button), self.bar]
-        column = line(*side, self.time, flex_flow="column", align_items="flex-start")
-        column.layout.width = "310px"
-        self.children = [line(column, self.picture), self.status]
-        self.layout.width, self.layout.max_width = f"{SIZE[0] + 340}px", "100%"
-        self.redraw()
-
-    def set(self, **settings):
-        """Choose in menus, such as choice="farthest" or n=20; returns the widget."""
-        for name, value in settings.items():
-            self.controls[name].value = value
-        return self
-
-    def result(self):
-        """The rows of what was trained; trains where nobody has pressed Train."""
-        self.complete()
-        return list(self.found)
+        self.beside(310)
 
     def work(self):
         self.current = None

@@ -7,7 +7,7 @@ from ...course.family import KNOBS, Member, compete
 from ...course.results import gains_of, mean_and_spread, rows
 from ..figures.learning import race
 from ..figures.style import METHODS
-from .controls import image, line, menu, tag, text
+from .controls import image, menu, tag, text
 from .job import Job
 
 SIZE = (560, 290)  # pixels of the picture, which is that of `figures.learning.race`
@@ -25,7 +25,7 @@ class Family(Job):
     """Four sliders choose an element of Stillinger-Weber's family; Train starts from its silicon.
 
     Scratch and transfer train on ten structures, in turns. Beside them stand the gains of the
-    precomputed member next to it. `.found` has the rows of what has run, by member and units.
+    precomputed member next to it. `.found` has the rows of what has run, by (member, reduced).
     """
 
     shows = "Scratch and transfer to an element of the family."
@@ -36,15 +36,8 @@ class Family(Job):
         self.known, self.found, self.current = gains_of(known, tuple(KNOBS)), {}, []
         self.controls = {name: self._slider(name) for name in KNOBS}
         self.controls["reduced"] = menu(UNITS.items(), False, 160, tip="start of the transfer")
-        for control in self.controls.values():
-            control.observe(self.changed, "value")
         self.numbers = text()
-        side = [*self.controls.values(), line(self.start_button, self.stop_button), self.bar]
-        column = line(*side, self.time, self.numbers, flex_flow="column", align_items="flex-start")
-        column.layout.width = "360px"
-        self.children = [line(column, self.picture), self.status]
-        self.layout.width, self.layout.max_width = f"{SIZE[0] + 390}px", "100%"
-        self.redraw()
+        self.beside(360, self.numbers)
 
     @staticmethod
     def _slider(name):
@@ -63,17 +56,6 @@ class Family(Job):
     def _member(settings):
         near = lambda name: abs(settings[name] - KNOBS[name]) < RANGES[name][2] / 2
         return Member(**{name: KNOBS[name] if near(name) else settings[name] for name in KNOBS})
-
-    def set(self, **settings):
-        """Move sliders and the menu, such as stiffness=0.0 or reduced=True; returns the widget."""
-        for name, value in settings.items():
-            self.controls[name].value = value
-        return self
-
-    def result(self):
-        """What was trained, {(member, reduced): rows}; trains where nobody has pressed Train."""
-        self.complete()
-        return dict(self.found)
 
     def work(self):
         self.current = []

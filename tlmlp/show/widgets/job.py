@@ -1,8 +1,10 @@
 """Job: a Live that comes to an end, with controls, a bar and one picture."""
 
+from copy import copy
+
 import ipywidgets as widgets
 
-from .controls import Picture, button, text
+from .controls import Picture, button, line, text
 from .live import Live
 
 UNTRAINED = "nothing is trained yet: press Train, and wait for the first point of the curve"
@@ -23,6 +25,7 @@ class Job(Live):
     def __init__(self, label, picture=None):
         super().__init__()
         self.controls, self.asked, self.order, self.quiet = {}, None, None, False
+        self.found = None
         self.start_button = button(label, "play", self.start, button_style="primary")
         self.stop_button = button("Stop", "stop", self.stop, disabled=True)
         self.bar = widgets.IntProgress(0, 0, 1, layout=widgets.Layout(width="200px"))
@@ -40,6 +43,23 @@ class Job(Live):
         """Whether a control has moved since the newest run began."""
         return self.asked is not None and self.asked != self.settings
 
+    def set(self, **settings):
+        """Move controls, by their names in `controls`; returns the widget."""
+        for name, value in settings.items():
+            self.controls[name].value = value
+        return self
+
+    def beside(self, width, *more):
+        """Lay the controls, the buttons and `more` in a column of `width` pixels by the picture."""
+        for control in self.controls.values():
+            control.observe(self.changed, "value")
+        side = [*self.controls.values(), line(self.start_button, self.stop_button), self.bar]
+        look = dict(flex_flow="column", align_items="flex-start", width=f"{width}px")
+        self.children = [line(line(*side, self.time, *more, **look), self.picture), self.status]
+        self.layout.width = f"{int(self.picture.width) + width + 30}px"
+        self.layout.max_width = "100%"
+        self.redraw()
+
     def start(self, *_):
         self.order = self.settings
         return super().start()
@@ -50,11 +70,12 @@ class Job(Live):
             print(WAITING)
         return self.wait()
 
-    def complete(self):
-        """Start what nobody has started, and wait for its end."""
+    def result(self):
+        """A copy of `.found`, what has run; starts where nobody has, and waits for the end."""
         if not self.begun:
             self.start()
         self.finish()
+        return copy(self.found)
 
     def changed(self, *_):
         """A control has moved. While it works, the painter draws by itself."""
