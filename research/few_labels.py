@@ -79,7 +79,8 @@ def diversity():
     for source in COURSE:
         crystals, liquids = ("Solid", "Liquid") if source == "dft" else ("crystal", "liquid")
         for n in (10, 40):
-            for choice, said in CHOICES.items():
+            there = [row["choice"] for row in where(own, source=source, n=n)]
+            for choice, said in ((c, words) for c, words in CHOICES.items() if c in there):
                 cells = []
                 for method in ALGORITHMS:
                     some = where(own, source=source, n=n, choice=choice, method=method)

@@ -17,12 +17,16 @@ def task(choice, method="linear", **more):
 
 def test_tasks_are_all_different():
     tasks = diversity.tasks()
-    assert len({tuple(t.items()) for t in tasks}) == len(tasks) == 2 * 5 * 2 * 8 * 3
+    assert len({tuple(t.items()) for t in tasks}) == len(tasks) == 2 * 5 * 2 * 8 * 3 + 5 * 3
 
 
 @pytest.mark.parametrize("source", course.COURSE)
 @pytest.mark.parametrize("choice", [c for c in choices.CHOICES if c != "committee"])
 def test_a_choice_has_as_many_structures_as_it_says(source, choice):
+    if (choice, source) == ("strained", "stillinger-weber"):
+        with pytest.raises(ValueError, match="have no strained crystals"):
+            choices.choose(choice, 10, source=source)
+        return
     own = choices.choose(choice, 10, source=source)
     kinds = Counter(map(choices.group_of, own))
     assert len({id(atoms) for atoms in own}) == len(own) == (20 if "more" in choice else 10)

@@ -12,6 +12,7 @@ CHOICES draw `n` of the training structures of a source:
                  of one algorithm, trained so far for 400 steps, disagree most
     calm         warm crystals alone ("Solid" by DFT)
     liquid       liquids alone
+    strained     strained crystals alone
     calm, more   the same n as `calm`, and n others of all other groups: 2n structures
 
 ALGORITHMS train on them: a linear potential, whose penalty a fifth of the structures chooses, or
@@ -34,7 +35,7 @@ from .. import datasets, graph, linear, transfer
 from ..frames import label
 from ..linear import WEIGHTS
 from ..potential import Potential
-from ..refusal import one_of
+from ..refusal import one_of, refuse
 from ..settings import Weights
 from ..splines import Splines
 from ..uncertainty import features
@@ -50,6 +51,7 @@ CHOICES = {
     "committee": "where a committee disagrees",
     "calm": "warm crystals alone",
     "liquid": "liquids alone",
+    "strained": "strained crystals alone",
     "calm, more": "crystals, and as many others",
 }
 ALGORITHMS = {"linear": "linear potential", "scratch": "scratch", "transfer": "transfer"}
@@ -79,7 +81,8 @@ def choose(
 ) -> list[Atoms]:
     """The structures of a choice, with their labels; `algorithm` is that of its committee.
 
-    Raises ValueError for a name that is none of CHOICES, ALGORITHMS or SOURCES.
+    Raises ValueError for a name that is none of CHOICES, ALGORITHMS or SOURCES, and where there are
+    fewer than n.
     """
     one_of("choice", choice, CHOICES)
     one_of("algorithm", algorithm, ALGORITHMS)
@@ -100,6 +103,9 @@ def choose(
             return _by_committee(known, n, seed, source, algorithm)
         case "liquid":
             return datasets.subset([a for a in known if a.info["phase"] == "liquid"], n, seed)
+        case "strained":
+            refuse("Strained" not in kinds, f"the data of {source} have no strained crystals")
+            return datasets.subset(kinds["Strained"], n, seed)
     calm = kinds.get("Solid", kinds.get("crystal", []))
     own = datasets.subset(calm, n, seed)
     if choice == "calm":

@@ -29,13 +29,14 @@ def choices(rows, n=10):
     if not rows:
         return nothing()
     figure, axes = panels(9.1, 4.0, 1, 3, sharey=True)
-    words, said = list(CHOICES.values()), []
+    there = [choice for choice in CHOICES if where(rows, choice=choice)]
+    words, said = [CHOICES[choice] for choice in there], []
     for ax, (part, group) in zip(axes[0], PARTS.items()):
         seen = [60.0, 150.0]  # the least that the axis shows
         for k, (method, look) in enumerate(LOOKS.items()):
             found = [
                 [_error(row, group) for row in where(rows, choice=choice, method=method)]
-                for choice in CHOICES
+                for choice in there
             ]
             mean, spread = np.nan_to_num([mean_and_spread(own) for own in found]).T
             style = dict(fmt=look.marker, color=look.colour, ms=5, capsize=2, label=look.word)
