@@ -314,7 +314,41 @@ def committees():
     assert all(abs(check(*cell) - 1) < 0.15 for cell in cells)
 
 
+def same_data():
+    """Choices of ten structures by DFT, for three algorithms."""
+    rows = [row for row in course.rows("diversity") if (row["source"], row["n"]) == (DFT, 10)]
+
+    def mean(choice, method, group=None):
+        own = [r for r in rows if (r["choice"], r["method"]) == (choice, method)]
+        assert len(own) == 5
+        return np.mean([r["groups"][group] if group else r["force_mae"] for r in own])
+
+    solids = lambda method: [mean(c, method, "Solid") for c in ("calm", "calm, more")]
+    linear, scratch, transfer = map(solids, ("linear", "scratch", "transfer"))
+    yield "The error rises from {:.0f} to {:.0f} meV/Å".format(*linear)
+    every = [mean(choice, "linear") for choice in ("calm", "calm, more")]
+    yield "On all test structures the error falls from {:.0f} to {:.0f}.".format(*every)
+    words = "It is {:.0f} and {:.0f} meV/Å for the linear potential, {:.0f} and {:.0f} for scratch"
+    yield words.format(*linear, *scratch) + ", {:.0f} and {:.0f} for transfer".format(*transfer)
+    errors = [mean("groups", method) for method in ("transfer", "linear", "scratch")]
+    yield "The errors are {:.0f}, {:.0f} and {:.0f} meV/Å.".format(*errors)
+    assert sorted(errors) == errors
+    classical = [
+        [
+            r["force_mae"]
+            for r in course.rows("diversity")
+            if r["choice"] == "groups" and (r["source"], r["n"], r["method"]) == (SW, 10, method)
+        ]
+        for method in ("linear", "transfer")
+    ]
+    words = "ten structures give the linear potential {:.0f} meV/Å and transfer {:.0f}"
+    yield words.format(*map(np.mean, classical))
+    first = ("groups", "random", "by hand", "farthest")
+    assert all(np.ptp([mean(c, m) for c in first]) < 2.5 for m in ("linear", "transfer"))
+
+
 QUOTES = {
+    "08_more_from_the_same_data": same_data,
     "08b_how_sure": committees,
     "06_how_similar": family,
     "07_alchemy": alchemy,
