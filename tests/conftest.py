@@ -50,3 +50,19 @@ def prepared():
     from tlmlp import allocator
 
     allocator.prepare()
+
+
+MAPS = Path("/proc/self/maps")  # Linux; a process may have 65 530 lines of them
+
+
+@pytest.fixture(scope="module", autouse=True)
+def room():
+    """Every compiled program maps memory, and thousands of them use up what a process may map.
+
+    Then a worker dies in the midst of a compilation.
+    """
+    yield
+    if MAPS.exists() and MAPS.read_bytes().count(b"\n") > 25_000:
+        import jax
+
+        jax.clear_caches()
