@@ -46,8 +46,11 @@ def choices(rows, n=10):
             said.append(f"{part}, {look.word}: {each}.")
         log_axis(ax, seen, "x")
         low, high = ax.get_xlim()
-        ticks = [tick for tick in (35, 50, 70, 100, 150, 250, 400, 700) if low < tick < high]
-        ax.set_xticks(ticks, map(str, ticks))  # there is no room for more
+        for fine in ((50, 100, 200, 400, 800), (50, 70, 100, 150)):  # there is no room for more
+            ticks = [tick for tick in fine if low < tick < high]
+            if len(ticks) > 2:
+                break
+        ax.set_xticks(ticks, map(str, ticks))
         ax.set(xlabel="force MAE (meV/Å)", title=part)
         ax.set_ylim(len(words) - 0.5, -0.5)
     axes[0, 0].set_yticks(range(len(words)), words)
