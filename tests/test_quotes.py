@@ -306,7 +306,7 @@ def committees():
     )
     cells = list(product(("spread", "distance"), ("scratch", "transfer"), (10, 50)))
     within = [of("liquid", *cell) for cell in cells]
-    yield f"It is {min(within):.2f} to {max(within):.2f}. Over all"
+    yield f"For committees of networks it is {min(within):.2f} to {max(within):.2f}. Over all"
     assert all(0.45 < of("all", *cell) < 0.75 for cell in cells)
     check = lambda kind, method, n: np.mean(
         [r[kind]["all"]["check"] for r in every if (r["method"], r["n"]) == (method, n)]
@@ -328,7 +328,14 @@ def same_data():
     yield "The error rises from {:.0f} to {:.0f} meV/Å".format(*linear)
     every = [mean(choice, "linear") for choice in ("calm", "calm, more")]
     yield "On all test structures the error falls from {:.0f} to {:.0f}.".format(*every)
-    words = "It is {:.0f} and {:.0f} meV/Å for the linear potential, {:.0f} and {:.0f} for scratch"
+    liquids = [mean(choice, "linear", "Liquid") for choice in ("calm", "calm, more")]
+    yield "On liquids the error falls, from {:.0f} to {:.0f} meV/Å; ".format(*liquids) + (
+        "on warm crystals it rises, from {:.0f} to {:.0f}".format(*linear)
+    )
+    yield f"raises the error of the linear one to {mean('committee', 'linear'):.0f}"
+    words = (
+        "for all: {:.0f} and {:.0f} meV/Å for the linear potential, {:.0f} and {:.0f} for scratch"
+    )
     yield words.format(*linear, *scratch) + ", {:.0f} and {:.0f} for transfer".format(*transfer)
     errors = [mean("groups", method) for method in ("transfer", "linear", "scratch")]
     yield "The errors are {:.0f}, {:.0f} and {:.0f} meV/Å.".format(*errors)
