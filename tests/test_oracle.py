@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from research import oracle
+from tlmlp import course
 
 
 def test_tasks_are_all_different_and_sets_come_first():
@@ -49,3 +50,9 @@ def test_a_row_is_of_the_set_that_was_kept(tmp_path, monkeypatch):
     row = oracle.perform(dict(method="linear", driver="by hand", seed=0), tmp_path)
     assert row["n"] == oracle.MOST and 0 < row["force_mae"] < row["force_rmse"] < 400
     assert [trial["phase"] for trial in row["trials"]] == ["crystal"] * 4 + ["liquid"] * 2
+
+
+def test_shipped_rows_are_those_of_the_table():
+    rows, tasks = course.rows("oracle"), oracle.tasks()
+    of = lambda task: [row for row in rows if task.items() <= row.items()]
+    assert all(len(of(task)) == 1 for task in tasks) and len(rows) == len(tasks)
