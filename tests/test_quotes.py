@@ -352,6 +352,18 @@ def same_data():
     yield words.format(*map(np.mean, classical))
     first = ("groups", "random", "by hand", "farthest")
     assert all(np.ptp([mean(c, m) for c in first]) < 2.5 for m in ("linear", "transfer"))
+    moved = lambda driver, method: np.mean(
+        [
+            r["force_mae"]
+            for r in course.rows("oracle")
+            if (r["driver"], r["method"]) == (driver, method)
+        ]
+    )
+    pair = moved("linear", "transfer"), moved("transfer", "transfer")
+    words = "Transfer has {:.0f} meV/Å on the set of the linear potential, and {:.0f} on its own"
+    yield words.format(*pair)
+    hand = [moved("by hand", method) for method in ("linear", "transfer", "scratch")]
+    yield "do not: linear {:.0f}, transfer {:.0f}, scratch {:.0f}.".format(*hand)
 
 
 QUOTES = {
