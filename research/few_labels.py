@@ -9,9 +9,9 @@ from tlmlp.course.sources import COURSE, SOURCES
 from tlmlp.show.figures.learning import where
 from tlmlp.show.figures.style import METHODS as STYLES
 
-from .text import cell, section, table
+from .tables import RATES
+from .text import SWEEP, cell, section, table
 
-SWEEP = "python -m research.sweep"
 LOSSES = {"labels": (0, 0), "Taylor": (1.2, 0), "Taylor and path": (1.2, 0.01)}
 
 
@@ -55,10 +55,9 @@ def weak():
 
 def _of_loss(source, method, forces, kind, some):
     """A line of the table of losses."""
-    rate = {"scratch": 3e-3, "transfer": 1e-3}[method]
     at = lambda n, key="force_mae": cell([r[key] for r in where(some, n=n, steps=800)])
     best = lambda n: cell(
-        [r["force_mae"] for r in where(some, n=n, steps=12800, learning_rate=rate)]
+        [r["force_mae"] for r in where(some, n=n, steps=12800, learning_rate=RATES[method])]
     )
     labels = "energies, forces" if forces else "energies"
     start = [SOURCES[source].words, STYLES[method].word, labels, kind]

@@ -17,7 +17,7 @@ from tlmlp.properties.measured import PROPERTIES
 from tlmlp.show.figures.style import METHODS as STYLES
 
 from . import few_labels
-from .text import cell, number, places, prose, section, span, table
+from .text import SWEEP, cell, number, places, prose, section, span, table
 from .universal import page as universals
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "results.md"
@@ -39,7 +39,6 @@ starts from silicon's weights in germanium's units of length and energy.
 Chem. A 124, 731 (2020) (VASP, PBE). "Stillinger-Weber" is a classical potential. The command below
 a title performs the runs of its tables again.
 """
-SWEEP = "python -m research.sweep"
 # Energy RMSE (meV/atom) and force RMSE (meV/Å) on mlearn's test sets, silicon's and germanium's.
 # M3GNet, NNP, MTP: C. Chen and S. P. Ong, Nat. Comput. Sci. 2, 718 (2022), table 1. SNAP, qSNAP:
 # the coefficients released with Y. Zuo et al., J. Phys. Chem. A 124, 731 (2020), evaluated.

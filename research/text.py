@@ -6,6 +6,8 @@ import numpy as np
 
 from tlmlp.course.results import mean_and_spread
 
+SWEEP = "python -m research.sweep"  # performs the runs of a table
+
 
 def cell(values, digits=0):
     """Mean ± standard deviation of numbers, a dash where there are none."""

@@ -333,9 +333,8 @@ def same_data():
         "on warm crystals it rises, from {:.0f} to {:.0f}".format(*linear)
     )
     yield f"raises the error of the linear one to {mean('committee', 'linear'):.0f}"
-    words = (
-        "for all: {:.0f} and {:.0f} meV/Å for the linear potential, {:.0f} and {:.0f} for scratch"
-    )
+    words = "for all. It is {:.0f} and {:.0f} meV/Å for the linear potential, "
+    words += "{:.0f} and {:.0f} for scratch"
     yield words.format(*linear, *scratch) + ", {:.0f} and {:.0f} for transfer".format(*transfer)
     errors = [mean("groups", method) for method in ("transfer", "linear", "scratch")]
     yield "The errors are {:.0f}, {:.0f} and {:.0f} meV/Å.".format(*errors)

@@ -55,9 +55,8 @@ CHOICES = {
     "calm, more": "crystals, and as many others",
 }
 ALGORITHMS = {"linear": "linear potential", "scratch": "scratch", "transfer": "transfer"}
-LOSSES: dict[
-    str, dict[str, Any]
-] = {  # fields of a Run; a linear potential is solved at once and has the first and the third
+# Fields of a Run; a linear potential is solved at once, and has none of the Taylor terms.
+LOSSES: dict[str, dict[str, Any]] = {
     "labels": dict(),
     "labels, Taylor": dict(taylor=1.2),
     "energies alone": dict(forces=False),
