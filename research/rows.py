@@ -227,7 +227,9 @@ PERFORMERS = {
     "properties": properties_row,
     "properties-best": partial(properties_row, starts=5),
     "softening": softening_row,
+    "weak-properties": properties_row,
     "stability": stability_row,
+    "weak-stability": stability_row,
     "melting": melting_row,
 }  # all other tables: training_row
 

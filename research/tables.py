@@ -16,6 +16,8 @@ SW = "stillinger-weber"
 # Of 1e-3 and 3e-3, the one with the lower validation errors in "own-best".
 RATES = dict(scratch=3e-3, transfer=1e-3, reduced=1e-3)
 LONG = dict(steps=12800, validation=0.2)  # each method at its own best
+SIDES = ("scratch", "transfer")
+BOTH = dict(taylor=1.2, path=0.01, order=1)  # terms of a weakly supervised loss
 KINDS = [(source, method) for source in COURSE for method in METHODS]
 
 
@@ -182,26 +184,37 @@ def forgetting() -> Iterator[Run]:
 
 
 def weak() -> Iterator[Run]:
-    """Weakly supervised losses, with labels of forces and without, equal steps and own best.
+    """Weakly supervised losses, with labels of forces and without.
 
-    At own best there are three seeds, 10 and 50 structures, and both terms at once. `taylor` and
-    `path` are those published for ANI-1x. A path is of order 1, since order 2 hardly changes a
-    network whose forces are slopes. The same holds for Taylor where there are energies alone. What
-    the labels of "dft" do alone is in learning_curve and own_best.
+    `taylor` and `path` are those published for ANI-1x. A path is of order 1, since order 2 hardly
+    changes a network whose forces are slopes. The same holds for Taylor where there are energies
+    alone. What the labels of forces and energies do alone is in learning_curve.
     """
-    taylor, both = dict(taylor=1.2), dict(taylor=1.2, path=0.01, order=1)
-    alone = lambda source: [{}] * (source == "mlearn")
-    cells = list(product(range(5), (10, 50, 5, 20), ("dft", "mlearn"), ("scratch", "transfer")))
-    for seed, n, source, method in cells:
+    for seed, n, source, method in product(range(5), (10, 50, 5, 20), COURSE, SIDES):
         start = dict(source=source, method=method, n=n, seed=seed)
-        for loss in (taylor, both, *alone(source)):
+        for loss in (dict(taylor=1.2), BOTH):
             yield Run(**start, **loss)
-        for loss in ({}, both):
+        for loss in ({}, BOTH):
             yield Run(**start, **loss, forces=False)
-    for seed, n, source, method in cells:
-        start = dict(source=source, method=method, n=n, seed=seed, learning_rate=RATES[method])
-        for loss in (both, *alone(source)) if seed < 3 and n in (10, 50) else ():
-            yield Run(**start, **loss, **LONG)
+
+
+def weak_best() -> Iterator[Run]:
+    """Both terms at once, trained as in own_best, which has the same without them."""
+    for n, seed, source, method in product((10, 50), range(3), COURSE, SIDES):
+        start = dict(source=source, method=method, n=n, seed=seed)
+        yield Run(**start, **BOTH, learning_rate=RATES[method], **LONG)
+
+
+def weak_properties() -> Iterator[Run]:
+    """Crystal and liquid by potentials of weak; "properties" has the same without the terms."""
+    for seed, source, method in product(range(5), COURSE, SIDES):
+        yield Run(source=source, method=method, seed=seed, **BOTH)
+
+
+def weak_stability() -> Iterator[Run]:
+    """Molecular dynamics of potentials of weak; "stability" has the same without the terms."""
+    for seed, method in product(range(3), SIDES):
+        yield Run(source=SW, method=method, seed=seed, **BOTH)
 
 
 TABLES = {
@@ -219,6 +232,9 @@ TABLES = {
     "stability": stability,
     "melting": melting,
     "weak": weak,
+    "weak-best": weak_best,
+    "weak-properties": weak_properties,
+    "weak-stability": weak_stability,
 }
 
 
