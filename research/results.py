@@ -9,14 +9,14 @@ from pathlib import Path
 import numpy as np
 
 from tlmlp.course import cards
-from tlmlp.course.family import KNOBS
-from tlmlp.course.results import METHODS, SIZES, gains_of, own_best, rows
+from tlmlp.course.results import METHODS, SIZES, own_best, rows
 from tlmlp.course.sources import COURSE, SOURCES
 from tlmlp.potential import header, shipped
 from tlmlp.properties.measured import PROPERTIES
+from tlmlp.show.figures.learning import where
 from tlmlp.show.figures.style import METHODS as STYLES
 
-from . import few_labels
+from . import few_labels, how_similar
 from .text import SWEEP, cell, number, places, prose, section, span, table
 from .universal import page as universals
 
@@ -49,11 +49,6 @@ PUBLISHED = {
     "SNAP": {"Si": (8.1, 205.3), "Ge": (9.8, 295.1)},
     "qSNAP": {"Si": (5.5, 176.9), "Ge": (10.6, 200.5)},
 }
-
-
-def where(rows, **fields):
-    """Those rows that have these values."""
-    return [row for row in rows if all(row[name] == value for name, value in fields.items())]
 
 
 def sized(n):
@@ -298,44 +293,6 @@ def forgetting():
     titles = ["Ge structures", "replayed", "labels", "frozen groups", "anchor", "steps"]
     parts = table([*titles, "germanium", "silicon", "alloys"], lines)
     return [section("Forgetting and replay", words, f"{SWEEP} forgetting"), parts]
-
-
-def family():
-    """The table family: gains of a transfer to elements that differ from silicon."""
-    words = (
-        "Targets of Stillinger-Weber's family differ from silicon by size, energy, stiffness of "
-        "angles (21) and the angle that bonds prefer. Each has silicon's structures, scaled, and "
-        "36 of them as a test. `si-sw-course` is the source. A gain is the force MAE of scratch "
-        "over that of the transfer, for the same structures and steps. *Before* is the error "
-        "before training over the mean force. Trainings have 800 steps and five seeds; at own "
-        "best they have 12 800, the learning rate of the table above and validation, and three "
-        "seeds."
-    )
-    own, lines = rows("family"), []
-    found = {
-        kind: gains_of([row for row in own if (row["n"], row["steps"] > 800) == kind], KNOBS)
-        for kind in ((5, False), (10, False), (50, False), (10, True))
-    }
-    members = [*dict.fromkeys(knobs for knobs, _ in found[10, False])]
-    for key in sorted(
-        found[10, False], key=lambda key: (members.index(key[0]), METHODS.index(key[1]))
-    ):
-        knobs, method = key
-        gains = [cell([gain for gain, _ in found[kind].get(key, ())], 2) for kind in found]
-        before = cell([100 * error for _, error in found[10, False][key]])
-        scratch = [
-            row["force_mae"]
-            for row in where(own, n=10, steps=800, method="scratch")
-            if tuple(row[name] for name in KNOBS) == knobs
-        ]
-        numbers = [f"{value:.4g}" for value in knobs]
-        lines.append([*numbers, STYLES[method].word, before, cell(scratch), *gains])
-    titles = ["size", "energy", "stiffness", "angle, °", "start", "before, %", "scratch from 10"]
-    titles += ["gain from 5", "from 10", "from 50", "from 10, own best"]
-    return [
-        section("How similar an element must be", words, f"{SWEEP} family"),
-        table(titles, lines),
-    ]
 
 
 def alloys():
@@ -613,7 +570,7 @@ def page():
         *cutoffs(),
         *freezing(),
         *forgetting(),
-        *family(),
+        *how_similar.sections(),
         *alloys(),
         *alchemy(),
         *temperatures(),

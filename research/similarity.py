@@ -8,6 +8,7 @@ structures:
 
     force        mean |F| of these structures in meV/Å, the error of a network that knows nothing
     before       force MAE before training
+    overlap      share of neighbours at the same distance in bonds (pairs)
 
 *family*: trainings on `n` structures of a member of tlmlp.course.family, which `size`, `energy`,
 `stiffness` and `angle` say. A transfer starts from silicon's potential, "si-sw-course".
@@ -33,7 +34,7 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from tlmlp import Config, Potential, allocator, datasets, fit, graph, transfer
 from tlmlp.course.family import Member, begin, structures
 from tlmlp.course.runs import Run, held_out, train
-from tlmlp.course.similarity import mean_force
+from tlmlp.course.similarity import mean_force, overlap
 from tlmlp.recipes import circumstances
 from tlmlp.sweep import BEGIN, END
 
@@ -153,9 +154,31 @@ def pair_row(task: dict, folder: Path) -> dict:
         return source_row(task, folder)
     target = task["target"]
     everything, test = known(target)
-    config = Config(NETWORK)
+    start, shapes = start_of(task, folder)
+    row = trained_row(task, everything, test, start, shapes)
+    unit = BONDS["Si"] / BONDS[target]
+    forces = {
+        key: round(row[key] * unit, 2) for key in ("force_mae", "force", "before") if key in row
+    }
+    if task["source"]:
+        row |= likeness(task["source"], target)
+    return row | forces
+
+
+@lru_cache
+def likeness(source: str, target: str) -> dict:
+    """How alike two elements are before anything is trained, see tlmlp.course.similarity."""
+    names = [e for e in GROUP if e != target] if source == "others" else [source]
+    old = [atoms for name in names for atoms in known(name)[0]]
+    bonds = None if source == "others" else round(BONDS[target] / BONDS[source], 3)
+    return dict(bonds=bonds, overlap=round(overlap(old, known(target)[0]), 3))
+
+
+def start_of(task: dict, folder: Path) -> tuple[Callable, list]:
+    """(what begins a training with `start(structures)`, padded shapes) of a target's task."""
+    target, config = task["target"], Config(NETWORK)
     elements = ("Si", target) if target != "Si" else ("Si", "Ge")
-    shapes = graph.shapes_of(everything + test, elements, config.cutoff)
+    shapes = graph.shapes_of(sum(known(target), []), elements, config.cutoff)
 
     def start(fitted):
         if task["method"] == "scratch":
@@ -165,14 +188,9 @@ def pair_row(task: dict, folder: Path) -> dict:
             begun = transfer.start(source, target, fitted, True, 1.0, shapes)
         except ValueError:  # forces point apart: no factor brings them together
             begun = transfer.start(source, target, fitted, shapes=shapes)
-        return averaged(begun, source, target) if task["row"] == "mean" else begun
+        return averaged(begun, source, target) if task.get("row") == "mean" else begun
 
-    row = trained_row(task, everything, test, start, shapes)
-    unit = BONDS["Si"] / BONDS[target]
-    forces = {
-        key: round(row[key] * unit, 2) for key in ("force_mae", "force", "before") if key in row
-    }
-    return row | forces
+    return start, shapes
 
 
 def averaged(begun: Potential, source: Potential, target: str) -> Potential:
@@ -193,7 +211,7 @@ def source_row(task: dict, folder: Path) -> dict:
     valid = datasets.subset(train, round(HELD_OUT * len(train)), 0)
     fitted = [atoms for atoms in train if not any(atoms is v for v in valid)]
     elements = tuple(dict.fromkeys(symbol for atoms in train for symbol in atoms.symbols))
-    potential = Potential.create(NETWORK, elements if len(elements) > 1 else (*elements, "X"))
+    potential = Potential.create(NETWORK, elements)
     how = dict(weights=BEGIN, final_weights=END, **TRAINED)
     *_, last = fit(potential, fitted, valid, **how)
     folder.mkdir(parents=True, exist_ok=True)

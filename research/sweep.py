@@ -19,7 +19,7 @@ from tqdm import tqdm
 from tlmlp import sweep
 from tlmlp.course.runs import REPLAY, WEAK, Run
 
-from . import alchemy, alloys, committee, diversity, oracle, rows, similarity, vacancy
+from . import alchemy, alloys, committee, diversity, oracle, other_pairs, rows, similarity, vacancy
 from .tables import TABLES, table as runs_of
 
 # What is no list of a course's runs: the tasks, and what makes the row of one.
@@ -30,6 +30,7 @@ OTHERS = {
     "diversity": (diversity.tasks, diversity.perform),
     "family": (similarity.family, similarity.family_row),
     "oracle": (oracle.tasks, oracle.perform),
+    "other-pairs": (other_pairs.tasks, other_pairs.perform),
     "pairs": (similarity.pairs, similarity.pair_row),
     "vacancy": (vacancy.tasks, vacancy.perform),
 }
@@ -41,6 +42,7 @@ BY_VALUE = (
     committee,
     diversity,
     oracle,
+    other_pairs,
     similarity,
     vacancy,
 )

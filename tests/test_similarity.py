@@ -7,7 +7,7 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from conftest import until
 
 import tlmlp
-from research import similarity
+from research import how_similar, other_pairs, similarity
 from tlmlp import course, datasets, elements, show
 from tlmlp.course import family
 from tlmlp.course.family import Member
@@ -192,3 +192,100 @@ def test_shipped_rows_are_those_of_the_table():
     rows, tasks = course.rows("family"), similarity.family()
     of = lambda task: [row for row in rows if task.items() <= row.items()]
     assert all(len(of(task)) == 1 for task in tasks) and len(rows) == len(tasks) == 729
+
+
+def test_likeness_of_two_elements():
+    classical, silicon = (similarity.likeness(name, "Ge") for name in ("SW", "Si"))
+    assert classical["bonds"] == 1.065 and silicon["bonds"] == 1.058
+    assert 0.7 < classical["overlap"] < silicon["overlap"] < 1
+
+
+@pytest.fixture(scope="module")
+def sources(tmp_path_factory):
+    """A folder with a network of silicon and germanium, after three steps."""
+    folder, kept = tmp_path_factory.mktemp("sources"), vars(similarity).copy()
+    few = {name: datasets.subset(datasets.dft(name, "train"), 12, 0) for name in ("Si", "Ge")}
+    few["Sn"] = datasets.copies(few["Ge"])
+    for atoms in few["Sn"]:  # germanium pretends to be tin
+        atoms.symbols[:] = atoms.calc.atoms.symbols[:] = "Sn"
+    similarity.TRAINED = dict(steps=3, average=0.9, seed=0)
+    similarity.GROUP = ("Si", "Ge", "Sn")
+    similarity.known = lambda name: (few[name], few[name])
+    task = dict(method="source", source="others", target="Sn")
+    row = similarity.pair_row(task, folder)
+    assert 100 < row["force_mae"] < 1500 and row["best_step"] <= 3
+    yield folder, task
+    vars(similarity).update(kept)
+    similarity.likeness.cache_clear()
+
+
+def test_a_pair_of_elements_makes_a_row(sources):
+    run = dict(target="Sn", n=4, seed=0, steps=3)
+    rows = [
+        similarity.pair_row(run | dict(source=source, row=way, method=method), sources[0])
+        for source, way, method in (
+            (None, None, "scratch"),
+            ("others", "copy", "reduced"),
+            ("others", "mean", "reduced"),
+        )
+    ]
+    scratch, copied, mean = rows
+    assert "overlap" not in scratch and "before" not in scratch and copied["bonds"] is None
+    assert scratch["force"] == copied["force"] and 0.8 < copied["overlap"] < 1
+    assert copied["before"] != mean["before"]
+
+
+def test_another_pair_is_followed_through_molecular_dynamics(sources, monkeypatch):
+    monkeypatch.setattr(other_pairs, "FRACTIONS", (0.5, 2.0))
+    monkeypatch.setattr(other_pairs, "TRIAL", 1.0)
+    monkeypatch.setattr(similarity, "known", other_pairs.known)  # all structures
+    folder, task = sources
+    similarity.file_of(task, folder).rename(folder / "Ge.safetensors")
+    (task,) = [
+        t
+        for t in other_pairs.tasks()
+        if (t["method"], t.get("target"), t.get("phase"), t.get("seed"))
+        == ("reduced", "Si", "crystal", 0)
+    ]
+    row = other_pairs.perform(task | dict(steps=3), folder)
+    assert row["source"] == "Ge" and row["phases"]["crystal"] < row["phases"]["liquid"]
+    cold, hot = row["trials"]
+    assert (cold["phase"], hot["phase"]) == ("crystal", "liquid") and hot["failure"]
+    assert all(0 <= trial["time_ps"] <= 1 for trial in row["trials"])
+
+
+def test_the_reference_of_a_trial_is_at_one_volume():
+    frames = [a for a in sum(similarity.known("Si"), []) if a.info["group"] == "Solid"]
+    known = other_pairs.reference("Si", 0.5)
+    edge = 2 * 4 * similarity.BONDS["Si"] / 3**0.5
+    assert known.start.cell.lengths() == pytest.approx(edge) and known.phase == "crystal"
+    assert known.temperature == pytest.approx(843.5) and 2.0 < known.nearest < 2.37
+    assert {len(a) for a in frames} == {64} and np.ptp([a.get_volume() for a in frames]) > 50
+    bonds = known.n[int(2.8 / other_pairs.stability.REACH * other_pairs.stability.BINS)]
+    assert bonds == pytest.approx(4.0, abs=0.1)
+    assert other_pairs.reference("Si", 2.0).phase == "liquid"
+
+
+def test_sections_of_pairs_say_what_their_rows_say(monkeypatch):
+    run = dict(target="Ge", n=10, steps=800)
+    own = [
+        dict(method="source", source="Si", force_mae=80.0, steps=12000, seed=0),
+        *(run | dict(method="scratch", source=None, seed=s, force_mae=120.0) for s in (0, 1)),
+        *(
+            run
+            | dict(method="reduced", source="Si", row="copy", seed=s, force_mae=60.0 - 20 * s)
+            | dict(before=150.0, force=600.0, bonds=1.058, overlap=0.91)
+            for s in (0, 1)
+        ),
+    ]
+    trials = [[dict(fraction=0.5, failure=f)] for f in ("", "brakes")]
+    other = [
+        dict(method="scratch", target="Si", phase=None, phases=dict(crystal=50.0, liquid=90.0))
+        | dict(seed=s, trials=trials[s])
+        for s in (0, 1)
+    ]
+    monkeypatch.setattr(how_similar, "rows", {"pairs": own, "other-pairs": other}.get)
+    line = how_similar.pairs()[1].splitlines()[2]
+    assert line == "| Si | Ge | 1.06 | 91 % | 25 ± 0 % | 80 | 120 ± 0 | 2.50 ± 0.71 | – |"
+    line = how_similar.other_pairs()[1].splitlines()[2]
+    assert line == "| Si | scratch | all | 50 ± 0 | 90 ± 0 | 1 of 2 |"

@@ -39,7 +39,7 @@ from ..refusal import one_of, refuse
 from ..settings import Weights
 from ..splines import Splines
 from ..uncertainty import features
-from .runs import Run, train
+from .runs import Run, padded_shapes, train
 from .sources import SOURCES, data
 from .transfer_checks import disagreement
 
@@ -213,13 +213,8 @@ def scaled(splines: Splines, factor: float) -> Splines:
 def shapes_of(source: str, elements: tuple[str, ...], cutoff: float, others: tuple = ()) -> list:
     """Padded shapes of all structures of a source, and of others: runs share programs."""
     if not others:
-        return _shapes_once(source, elements, cutoff)
+        return padded_shapes(source, ("Ge",), elements, cutoff, 3)
     return graph.shapes_of([*sum(data(source, "Ge"), []), *others], elements, cutoff)
-
-
-@lru_cache
-def _shapes_once(source, elements, cutoff):
-    return graph.shapes_of(sum(data(source, "Ge"), []), elements, cutoff)
 
 
 # -- one attempt -----------------------------------------------------------------------------------

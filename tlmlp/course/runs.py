@@ -148,15 +148,19 @@ def begin(run: Run, most: int = 3) -> tuple[Potential, list, list | None, list]:
 
 def pick(run: Run) -> tuple[list[Atoms], list[Atoms] | None]:
     """(training structures, validation structures or None) of a run."""
-    everything = frames = sources.data(run.source, run.element)[0]
-    if run.phase:
-        calm = [atoms for atoms in everything if atoms.info["group"] != "High energy"]
-        frames = [atoms for atoms in calm if atoms.info["phase"] == run.phase]
+    everything = sources.data(run.source, run.element)[0]
+    frames = of_phase(everything, run.phase)
     if run.n:
         frames = datasets.subset(frames, run.n - run.hot, run.seed) if run.n > run.hot else []
     if run.hot:
         frames = frames + datasets.subset(sources.hottest(everything), run.hot, run.seed)
     return held_out(run, frames)
+
+
+def of_phase(frames: list[Atoms], phase: str | None) -> list[Atoms]:
+    """Those of a phase, without "High energy"; all for None."""
+    calm = [atoms for atoms in frames if atoms.info["group"] != "High energy"]
+    return [atoms for atoms in calm if atoms.info["phase"] == phase] if phase else frames
 
 
 def held_out(run: Run, frames: list[Atoms]) -> tuple[list[Atoms], list[Atoms] | None]:
