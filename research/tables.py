@@ -188,7 +188,8 @@ def weak() -> Iterator[Run]:
 
     `taylor` and `path` are those published for ANI-1x. A path is of order 1, since order 2 hardly
     changes a network whose forces are slopes. The same holds for Taylor where there are energies
-    alone. DFT has Taylor without paths too. What the labels of forces and energies do alone is in learning_curve.
+    alone. DFT has Taylor without paths too. Labels of energies and forces alone are in
+    learning_curve.
     """
     for seed, n, source, method in product(range(5), (10, 50, 5, 20), COURSE, SIDES):
         start = dict(source=source, method=method, n=n, seed=seed)

@@ -5,8 +5,9 @@ import re
 import numpy as np
 import pytest
 
-from research import answers, results
+from research import answers, few_labels, results
 from tlmlp.course import rows
+from tlmlp.show.figures.learning import where
 
 
 @pytest.fixture(scope="module")
@@ -55,3 +56,35 @@ def test_every_verdict_is_counted_once(page):
     counts = [[int(x) for x in line[3:6]] for line in lines if line[1] == "transfer"]
     assert [sum(c) for c in counts] == [16] * 3 + [27] * 3 + [129]
     assert np.array_equal(np.sum(counts[:-1], axis=0), counts[-1])
+
+
+def test_sections_of_losses_say_what_their_rows_say(monkeypatch):
+    """With the terms errors halve and one liquid more fails; C44 comes to its value."""
+    run, real = dict(source="dft", element="Ge", method="scratch", n=10, steps=800), few_labels.rows
+    plain = [run | dict(seed=s, force_mae=120.0 + s, energy_rmse=20.0) for s in range(3)]
+    both = dict(taylor=1.2, path=0.01, force_mae=60.0)
+    known = {row["seed"]: row for row in where(real("properties"), **run)}
+    cards = [
+        known[s] | both | dict(properties=known[s]["properties"] | dict(c44=48.3)) for s in range(3)
+    ]
+    trials = [dict(phase="liquid", failure=failure) for failure in ("", "brakes")]
+    held = [
+        run | dict(source="stillinger-weber", phase=None, seed=0, trials=own)
+        for own in (trials[:1], trials)
+    ]
+    made = {
+        "weak": [row | both for row in plain],
+        "weak-best": [],
+        "learning-curve": plain,
+        "own-best": [],
+        "weak-properties": cards,
+        "weak-stability": held[1:],
+        "stability": held[:1],
+    }
+    monkeypatch.setattr(few_labels, "rows", lambda name: made.get(name) or real(name))
+    _, losses, _, properties, stability = few_labels.weak()
+    assert "| energies, forces | labels | – | 121 ± 1 | – | – | 20 ± 0 |" in losses
+    assert "| Taylor and path | – | 60 ± 0 | – | – | 20 ± 0 |" in losses
+    assert "| DFT | scratch | 1 | 15 | 0 | C44 |" in properties
+    assert "| labels | 0 of 0 | 1 of 1 |" in stability
+    assert "| Taylor and path | 0 of 0 | 1 of 2 |" in stability
