@@ -34,6 +34,7 @@ from tlmlp import allocator, datasets, elements, simulate
 from tlmlp.course import stability
 from tlmlp.course.choices import ALGORITHMS, committee, shapes_of, trained
 from tlmlp.course.sources import data
+from tlmlp.graph import pairs
 from tlmlp.recipes import circumstances
 from tlmlp.uncertainty import Committee
 
@@ -44,14 +45,15 @@ DRIVERS = (*ALGORITHMS, "by hand", "random")
 SEEDS, MOST = 5, 40
 LIMIT = 0.1  # eV/Å, root mean square over atoms of the spread of a committee
 LOOK, LENGTH, TRIAL = 20, 2.0, 3.0  # steps between two looks; ps, and of a trial
+CLOSEST = 1.7  # Å, of two atoms in what a person makes
 GERMANIUM = elements.element("Ge").lattice_constant
 
 
 def tasks() -> list[dict]:
     """The data sets, then the trainings on each of them."""
-    pairs = [(driver, seed) for seed in range(SEEDS) for driver in DRIVERS]
-    sets = [dict(method="source", driver=driver, seed=seed) for driver, seed in pairs]
-    each = [(d, s, a) for d, s in pairs for a in ALGORITHMS]
+    kinds = [(driver, seed) for seed in range(SEEDS) for driver in DRIVERS]
+    sets = [dict(method="source", driver=driver, seed=seed) for driver, seed in kinds]
+    each = [(d, s, a) for d, s in kinds for a in ALGORITHMS]
     return sets + [dict(method=a, driver=d, seed=s) for d, s, a in each]
 
 
@@ -94,13 +96,16 @@ def by_hand(n: int, rng: np.random.Generator) -> list[Atoms]:
             half = rng.uniform(-0.06, 0.06, (3, 3))
             strain = (half + half.T) / 2
         atoms = crystal(strain)
-        width = rng.uniform(0.1, 0.4) if kind == 2 else 0.02
+        width = rng.uniform(0.05, 0.25) if kind == 2 else 0.02
         if kind == 3:
             del atoms[rng.integers(len(atoms))]
         if kind == 4:
             near = atoms.get_distances(0, range(1, len(atoms)), mic=True).argmin() + 1
-            atoms.set_distance(0, int(near), rng.uniform(1.7, 2.3), fix=0.5, mic=True)
-        atoms.positions += rng.normal(0, width, atoms.positions.shape)
+            atoms.set_distance(0, int(near), rng.uniform(1.8, 2.3), fix=0.5, mic=True)
+        still = atoms.positions.copy()
+        atoms.positions += rng.normal(0, width, still.shape)
+        while pairs(atoms, CLOSEST, "d")[0].size:  # no person would label atoms that collide
+            atoms.positions = still + rng.normal(0, width, still.shape)
         out.append(labelled(atoms))
     return out
 

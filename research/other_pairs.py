@@ -88,7 +88,7 @@ def perform(task: dict, folder: Path) -> dict:
     started, target = time.perf_counter(), task["target"]
     test = known(target)[1]
     if task["method"] == "own":
-        potential, shapes = Potential.load(file_of(task, folder)), None
+        potential, shapes = Potential.load(file_of(task, folder)), 3
     else:
         potential, shapes = trained(task, folder)
     unit = BONDS["Si"] / BONDS[target]  # forces are again those of the target's own lengths

@@ -8,6 +8,7 @@ structures:
 
     force        mean |F| of these structures in meV/Å, the error of a network that knows nothing
     before       force MAE before training
+    units        factor between the energies of the source and of the target
     overlap      share of neighbours at the same distance in bonds (pairs)
 
 *family*: trainings on `n` structures of a member of tlmlp.course.family, which `size`, `energy`,
@@ -186,7 +187,9 @@ def start_of(task: dict, folder: Path) -> tuple[Callable, list]:
         source = Potential.load(file_of(task, folder))
         try:
             begun = transfer.start(source, target, fitted, True, 1.0, shapes)
-        except ValueError:  # forces point apart: no factor brings them together
+        except ValueError as error:  # no factor brings the forces together
+            if "point apart" not in str(error):
+                raise
             begun = transfer.start(source, target, fitted, shapes=shapes)
         return averaged(begun, source, target) if task.get("row") == "mean" else begun
 
@@ -208,8 +211,7 @@ def source_row(task: dict, folder: Path) -> dict:
     started, own = time.perf_counter(), task["source"]
     names = [e for e in GROUP if e != task["target"]] if own == "others" else [own]
     train, test = (sum(parts, []) for parts in zip(*map(known, names)))
-    valid = datasets.subset(train, round(HELD_OUT * len(train)), 0)
-    fitted = [atoms for atoms in train if not any(atoms is v for v in valid)]
+    fitted, valid = datasets.split(train, HELD_OUT, 0)
     elements = tuple(dict.fromkeys(symbol for atoms in train for symbol in atoms.symbols))
     potential = Potential.create(NETWORK, elements)
     how = dict(weights=BEGIN, final_weights=END, **TRAINED)
@@ -241,5 +243,6 @@ def trained_row(
         best_step=last.best_step if valid else run.steps,
     )
     if run.method != "scratch":
+        row |= dict(units=round(begun.info["transfer"]["energy"], 3))
         row |= dict(before=round(begun.evaluate(test, shapes).force_mae, 2))
     return row | circumstances(started, "tlmlp")

@@ -36,7 +36,12 @@ def test_a_choice_has_as_many_structures_as_it_says(source, choice):
     if choice == "by hand":
         assert max(kinds.values()) == min(kinds.values())
     if choice == "liquid":
-        assert {atoms.info["phase"] for atoms in own} == {"liquid"}
+        assert set(kinds) <= {"Liquid", "liquid"}
+
+
+def test_features_that_are_kept_cannot_be_changed():
+    with pytest.raises(ValueError, match="read-only"):
+        choices.described("dft")[0] = 0
 
 
 def test_the_farthest_point_is_taken_next():
@@ -83,6 +88,10 @@ def test_energies_alone_say_less():
         (dict(algorithm="forest"), "algorithm must be one of"),
         (dict(loss="none"), "loss must be one of"),
         (dict(loss="labels, Taylor"), "loss of a linear potential must be one of"),
+        (dict(choice="random", n=147), "n must be a whole number from 1 to 146, not 147"),
+        (dict(choice="farthest", n=0), "n must be a whole number"),
+        (dict(choice="random", n=-1), "n must be a whole number"),
+        (dict(choice="committee", loss="energies alone"), "a committee compares forces"),
     ],
 )
 def test_other_names_are_refused(wrong, words):

@@ -272,6 +272,11 @@ def test_some_frames_may_lack_forces(potential, frames):
     how |= dict(batch_size=8, learning_rate=1e-9)
     p, known = (last(tlmlp.fit(potential, f, **how)) for f in (mixed, frames[:4]))
     assert p.force_mae == pytest.approx(known.force_mae, rel=1e-4)
+    every = dict(batch_size=1, steps=8, report_every=8, validate_every=8)
+    one = last(tlmlp.fit(potential, mixed, **how | every))
+    assert np.isfinite(one.force_mae)  # though some of its batches have no forces
+    none = last(tlmlp.fit(potential, without_forces(frames), **how))
+    assert np.isnan(none.force_mae) and np.isfinite(none.energy_mae)
 
 
 def test_what_no_training_can_use_is_one_sentence(potential, frames):

@@ -180,6 +180,18 @@ def test_curvature_goes_on_as_a_straight_line_where_there_are_no_data(known):
     assert np.abs(np.diff(pairs[:3], 2)) < 0.02 * np.ptp(pairs)
 
 
+def test_energies_alone_are_enough_where_forces_have_no_weight(known):
+    """The forces that a structure has then play no role."""
+    _, frames = known
+    silent = datasets.copies(frames)
+    for atoms in silent:
+        del atoms.calc.results["forces"]
+    energies = linear.WEIGHTS._replace(force=0.0)
+    one, other = (linear.fit(some, SMALL, weights=energies) for some in (frames, silent))
+    assert one.evaluate(frames).force_mae == other.evaluate(frames).force_mae > 0
+    assert one.evaluate(frames).energy_rmse < 1
+
+
 def test_a_file_holds_the_same_potential(known, tmp_path):
     _, frames = known
     fitted = linear.fit(frames[:6], SMALL)
@@ -202,8 +214,9 @@ def test_dynamics_keep_the_energy():
 
 
 def test_bad_input_is_refused():
-    frame = crystal()
+    frame, quiet = crystal(), crystal()
     frame.calc = SinglePointCalculator(frame, energy=0.0, forces=np.zeros((8, 3)))
+    quiet.calc = SinglePointCalculator(quiet, energy=0.0)
     for words, error, call in (
         ("triple_cutoff must be at most", ValueError, lambda: Splines(triple_cutoff=7.0)),
         ("n_pair must be a whole number", ValueError, lambda: Splines(n_pair=2.5)),
@@ -215,6 +228,8 @@ def test_bad_input_is_refused():
             ValueError,
             lambda: linear.fit([frame], weights=(0, 0, 1)),
         ),
+        ("weights must be three numbers", ValueError, lambda: linear.fit([frame], weights=None)),
+        ("has no 'forces'", ValueError, lambda: linear.fit([quiet])),
         ("splines must be", TypeError, lambda: linear.fit([frame], tlmlp.Config())),
     ):
         with pytest.raises(error, match=words):

@@ -23,6 +23,7 @@ def test_structures_by_hand_are_of_five_kinds():
     assert all(atoms.get_volume() == pytest.approx(volume) for atoms in rest[:3])
     assert own[4].get_all_distances(mic=True)[np.triu_indices(64, 1)].min() < 2.35
     for atoms in own:
+        assert atoms.get_all_distances(mic=True)[np.triu_indices(len(atoms), 1)].min() > 1.7
         assert np.isfinite(atoms.get_forces()).all() and np.isfinite(atoms.get_stress()).all()
 
 

@@ -198,7 +198,16 @@ def known_pairs(k):
 def chosen(k):
     """Rows of each choice and algorithm; errors are k times as large."""
     return [
-        dict(source="dft", choice=choice, method=method, n=10, seed=seed, loss="labels", steps=1)
+        dict(
+            source="dft",
+            choice=choice,
+            method=method,
+            n=10,
+            seed=seed,
+            loss="labels",
+            step=1,
+            steps=1,
+        )
         | dict(force_mae=80.0 * k, groups=dict(Solid=50.0 * k, Liquid=(150.0 + seed) * k))
         for seed in (0, 1)
         for choice in course.choices.CHOICES

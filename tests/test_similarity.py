@@ -118,7 +118,8 @@ def test_an_outlook_is_of_one_new_element():
 
 def trained(member, reduced, scratch, carried):
     """What show.Family().result() holds after one training."""
-    rows = [dict(method=m, curve=[[0, 500.0], [400, x]]) for m, x in zip("st", (scratch, carried))]
+    ends = zip("st", (scratch, carried))
+    rows = [dict(method=m, steps=400, curve=[[0, 500.0], [400, x]]) for m, x in ends]
     return {(member, reduced): rows}
 
 
@@ -126,8 +127,12 @@ def test_an_element_that_silicon_harms_is_found_among_copied_weights():
     far = Member(size=1.2, angle=90.0)
     judge = course.check_hurts
     assert judge(trained(Member(), False, 160, 40) | trained(far, False, 90, 100))
+    stopped = trained(far, False, 90, 100)
+    for row in stopped[far, False]:
+        row["curve"] = row["curve"][:1]
     for answer, words in (
         (..., "dots"),
+        (stopped, "no training came to its end"),
         ({}, "press Train"),
         (0.8, "press Train"),
         ({(far, False): []}, "choose copied weights"),
@@ -252,6 +257,8 @@ def test_another_pair_is_followed_through_molecular_dynamics(sources, monkeypatc
     cold, hot = row["trials"]
     assert (cold["phase"], hot["phase"]) == ("crystal", "liquid") and hot["failure"]
     assert all(0 <= trial["time_ps"] <= 1 for trial in row["trials"])
+    own = other_pairs.perform(dict(method="own", target="Si", source="Ge", seed=0), folder)
+    assert len(own["trials"]) == 2 and own["phases"]["crystal"] > 0
 
 
 def test_the_reference_of_a_trial_is_at_one_volume():
@@ -274,7 +281,7 @@ def test_sections_of_pairs_say_what_their_rows_say(monkeypatch):
         *(
             run
             | dict(method="reduced", source="Si", row="copy", seed=s, force_mae=60.0 - 20 * s)
-            | dict(before=150.0, force=600.0, bonds=1.058, overlap=0.91)
+            | dict(before=150.0, force=600.0, bonds=1.058, overlap=0.91, units=0.9)
             for s in (0, 1)
         ),
     ]
@@ -286,6 +293,9 @@ def test_sections_of_pairs_say_what_their_rows_say(monkeypatch):
     ]
     monkeypatch.setattr(how_similar, "rows", {"pairs": own, "other-pairs": other}.get)
     line = how_similar.pairs()[1].splitlines()[2]
-    assert line == "| Si | Ge | 1.06 | 91 % | 25 ± 0 % | 80 | 120 ± 0 | 2.50 ± 0.71 | – |"
+    assert (
+        line
+        == "| Si | Ge | 1.06 | 91 % | 0.90 ± 0.00 | 25 ± 0 % | 80 | 120 ± 0 | 2.50 ± 0.71 | – |"
+    )
     line = how_similar.other_pairs()[1].splitlines()[2]
     assert line == "| Si | scratch | all | 50 ± 0 | 90 ± 0 | 1 of 2 |"

@@ -207,6 +207,7 @@ def test_two_labels_have_to_cover_liquids_and_strained_crystals(germanium):
         ([1, 1], "a list of numbers"),
         ("liquid", "a list of numbers"),
         ([], "label one to 2"),
+        ([[0, 1]], "a list of numbers"),
     ]
     judged(check, [[1, 2], (2, 1)], wrong)
     fitted = linear.fit([*known, candidates[1], candidates[2]])

@@ -256,6 +256,8 @@ def test_errors_are_lengths_of_differences(members):
         assert np.allclose(errors, (off**2).sum(1) ** 0.5) and errors.min() > 0
     with pytest.raises(ValueError, match="there are 2 frames but 1 predictions"):
         uncertainty.force_errors(frames, guess[:1])
+    with pytest.raises(ValueError, match="frame 0 has no 'forces'"):
+        uncertainty.force_errors([atoms.copy() for atoms in frames], guess)
 
 
 def test_gaussian_noise_of_known_size_is_calibrated(noise):
@@ -296,6 +298,7 @@ def test_bins_are_root_mean_squares_of_equal_counts():
         ([[1, 2], [3]], [[1, 2]], 2, "not of shapes"),
         ([1, np.nan], [1, 2], 1, "must be finite"),
         ([1, 2], [0, 0], 1, "nothing to compare"),
+        ([], [], 1, "the same 2 or more numbers"),
     ],
 )
 def test_what_cannot_be_compared_is_refused(errors, spreads, bins, words):

@@ -54,7 +54,8 @@ def fit(
     """The linear potential that fits `train` best; seconds for 150 structures of 64 atoms.
 
     Args:
-        train: structures with energies and forces; stresses count where they are known.
+        train: structures with energies, and forces unless these have no weight; stresses count
+            where they are known.
         splines: cutoffs and resolution [default: Splines()].
         weights: of the terms of the loss, as in tlmlp.fit.
         curvature: of the penalty, in (eV/Å)²/eV², see above. Choose it by validation.
@@ -70,13 +71,14 @@ def equations(
     train: Frames, splines: Splines | None = None, *, weights: Weights = WEIGHTS
 ) -> Equations:
     """The normal equations of `train`; arguments as in `fit`."""
-    train, s = datasets.check(train), Splines() if splines is None else splines
+    s = Splines() if splines is None else splines
     words = f"splines must be a tlmlp.splines.Splines, not {s!r}"
     refuse(not isinstance(s, Splines), words, TypeError)
     words = "weights must be three numbers of at least 0, and forces or energies must have one"
-    fine = len(weights) == 3 and np.isfinite(weights).all() and min(weights) >= 0
+    fine = np.shape(weights) == (3,) and np.isfinite(weights).all() and min(weights) >= 0
     refuse(not fine or not max(weights[:2]), f"{words}, not {weights!r}")
     weights = Weights(*weights)
+    train = datasets.check(train, weights.force > 0)
     allocator.prepare()
     elements = tuple(sorted({symbol for atoms in train for symbol in atoms.symbols}))
     start = replace(Potential.create(s, elements), core=repulsion.core_of(train, s.cutoff))
@@ -93,7 +95,8 @@ def equations(
     with jax.enable_x64(True):
         for i, (graph, (N, K)) in enumerate(zip(tight, graphs.few_shapes(tight, 2))):
             forces, virial = np.zeros((N, 3)), np.zeros((3, 3))
-            forces[: len(train[i])] = datasets.label(train[i], "forces")
+            if weights.force:
+                forces[: len(train[i])] = datasets.label(train[i], "forces")
             if stressed[i]:
                 stress = voigt_6_to_full_3x3_stress(datasets.label(train[i], "stress"))
                 virial = stress * graphs.volume_of(train[i])

@@ -314,7 +314,10 @@ def _for(potential, train, valid):
 
 def _means(metrics, done, learning_rate):
     """Mean loss, energy MAE (eV/atom) and force MAE (eV/Å) of the last steps."""
-    means = np.mean(np.array(metrics, float), 0)
+    metrics = np.array(metrics, float)
+    known = ~np.isnan(metrics) | (np.arange(3) == 0)  # a batch without forces has no error of them
+    with np.errstate(invalid="ignore"):  # nor have all of them, where no forces are known
+        means = np.sum(metrics, 0, where=known) / known.sum(0)
     if not np.isfinite(means[0]):
         when = f"between steps {done - len(metrics)} and {done}"
         how = f"try a learning_rate below {learning_rate:g}, or look for outliers in the data"

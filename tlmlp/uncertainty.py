@@ -34,7 +34,7 @@ from scipy.stats import spearmanr
 from . import allocator, graph as graphs, splines
 from .dimenet import Params
 from .forces import Model, energies_of, on_device
-from .frames import label, structures
+from .frames import label, labels, structures
 from .graph import Frames, Graph
 from .potential import Potential
 from .refusal import is_whole, refuse
@@ -273,8 +273,8 @@ def force_errors(frames: Frames, predicted: Frames) -> list[np.ndarray]:
     """|F - F_reference| [N] in eV/Å of each structure's atoms; the frames carry the reference."""
     words = f"there are {len(frames)} frames but {len(predicted)} predictions"
     refuse(len(frames) != len(predicted), words)
-    off = (label(p, "forces") - label(f, "forces") for f, p in zip(frames, predicted))
-    return [np.linalg.norm(own, axis=1) for own in off]
+    both = zip(labels(frames, "forces"), labels(predicted, "forces"))
+    return [np.linalg.norm(own - reference, axis=1) for reference, own in both]
 
 
 def reliability(
@@ -297,7 +297,7 @@ def reliability(
     alike.
     """
     refuse(not is_whole(bins), f"bins must be a whole number of at least 1, not {bins!r}")
-    errors, spreads = (np.abs(np.hstack(x).astype(float)) for x in (errors, spreads))
+    errors, spreads = (np.abs(np.hstack([*x, []])) for x in (errors, spreads))
     fine = errors.ndim == 1 and errors.shape == spreads.shape and len(errors) >= max(bins, 2)
     words = f"errors and spreads must be two lists of the same {max(bins, 2)} or more numbers"
     refuse(not fine, f"{words}, not of shapes {errors.shape} and {spreads.shape}")

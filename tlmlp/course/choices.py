@@ -32,14 +32,13 @@ import numpy as np
 from ase import Atoms
 
 from .. import datasets, graph, linear, transfer
-from ..frames import label
+from ..frames import knows_forces, label
 from ..linear import WEIGHTS
 from ..potential import Potential
-from ..refusal import one_of, refuse
-from ..settings import Weights
+from ..refusal import is_whole, one_of, refuse
 from ..splines import Splines
 from ..uncertainty import features
-from .runs import Run, padded_shapes, train
+from .runs import Run, energies_alone, padded_shapes, train
 from .sources import SOURCES, data
 from .transfer_checks import disagreement
 
@@ -86,6 +85,8 @@ def choose(
     one_of("choice", choice, CHOICES)
     one_of("algorithm", algorithm, ALGORITHMS)
     known, rng = data(source, "Ge")[0], np.random.default_rng(seed)
+    words = f"n must be a whole number from 1 to {len(known)}, not {n!r}"
+    refuse(not is_whole(n) or n > len(known), words)
     kinds = {k: [a for a in known if group_of(a) == k] for k in dict.fromkeys(map(group_of, known))}
     match choice:
         case "groups":
@@ -101,7 +102,7 @@ def choose(
         case "committee":
             return _by_committee(known, n, seed, source, algorithm)
         case "liquid":
-            return datasets.subset([a for a in known if a.info["phase"] == "liquid"], n, seed)
+            return datasets.subset(kinds.get("Liquid", kinds.get("liquid", [])), n, seed)
         case "strained":
             refuse("Strained" not in kinds, f"the data of {source} have no strained crystals")
             return datasets.subset(kinds["Strained"], n, seed)
@@ -121,7 +122,9 @@ def described(source: str) -> np.ndarray:
     for atoms in as_silicon:
         atoms.symbols[:] = "Si"
     each = np.array([np.concatenate([f.mean(0), f.std(0)]) for f in features(silicon, as_silicon)])
-    return each / np.maximum(each.std(0), 1e-9)
+    each /= np.maximum(each.std(0), 1e-9)
+    each.setflags(write=False)
+    return each
 
 
 def farthest(points: np.ndarray, n: int, first: int) -> list[int]:
@@ -189,19 +192,19 @@ def _training(algorithm, fitted, source, others, more, every=None):
     yield from train(run, begun, fitted, None, shapes, every)
 
 
-def splines_of(
-    source: str, fitted: list[Atoms], seed: int, others: tuple = (), weights: Weights = WEIGHTS
-) -> Potential:
-    """A linear potential, whose penalty a fifth of the structures has chosen."""
+def splines_of(source: str, fitted: list[Atoms], seed: int, others: tuple = ()) -> Potential:
+    """A linear potential, whose penalty a fifth of the structures has chosen by their forces."""
     splines = scaled(Splines(), LONGER["Ge"])
+    if not all(map(knows_forces, fitted)):
+        return linear.fit(fitted, splines, weights=WEIGHTS._replace(force=0.0))
     if len(fitted) < 3:
-        return linear.fit(fitted, splines, weights=weights)
+        return linear.fit(fitted, splines)
     valid = datasets.subset(fitted, max(1, len(fitted) // 5), seed)
     shapes = shapes_of(source, ("Ge",), splines.cutoff, others)
     rest = [a for a in fitted if not any(a is v for v in valid)]
-    known = linear.equations(rest, splines, weights=weights)
+    known = linear.equations(rest, splines)
     error = lambda curvature: linear.solve(known, curvature).evaluate(valid, shapes).force_rmse
-    return linear.fit(fitted, splines, weights=weights, curvature=min(CURVATURES, key=error))
+    return linear.fit(fitted, splines, curvature=min(CURVATURES, key=error))
 
 
 def scaled(splines: Splines, factor: float) -> Splines:
@@ -235,14 +238,17 @@ def attempt(
     `structures` ({group: how many}), `seconds`, and force MAE on test structures in meV/Å:
     `force_mae` and `groups` ({group: force MAE}).
 
-    Raises ValueError for a name that is none of CHOICES, ALGORITHMS or LOSSES, and for a linear
-    potential with a Taylor term, which it does not have.
+    Raises ValueError for a name that is none of CHOICES, ALGORITHMS or LOSSES, for a linear
+    potential with a Taylor term, and for a committee where forces, which it compares, are unknown.
     """
     one_of("loss", loss, LOSSES)
     one_of("algorithm", algorithm, ALGORITHMS)
     alone = algorithm == "linear"
     solved = [name for name, fields in LOSSES.items() if not alone or "taylor" not in fields]
     one_of("loss of a linear potential", loss, solved)
+    forces = LOSSES[loss].get("forces", True)
+    words = "a committee compares forces: choose a loss with labels of them"
+    refuse(choice == "committee" and not forces, words)
     started, fitted, test = time.perf_counter(), choose(choice, n, seed, source), data(source)[1]
     held = dict(Counter(map(group_of, fitted)))
     row = dict(choice=choice, method=algorithm, n=n, loss=loss, seed=seed, source=source)
@@ -253,13 +259,10 @@ def attempt(
         seconds = round(time.perf_counter() - started, 1)
         return row | dict(step=step, seconds=seconds) | errors_of(potential, test, shapes)
 
+    fitted = fitted if forces else energies_alone(fitted)
     if alone:
-        weights = WEIGHTS if loss == "labels" else WEIGHTS._replace(force=0.0, stress=0.0)
-        yield found(splines_of(source, fitted, seed, weights=weights), 1)
+        yield found(splines_of(source, fitted, seed), 1)
         return
-    if not LOSSES[loss].get("forces", True):
-        for atoms in fitted:
-            del atoms.calc.results["forces"], atoms.calc.results["stress"]
     more, every = dict(seed=seed, steps=steps, **LOSSES[loss]), max(1, steps // 10)
     for progress in _training(algorithm, fitted, source, (), more, every):
         yield found(progress.potential, progress.step)

@@ -104,11 +104,11 @@ def _labelled_once(member):
 def begin(member: Member, reduced: bool, frames: list[Atoms]) -> tuple[Callable, Callable, list]:
     """(scratch(seed), transfer(structures), shapes): two starts, and padded shapes of all frames.
 
-    The transfer starts from silicon's weights; reduced, both have the cutoff of the member's units.
+    The transfer starts from silicon's weights; reduced, its cutoff is in the member's units.
     """
     source, ratio = Potential.load("si-sw-course"), member.size if reduced else None
-    config = replace(source.config, cutoff=source.config.cutoff * (ratio or 1.0))
-    shapes = graph.shapes_of(frames, source.elements, config.cutoff)
+    config = source.config
+    shapes = graph.shapes_of(frames, source.elements, config.cutoff * max(1.0, ratio or 1.0))
     scratch = partial(Potential.create, config, source.elements)
     return scratch, lambda some: transfer.start(source, "Ge", some, reduced, ratio, shapes), shapes
 

@@ -121,9 +121,7 @@ def begin(run: Run, most: int = 3) -> tuple[Potential, list, list | None, list]:
     most: number of padded shapes (see graph.few_shapes), so of programs to compile.
     """
     fitted, valid = pick(run)
-    if not run.forces:
-        for atoms in fitted:
-            del atoms.calc.results["forces"], atoms.calc.results["stress"]
+    fitted = fitted if run.forces else energies_alone(fitted)
     source, known = silicon(run), SOURCES[run.source]
     grown = run.method == "reduced" or run.cutoff == "long"
     old = known.silicon_lattice_short if run.cutoff == "short" else known.silicon_lattice
@@ -161,6 +159,13 @@ def of_phase(frames: list[Atoms], phase: str | None) -> list[Atoms]:
     """Those of a phase, without "High energy"; all for None."""
     calm = [atoms for atoms in frames if atoms.info["group"] != "High energy"]
     return [atoms for atoms in calm if atoms.info["phase"] == phase] if phase else frames
+
+
+def energies_alone(frames: list[Atoms]) -> list[Atoms]:
+    """The frames, without their forces and stresses."""
+    for atoms in frames:
+        del atoms.calc.results["forces"], atoms.calc.results["stress"]
+    return frames
 
 
 def held_out(run: Run, frames: list[Atoms]) -> tuple[list[Atoms], list[Atoms] | None]:

@@ -12,6 +12,7 @@ import numpy as np
 from ase import Atoms
 
 from .. import datasets, transfer
+from ..frames import labels
 from ..graph import pairs
 from ..potential import Potential
 from ..refusal import refuse
@@ -47,15 +48,15 @@ def outlook(source: Potential, old: Sequence[Atoms], new: Sequence[Atoms]) -> Ou
 
 
 def mean_force(frames: Sequence[Atoms]) -> float:
-    """eV/Å: the mean |F| of structures, the error of a network that predicts no forces at all."""
-    return float(np.mean([np.abs(atoms.get_forces()).mean() for atoms in frames]))
+    """eV/Å: the mean |F| of all atoms, the error of a network that predicts no forces at all."""
+    return float(np.abs(np.concatenate(labels(frames, "forces"))).mean())
 
 
 def bond(frames: Sequence[Atoms]) -> float:
     """Å: the median distance of an atom to its nearest neighbour."""
     nearest = []
     for atoms in frames:
-        i, d = pairs(atoms, 4.5, "id")
+        i, d = pairs(atoms, 6.0, "id")
         closest = np.full(len(atoms), np.inf)
         np.minimum.at(closest, i, d)
         nearest.append(closest)

@@ -220,9 +220,10 @@ def check_hurts(answer, below: float = 1.0) -> Verdict:
     """
     if not isinstance(answer, Mapping) or not answer:
         return Verdict(False, "nothing was trained: press Train, and pass element.result().")
-    copied = {m: r for (m, reduced), r in answer.items() if not reduced and len(r) == 2}
+    ended = lambda rows: len(rows) == 2 and rows[1]["curve"][-1][0] == rows[1]["steps"]
+    copied = {m: rows for (m, reduced), rows in answer.items() if not reduced and ended(rows)}
     if not copied:
-        return Verdict(False, "all starts were in reduced units: choose copied weights.")
+        return Verdict(False, "no training came to its end: choose copied weights, press Train.")
     errors = {m: [row["curve"][-1][1] for row in rows] for m, rows in copied.items()}
     member, (scratch, carried) = min(errors.items(), key=lambda own: own[1][0] / own[1][1])
     gain = scratch / carried
@@ -305,8 +306,9 @@ def check_labels(
     structures of this group, in meV/Å}.
     """
     chosen = [answer] if isinstance(answer, (int, np.integer)) else answer
-    listed = isinstance(chosen, (list, tuple, set)) and len(set(chosen)) == len(chosen)
-    if not listed or not all(isinstance(k, (int, np.integer)) for k in chosen):
+    listed = isinstance(chosen, (list, tuple, set))
+    whole = listed and all(isinstance(k, (int, np.integer)) for k in chosen)
+    if not whole or len(set(chosen)) < len(chosen):
         return Verdict(False, "a list of numbers of candidates is asked for, such as [0, 1].")
     if not chosen or len(chosen) > most or not all(0 <= k < len(candidates) for k in chosen):
         numbers = f"from 0 to {len(candidates) - 1}"

@@ -72,6 +72,7 @@ def attempts(rows, empty="nothing is trained yet"):
         ax.plot(every, k, "|", color=INK, ms=13, mew=2)
         seen += [every, *both]
         short = f"{CHOICES[row['choice']]}\n{LOOKS[row['method']].short}, {row['loss']}"
+        short += f", step {row['step']}" if row["step"] < row["steps"] else ""
         words.append(f"{row['n']} {short}")
         each = ", ".join(f"{name} {error:.0f}" for name, error in there.items())
         said.append(f"{words[-1].replace(chr(10), ', ')}: {each} meV/Å.")
