@@ -31,7 +31,7 @@ def weak():
     """The tables weak and weak-best: with and without weakly supervised terms."""
     if not (own := rows("weak")):
         return []
-    own += rows("weak-best") + [r for r in rows("learning-curve") if r["n"] in SIZES]
+    own = own + rows("weak-best") + [r for r in rows("learning-curve") if r["n"] in SIZES]
     own += [r for r in rows("own-best") if r["n"] in (10, 50) and r["seed"] < 3]
     words = (
         "The Taylor term (weight 1.2) and the path term (0.01) compare displaced copies of the "
