@@ -353,6 +353,26 @@ def same_data():
     yield words.format(*map(np.mean, classical))
     first = ("groups", "random", "by hand", "farthest")
     assert all(np.ptp([mean(c, m) for c in first]) < 2.5 for m in ("linear", "transfer"))
+    every = course.rows("weak") + course.rows("learning-curve")
+
+    def error(source, method, n, forces=True, taylor=0, path=0):
+        way = dict(source=source, method=method, n=n, forces=forces, taylor=taylor, path=path)
+        whole = [dict(forces=True, taylor=0, path=0) | row for row in every]
+        own = {row["seed"]: row["force_mae"] for row in whole if way.items() <= row.items()}
+        return np.array([own[seed] for seed in range(5)])
+
+    alone, plain = error(DFT, "transfer", 50, forces=False), error(DFT, "scratch", 50)
+    words = "50 energies give it {:.0f} meV/Å, energies and forces give scratch {:.0f}"
+    yield words.format(alone.mean(), plain.mean())
+    few, terms = (error(SW, "transfer", 10, False, *way) for way in ((0, 0), (1.2, 0.01)))
+    yield f"transfer's error with ten from {few.mean():.0f} to {terms.mean():.0f} meV/Å"
+    assert (terms < few).all()
+    readme = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
+    bare = [error(DFT, method, 10, forces=False).mean() for method in ("transfer", "scratch")]
+    assert "transfer has {:.0f} meV/Å and scratch {:.0f}".format(*bare) in readme
+    ten, term = (error(DFT, "scratch", 10, taylor=taylor) for taylor in (0, 1.2))
+    yield f"With it and without it, the error is {ten.mean():.0f} meV/Å"
+    assert abs(term.mean() - ten.mean()) < 1
     moved = lambda driver, method: np.mean(
         [
             r["force_mae"]

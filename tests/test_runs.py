@@ -31,6 +31,7 @@ TRAININGS = (
     "temperature",
     "cutoff",
     "softening",
+    "weak",
 )
 SW = "stillinger-weber"
 
