@@ -335,9 +335,8 @@ def same_data():
         "on warm crystals it rises, from {:.0f} to {:.0f}".format(*linear)
     )
     yield f"raises the error of the linear one to {mean('committee', 'linear'):.0f}"
-    words = "for all. It is {:.0f} and {:.0f} meV/Å for the linear potential, "
-    words += "{:.0f} and {:.0f} for scratch"
-    yield words.format(*linear, *scratch) + ", {:.0f} and {:.0f} for transfer".format(*transfer)
+    words = "for all. It is {:.0f} and {:.0f} meV/Å for scratch, {:.0f} and {:.0f} for transfer"
+    yield words.format(*scratch, *transfer)
     errors = [mean("groups", method) for method in ("transfer", "linear", "scratch")]
     yield "The errors are {:.0f}, {:.0f} and {:.0f} meV/Å.".format(*errors)
     assert sorted(errors) == errors
@@ -380,8 +379,23 @@ def same_data():
             if (r["driver"], r["method"]) == (driver, method)
         ]
     )
+    asked = {
+        driver: [
+            (r["n"], len(r["held"]))
+            for r in course.rows("oracle")
+            if (r["driver"], r["method"]) == (driver, "source")
+        ]
+        for driver in ("transfer", "linear", "scratch")
+    }
+    number = lambda driver: np.mean([n for n, _ in asked[driver]])
+    words = (
+        "transfer asks for {:.0f} labels and the linear potential for {:.0f}. For scratch {:.0f}"
+    )
+    yield words.format(*map(number, asked)) + " are too few."
+    assert {held for driver in ("transfer", "linear") for _, held in asked[driver]} == {6}
+    assert max(held for _, held in asked["scratch"]) < 6
     pair = moved("linear", "transfer"), moved("transfer", "transfer")
-    words = "Transfer has {:.0f} meV/Å on the set of the linear potential, and {:.0f} on its own"
+    words = "Transfer has {:.0f} meV/Å on the linear potential's set, {:.0f} on its own"
     yield words.format(*pair)
     hand = [moved("by hand", method) for method in ("linear", "transfer", "scratch")]
     yield "do not: linear {:.0f}, transfer {:.0f}, scratch {:.0f}.".format(*hand)
