@@ -72,6 +72,12 @@ def test_shipped_rows_are_those_of_their_tables():
             assert row.items() >= Run.of(row).as_dict().items()  # no field is left out
 
 
+@pytest.mark.parametrize("name", ["weak-best", "weak-properties", "weak-stability"])
+def test_rows_beside_weak_are_all_there_or_none(name):
+    own = [Run.of(row) for row in shipped(name)]
+    assert not own or (len(own) == len(set(own)) and set(own) == set(tables.table(name)))
+
+
 def test_shipped_rows_of_melting_belong_to_their_table():
     for row in shipped("melting"):
         assert Run.of(row) in tables.table("melting")
