@@ -34,8 +34,8 @@ def weak():
     own = own + rows("weak-best") + [r for r in rows("learning-curve") if r["n"] in SIZES]
     own += [r for r in rows("own-best") if r["n"] in (10, 50) and r["seed"] < 3]
     words = (
-        "The Taylor term (weight 1.2) and the path term (0.01) compare displaced copies of the "
-        "training structures with their labels and with each other (`tlmlp.Consistency`, 0.05 Å). "
+        "The Taylor term (weight 1.2) compares displaced copies of the training structures with "
+        "their labels, the path term (0.01) with each other (`tlmlp.Consistency`, 0.05 Å). "
         "They share the weight of energies with the error of the energy. Where labels are energies "
         "alone, the forces have no weight. With paths both terms are of first order, which biases "
         "energies: it leaves out their curvature. Trainings have 800 steps and five seeds. At own "
@@ -158,9 +158,9 @@ def oracle():
         "course's temperatures. Where three potentials disagree by 0.1 eV/Å or more, the structure "
         "is labelled, until all temperatures hold or 40 structures are there. Other sets are made "
         "by hand, or have atoms at random places. Each algorithm is then trained on each set. The "
-        "table gives force MAE in meV/Å on the course's test structures; the temperatures at which "
-        "3 ps of molecular dynamics held; and how far pairs of atoms are from those of the "
-        'reference in the runs that lasted a picosecond (mÅ). "±" is over five seeds.'
+        "table gives force MAE in meV/Å on the course's test structures, and the temperatures at "
+        "which 3 ps of molecular dynamics held. *Apart* says how far pairs of atoms are from those "
+        'of the reference, in runs that lasted a picosecond. "±" is over five seeds.'
     )
     lines = []
     drivers = [*ALGORITHMS, "by hand", "random"]

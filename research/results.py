@@ -271,8 +271,8 @@ def forgetting():
     """The table forgetting: silicon, germanium and alloys after a transfer with replay."""
     own = rows("forgetting")
     words = (
-        "Transfer to germanium on DFT, with structures of silicon that get half of the steps "
-        "(*replay*), or a penalty on weights that leave their start (*anchor*). Labels of replayed "
+        "These are transfers to germanium on DFT. With *replay* structures of silicon get half of "
+        "the steps; *anchor* is a penalty on weights that leave their start. Labels of replayed "
         "structures are those of the data, or what silicon's potential predicts. 1600 or 12 800 "
         "steps with replay, 800 without. The table gives force MAE in meV/Å on test structures, "
         "for five seeds; for three where there are 12 800 steps."
@@ -348,10 +348,10 @@ def alchemy():
         for row in where(own, method="dilute")
     ]
     one = (
-        "The free energy, in eV, of one atom of 64 from silicon to germanium at 600 K, in a "
-        "crystal of `host` at its own lattice constant. Integration and perturbation are molecular "
-        "dynamics of 50 ps and 40 ps; ± is one standard error over blocks. The harmonic value has "
-        "none."
+        "One atom of 64 is turned from silicon into germanium at 600 K, in a crystal of `host` at "
+        "its own lattice constant. The table gives the free energy in eV. Integration and "
+        "perturbation are molecular dynamics of 50 ps and 40 ps; ± is one standard error over "
+        "blocks. The harmonic value has none."
     )
     titles = ["host", "integration", "perturbation from Ge to Si", "harmonic"]
     again = f"{SWEEP} alchemy"

@@ -226,8 +226,8 @@ def alchemy():
     mixing = lambda method: np.mean(
         [row["mixing"] for row in rows if row["method"] == method and row["x"] == 0.5]
     )
-    yield f"zincblende costs {mixing('ordered'):.0f} meV/atom"
-    yield f"a random alloy {mixing('random'):.0f}."
+    yield f"of the other element, costs {mixing('ordered'):.0f} meV/atom"
+    yield f"a random alloy costs {mixing('random'):.0f}."
     for name, host in (("silicon", "Si"), ("germanium", "Ge")):
         (row,) = [r for r in rows if r["method"] == "dilute" and r["host"] == host]
         (ti, error), (back, other) = row["integrated"], row["perturbation"]
