@@ -15,6 +15,7 @@ from .potential import Potential
 
 # What a training must have in common with a checkpoint, beside settings called by their names.
 WORDS = dict(train="training data", valid="validation data", start="starting weights")
+WORDS |= dict(network="network or elements", which="frozen weights")
 
 
 class Best(NamedTuple):
@@ -35,12 +36,17 @@ def sketch(params: Params) -> list[float]:
     return [float(np.linalg.norm(w)), float(w @ np.cos(place)), float(w @ np.sin(place * 0.7))]
 
 
+def _plain(settings: dict) -> dict:
+    """The settings as JSON has them: tuples are lists, numbers of numpy are numbers."""
+    return json.loads(json.dumps(settings, default=lambda x: x.item()))
+
+
 def save(path: str | Path, settings: dict, state: Any, potential: Potential, best: Best) -> None:
     """Write all that a training needs to go on; `state` is a tree of arrays."""
     leaves = jax.tree.leaves((state, best.potential.params))
     header: dict[str, Any] = dict(best_step=best.step, best_mae=float(best.mae))
     header |= dict(best_reference=best.potential.reference, reference=potential.reference)
-    header |= dict(settings=settings)
+    header |= dict(settings=_plain(settings))
     tensors = {f"{i:05d}": np.atleast_1d(np.asarray(leaf)) for i, leaf in enumerate(leaves)}
     write_whole(path, safetensors.numpy.save(tensors, metadata={"checkpoint": json.dumps(header)}))
 
@@ -61,8 +67,8 @@ def load(
         return None
     except (safetensors.SafetensorError, OSError, KeyError, TypeError) as error:
         raise wrong(f"is not a checkpoint of a training ({error})") from None
-    known = json.loads(json.dumps(settings))
-    then = header["settings"]
+    known, then = _plain(settings), header["settings"]
+    known = {k: v for k, v in known.items() if k in then or k not in ("network", "which")}
     differ = [k for k in known | then if k != "start" and then.get(k) != known.get(k)]
     other = sorted(WORDS.get(k, k) for k in differ)
     if not np.allclose(then.get("start", np.nan), known["start"], 0, 1e-4 * known["start"][0]):

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 from ase import Atoms
-from ase.calculators.calculator import PropertyNotImplementedError
+from ase.calculators.calculator import PropertyNotImplementedError, all_properties
 from ase.calculators.singlepoint import SinglePointCalculator
 
 from .refusal import is_whole, refuse
@@ -150,7 +150,8 @@ def copies(frames: Iterable[Atoms]) -> list[Atoms]:
         out.append(frame.copy())
         out[-1].info = copy.deepcopy(frame.info)
         if frame.calc is not None:  # Atoms.copy leaves the labels behind
-            results = copy.deepcopy(frame.calc.results)
+            own = {k: v for k, v in frame.calc.results.items() if k in all_properties}
+            results = copy.deepcopy(own)  # a committee has more than ASE has names for
             out[-1].calc = SinglePointCalculator(out[-1], **results)
     return out
 
@@ -161,6 +162,7 @@ def subset(frames: Sequence[Atoms], n: int, seed: int = 0) -> list[Atoms]:
     Nested: `subset(frames, 10, seed)` is the beginning of `subset(frames, 20, seed)`. Raises
     ValueError where n is not a positive integer, or there are fewer frames than that.
     """
+    frames = structures(frames)
     refuse(not is_whole(n), f"the number of frames must be a positive integer, not {n!r}")
     refuse(n > len(frames), f"{n} frames were asked for, but there are only {len(frames)}")
     return [frames[i] for i in _stratified(frames, seed)[:n]]
@@ -173,6 +175,7 @@ def split(
 
     Warns of structures that end up on both sides, because the errors of these are too small.
     """
+    frames = structures(frames)
     n = round(n_valid * len(frames)) if isinstance(n_valid, float) and n_valid < 1 else n_valid
     which = f"{n_valid!r} of {len(frames)} frames cannot be held out"
     refuse(not is_whole(n) or n >= len(frames), f"{which}: some must be left on both sides")

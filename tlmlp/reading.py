@@ -13,6 +13,7 @@ import re
 import warnings
 from collections.abc import Iterable
 from io import StringIO
+from lzma import LZMAError
 from pathlib import Path
 from typing import Any
 
@@ -107,7 +108,7 @@ def _is_extxyz(path: Path) -> bool:
     try:
         with open_with_compression(str(path), "rb") as file:
             count, comment = (file.readline(100_000) for _ in range(2))
-    except OSError:  # compressed, by its name alone
+    except (OSError, EOFError, LZMAError):  # compressed, by its name alone, or damaged
         return False
     return (
         count.strip().isdigit() and re.search(rb"Lattice=|Properties=", comment, re.I) is not None

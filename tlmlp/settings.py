@@ -7,7 +7,7 @@ import numpy as np
 from .consistency import Consistency
 from .frames import apart
 from .graph import Frames
-from .refusal import is_whole, refuse
+from .refusal import is_whole, positive, refuse
 
 
 class Weights(NamedTuple):
@@ -41,15 +41,18 @@ class Settings(NamedTuple):
         for name, value in dict(steps=self.steps, batch_size=self.batch_size).items():
             words = f"{name} must be a whole number of at least 1, not {value!r}"
             refuse(not is_whole(value), words)
-        words = f"learning_rate must be greater than 0, not {self.learning_rate!r}"
-        refuse(not self.learning_rate > 0, words)
+        positive(learning_rate=self.learning_rate)
         words = f"average must be at least 0 and less than 1, not {self.average!r}"
         refuse(not 0 <= self.average < 1, words)
         words = f"anchor must be a number of at least 0, not {self.anchor!r}"
         refuse(not 0 <= self.anchor < np.inf, words)
         start, end = self.weights, self.final_weights
-        words = "must not be negative, and either forces or energies must have one"
-        bad = min(start + end) < 0 or not min(max(start[:2]), max(end[:2])) > 0
+        words = "must be finite and not negative, and either forces or energies must have one"
+        bad = (
+            not np.isfinite(start + end).all()
+            or min(start + end) < 0
+            or not min(max(start[:2]), max(end[:2])) > 0
+        )
         refuse(bad, f"weights of the loss {words}")
         unknown = all("stress" not in atoms.calc.results for atoms in train)
         words = "a stress weight was given but no training frame carries a stress"

@@ -31,7 +31,7 @@ from .dimenet import Config
 from .frames import apart
 from .potential import Potential
 from .recipes import circumstances
-from .refusal import refuse
+from .refusal import is_whole, refuse
 from .settings import Weights
 from .train import fit
 
@@ -79,6 +79,8 @@ def execute(
     Raises RuntimeError for tasks that failed, when all others are done, and at once where the
     scheduler is lost.
     """
+    words = f"workers must be a whole number of at least 1, not {workers!r}"
+    refuse(not is_whole(workers), words)
     todo = [task for task, row in zip(tasks, found(tasks, path)) if row is None]
     if not todo:
         return

@@ -262,6 +262,10 @@ def _steps(potential, train, valid, trainable, checkpoint, shapes, report_every,
     if checkpoint:
         settings |= dict(train=datasets.fingerprint(train), valid=datasets.fingerprint(valid))
         settings |= dict(start=checkpoints.sketch(potential.params))
+        names = sorted(
+            f"{module}:{name}" for module, name, _ in hk.data_structures.traverse(frozen)
+        )
+        settings |= dict(network=[repr(potential.config), *potential.elements], which=names)
     some = fixing(potential, train)  # once, not at every report
     if resumed := checkpoint and checkpoints.load(checkpoint, settings, state, potential):
         state, potential, best = resumed

@@ -166,7 +166,7 @@ def _energy_ratio(potential: Potential, train: list[Atoms], shapes: Shapes) -> f
 def rescale(potential: Potential, length: float, energy: float) -> Potential:
     """The same potential in other units: E'(r) = energy E(r / length), exactly, beyond `core`."""
     positive(length=length, energy=energy)
-    c = potential.config
+    c = potential.network
     params = {module: dict(weights) for module, weights in potential.params.items()}
     for module, weights in params.items():
         kind = group_of(module).partition("_")[0]

@@ -26,7 +26,7 @@ from ase.optimize import LBFGS
 
 from ..crystal import crystal_of
 from ..refusal import is_whole, positive, refuse
-from .mixed import AlchemicalCalculator
+from .mixed import AlchemicalCalculator, alchemical
 
 DISPLACEMENT = 0.01  # Å, of central differences
 HOTTEST = 5  # times the temperature asked for: there the dynamics has failed
@@ -81,6 +81,7 @@ def integrate(
     Yields an Average after each block. Raises ValueError for bad settings, RuntimeError where the
     atoms become far too hot.
     """
+    alchemical(calculator)
     positive(temperature_K=temperature_K, timestep=timestep, friction=friction)
     whole = dict(points=(points, 1), blocks=(blocks, 2), equilibration=(equilibration, 0))
     for name, (value, least) in (whole | dict(steps=(steps, 1))).items():
@@ -132,6 +133,7 @@ def harmonic(
 
     Raises RuntimeError where the relaxed crystal is not at a minimum of the energy.
     """
+    alchemical(calculator)
     positive(temperature_K=temperature_K, force=force)
     atoms = crystal_of(atoms)
     ends = []

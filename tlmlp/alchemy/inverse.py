@@ -16,7 +16,7 @@ from ase import Atoms, units
 
 from ..crystal import at_zero_pressure, crystal_of, cubic_edge, strained
 from ..refusal import is_whole, one_of, positive, refuse
-from .mixed import AlchemicalCalculator
+from .mixed import AlchemicalCalculator, alchemical
 
 STRAIN = 0.003  # of the length, to either side
 CHANGE = 0.02  # of λ, likewise
@@ -54,6 +54,7 @@ def descend(
     Yields a Step for each fraction; the last one is the answer. Raises ValueError for a value that
     neither element nor what is between them has, RuntimeError where the steps do not suffice.
     """
+    alchemical(calculator)
     one_of("quantity", quantity, VALUES)
     positive(wanted=wanted, accuracy=accuracy)
     refuse(not 0 <= start <= 1, f"start must be a fraction from 0 to 1, not {start!r}")

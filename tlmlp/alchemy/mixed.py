@@ -208,6 +208,12 @@ class AlchemicalCalculator(PotentialCalculator):
         return atoms
 
 
+def alchemical(calculator: object) -> None:
+    """TypeError for what is no AlchemicalCalculator, and so has no fractions to change."""
+    words = f"calculator must be an AlchemicalCalculator, not {type(calculator).__name__}"
+    refuse(not isinstance(calculator, AlchemicalCalculator), words, TypeError)
+
+
 def masses(
     atoms: Atoms,
     pair: tuple[str, str],

@@ -68,6 +68,7 @@ def _host(atoms, index):
     atoms = crystal_of(atoms)
     edge, height = cubic_edge(atoms), heights(atoms.cell.array)
     diamond = np.isfinite(edge) and len(pairs(atoms, 0.55 * edge, "i")[0]) == 4 * len(atoms)
+    diamond = diamond and len(set(atoms.numbers)) == 1  # else what is taken out has no reference
     example = "ase.build.bulk('Si', 'diamond', a, cubic=True).repeat(2)"
     refuse(not diamond, f"a perfect crystal of the diamond structure is needed, such as {example}")
     repeats = tuple(int(n) for n in np.ceil(HEIGHT / height - 1e-9))

@@ -64,14 +64,15 @@ def diffusion(
     refuse(length < 5, words)
     words = "all frames of a trajectory must have the same atoms"
     refuse(any(len(atoms) != len(frames[0]) for atoms in frames), words)
-    r = _unwrapped(frames)
     for atoms in frames:
         check_cell(atoms)
     check_masses(frames[0])
+    r = _unwrapped(frames)
     mass = frames[0].get_masses()
     r = r - (mass[:, None] * r).sum(1, keepdims=True) / mass.sum()
     curves = [mean_squared_displacement(r[b * length : (b + 1) * length]) for b in range(blocks)]
     times, first = np.arange(length) * interval, int(np.ceil(fit[0] * (length - 1)))
+    first = min(first, length - 2)  # two points make a line
     line = slice(first, max(int(fit[1] * (length - 1)), first + 1) + 1)
     slopes = [np.polyfit(times[line] * 1e-3, curve[line], 1)[0] / 6 for curve in curves]
     coefficient, error = map(float, mean_and_error(slopes, blocks))

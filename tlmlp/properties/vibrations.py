@@ -73,9 +73,9 @@ def phonons(
     q, parts, ticks, labels, waves = _path(primitive, path, points)
     frequencies = np.asarray(job.run_qpoints(waves).frequencies)
     special: dict[str, np.ndarray] = {}
-    for names, tick in zip(labels, ticks):
-        for name in names.split("|"):
-            special.setdefault(name, frequencies[np.argmin(np.abs(q - tick))])
+    for k, names in enumerate(labels):  # after a jump a stretch begins with its second name
+        for n, name in enumerate(names.split("|")):
+            special.setdefault(name, frequencies[max(k * points - 1, 0) + n])
     alike = _alike(atoms, atoms.get_masses())  # else two wave vectors that look alike are not
     grid = job.run_mesh([mesh] * 3, is_gamma_center=True, is_mesh_symmetry=alike).frequencies
     dos = job.run_total_dos(freq_pitch=0.05)

@@ -29,7 +29,7 @@ from .. import graph as graphs
 from ..calculator import PotentialCalculator
 from ..files import expanded
 from ..potential import Potential
-from ..refusal import refuse
+from ..refusal import is_whole, refuse
 from ..stillinger_weber import StillingerWeber
 from . import health, neighbors, trajectory
 from .settings import Settings
@@ -121,7 +121,7 @@ def _model(potential: Any, atoms: ase.Atoms, dtype: str) -> tuple[Any, ...]:
         energies = potential.reference(atoms)  # zero; other elements are refused
         species = np.zeros(len(atoms), np.int32)
         return (potential.row, "float64", None, None, species, energies.sum())
-    if isinstance(potential, PotentialCalculator):
+    if type(potential) is PotentialCalculator:  # an alchemical one is more than its potential
         potential = potential.potential
     if not isinstance(potential, Potential):
         raise TypeError(
@@ -206,6 +206,7 @@ class _Run:
             yield self._written(good)
         while good.health == "ok" and (steps is None or self.step < steps):
             length = every() if callable(every) else every
+            refuse(not is_whole(length), f"every must give a number of steps, not {length!r}")
             snapshot = self._chunk(length if steps is None else min(length, steps - self.step))
             if snapshot.health == "ok":
                 good = self._written(snapshot)

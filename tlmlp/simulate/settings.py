@@ -10,7 +10,11 @@ import numpy as np
 from ..refusal import is_whole, refuse
 
 Asked = float | Callable[[float], float]  # a number, or a function of the time in fs
-NUMBER = (int, float, np.integer, np.floating)
+
+
+def is_number(x: object) -> bool:
+    """Whether this is a number; True and False are none."""
+    return isinstance(x, (int, float, np.integer, np.floating)) and not isinstance(x, bool)
 
 
 @dataclass(frozen=True)
@@ -33,7 +37,7 @@ class Settings:
     pressure_damping_fs: float = 1000.0
 
     def __post_init__(self) -> None:
-        time = lambda x: isinstance(x, NUMBER) and 0 < x < np.inf
+        time = lambda x: is_number(x) and 0 < x < np.inf
         number, duration = "a whole number of at least 1", "a positive number of femtoseconds"
         for name, fine, words in (
             ("steps", lambda x: x is None or is_whole(x), f"{number}, or None for ever"),
@@ -44,7 +48,7 @@ class Settings:
             ("damping_fs", time, duration),
             ("pressure_damping_fs", time, duration),
             ("dtype", lambda x: x in ("float32", "float64"), "'float32' or 'float64'"),
-            ("skin", lambda x: x is None or isinstance(x, NUMBER) and x >= 0, "0 Å or more"),
+            ("skin", lambda x: x is None or is_number(x) and x >= 0, "0 Å or more"),
         ):
             value = getattr(self, name)
             refuse(not fine(value), f"{name} must be {words}, not {value!r}")
@@ -62,7 +66,7 @@ class Settings:
     def _asked(self, name: str, time: float, lowest: float) -> float:
         x: Any = getattr(self, name)
         x = x(time) if callable(x) else x
-        fine = isinstance(x, NUMBER) and np.isfinite(float(x)) and x >= lowest
+        fine = is_number(x) and np.isfinite(float(x)) and x >= lowest
         bound = {-np.inf: "", 0.0: " of at least 0"}.get(lowest, " above 0")
         words = f"a number{bound}, or a function of the time that gives one"
         refuse(not fine, f"{name} must be {words}, not {x!r}")
