@@ -130,6 +130,7 @@ def card(element: str = "Ge", source: str = "dft", rows: list[dict] | None = Non
     Raises ValueError for an unknown element, and for rows that hold nothing of it.
     """
     one_of("element", element, NULLS)
+    one_of("source", source, SOURCES)
     if rows is None:
         rows = [row for row in results.rows("properties") if row["source"] == source]
     groups: dict = {}

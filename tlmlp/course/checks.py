@@ -211,6 +211,10 @@ def check_fewest(answer, errors: Mapping[int, float], allowed: float) -> Verdict
     """The smallest number whose error is at most `allowed`. errors: {number: error in meV/Å}."""
     enough = [number for number in errors if errors[number] <= allowed]
     there = lambda number: f"the error at {number} is {errors[number]:.0f} meV/Å, "
+    if not enough:
+        least = min(errors.values())
+        words = f"no number has {allowed:.0f} meV/Å: the smallest error is {least:.0f}. Allow more."
+        return Verdict(False, words)
     fewest, limit = min(enough), f"the {allowed:.0f} meV/Å allowed."
     words = dict.fromkeys(errors, f"more than {limit}")
     words |= dict.fromkeys(enough, "low enough; but a smaller number is enough too.")

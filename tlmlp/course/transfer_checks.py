@@ -9,10 +9,12 @@ from .. import linear, transfer
 from ..frames import label
 from ..graph import Shapes
 from ..potential import Potential
+from ..refusal import one_of
 from ..train import Mask
 from ..uncertainty import Reliability
 from . import results
 from .checks import Verdict, judge, recorded
+from .sources import SOURCES
 
 STARTS = dict(scratch="scratch", transfer="copied", reduced="reduced")  # what learners call them
 Plan = tuple[int, int, str]  # (training structures, groups frozen from the front, start)
@@ -24,6 +26,7 @@ def plan_errors(source: str) -> dict[Plan, float]:
     Keys: (structures, frozen groups, "copied", "reduced" or "scratch"). Plans with all structures
     are left out.
     """
+    one_of("source", source, SOURCES)
     found: dict[Plan, list[float]] = {}
     for row in results.rows("learning-curve") + results.rows("frozen"):
         if row["source"] == source and row["n"]:

@@ -10,6 +10,7 @@ from ...alchemy import AlchemicalCalculator, masses
 from ...course.results import rows
 from ...potential import Potential
 from ...properties import elastic
+from ...refusal import refuse
 from ..figures.alloys import mixture, nearest
 from ..figures.style import ELEMENT_COLOURS
 from .controls import image, line, menu, slider, tag, text
@@ -77,7 +78,8 @@ class Alchemy(Job):
         return self.fraction.value / STEPS
 
     def set(self, x, way="nodes"):
-        """Move the slider to a fraction, and the menu; returns the widget."""
+        """Move the slider to a fraction from 0 to 1, and the menu; returns the widget."""
+        refuse(not 0 <= x <= 1, f"x must be a fraction from 0 to 1, not {x!r}")
         self.fraction.value, self.controls["way"].value = round(x * STEPS), way
         return self
 

@@ -58,7 +58,7 @@ class Family(Job):
         return Member(**{name: KNOBS[name] if near(name) else settings[name] for name in KNOBS})
 
     def work(self):
-        self.current = []
+        self.current, self.asked = [], self.order
         yield from compete(self._member(self.order), self.order["reduced"], steps=STEPS)
 
     def take(self, found):
@@ -85,7 +85,9 @@ class Family(Job):
             return "Stopped before the first step."
         scratch, carried = (row["curve"][-1][1] for row in current)
         before = current[1]["curve"][0][1] / current[1]["force"]
-        words = f"Scratch {scratch:.0f}, transfer {carried:.0f} meV/Å: a gain of "
+        done = current[1]["curve"][-1][0]
+        words = "" if done == STEPS else f"Stopped after step {done}. "
+        words += f"Scratch {scratch:.0f}, transfer {carried:.0f} meV/Å: a gain of "
         words += f"{scratch / carried:.1f}. Before training silicon's network had an error of "
         return words + f"{before:.0%} of the mean force."
 

@@ -4,6 +4,7 @@ from copy import copy
 
 import ipywidgets as widgets
 
+from ...refusal import one_of, refuse
 from .controls import Picture, button, line, text
 from .live import Live
 
@@ -44,7 +45,18 @@ class Job(Live):
         return self.asked is not None and self.asked != self.settings
 
     def set(self, **settings):
-        """Move controls, by their names in `controls`; returns the widget."""
+        """Move controls, by their names in `controls`; returns the widget.
+
+        ValueError for another name, and for a value that a control lacks.
+        """
+        for name, value in settings.items():
+            one_of("a setting", name, self.controls)
+            if hasattr(control := self.controls[name], "min"):
+                words = f"{name} must be from {control.min:g} to {control.max:g}, not {value!r}"
+                refuse(not control.min <= value <= control.max, words)
+            else:  # a menu of values, or of (words, value)
+                pairs = (o if isinstance(o, tuple) else (o, o) for o in control.options)
+                one_of(name, value, [own for _, own in pairs])
         for name, value in settings.items():
             self.controls[name].value = value
         return self
