@@ -22,7 +22,7 @@ from silicon import TINY
 from typer.testing import CliRunner
 
 import tlmlp
-from tlmlp import Potential, datasets, properties as P, simulate, sweep, transfer
+from tlmlp import Potential, alchemy, datasets, properties as P, simulate, sweep, transfer
 from tlmlp.cli import app
 from tlmlp.properties.measured import measure
 
@@ -443,7 +443,32 @@ WRONG_ARGUMENTS = [
     lambda: simulate.nvt(sw(), BIG, 300, seed="a"),
     lambda: simulate.nvt(sw(), BIG, 300, seed=-1),
     lambda: simulate.npt(sw(), BIG, 300, pressure_GPa=np.nan),
+    lambda: simulate.nvt(sw(), BIG, True),
+    lambda: simulate.nvt(sw(), BIG, 300, timestep_fs=True),
+    lambda: next(simulate.nvt(alchemical(), BIG, 300, steps=1)),  # its fractions would be lost
+    lambda: list(simulate.nve(sw(), BIG, 300, steps=4, every=lambda: 0)),
+    lambda: alchemy.harmonic(sw(), CRYSTAL, 300),
+    lambda: next(alchemy.integrate(sw(), CRYSTAL, 300)),
+    lambda: next(alchemy.descend(sw(), CRYSTAL, "lattice_constant", 5.5)),
+    lambda: P.vacancy(bulk("SiGe", "zincblende", a=5.5, cubic=True).repeat(2), sw()),
+    lambda: P.diffusion([Atoms("Si2", pbc=True)] * 20, 10.0),
+    lambda: next(tlmlp.fit(potential(), [labelled(CRYSTAL)], learning_rate=np.inf)),
+    lambda: next(tlmlp.fit(potential(), [labelled(CRYSTAL)], learning_rate=True)),
+    lambda: next(tlmlp.fit(potential(), [labelled(CRYSTAL)], weights=(1, np.nan, 0))),
+    lambda: next(sweep.execute([dict(method="a")], Path("never.jsonl"), print, workers=0)),
+    lambda: datasets.subset(CRYSTAL, 3),
+    lambda: datasets.split(CRYSTAL, 2),
 ]
+
+
+def alchemical():
+    return alchemy.AlchemicalCalculator(network(), ("Si", "Ge"), 1.0)
+
+
+def labelled(atoms):
+    out = atoms.copy()
+    out.calc = SinglePointCalculator(out, energy=0.0, forces=np.zeros((len(out), 3)))
+    return out
 
 
 @functools.cache

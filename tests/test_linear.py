@@ -242,6 +242,7 @@ def test_what_needs_a_network_says_so():
     for call in (
         lambda: next(tlmlp.fit(potential, [frame], steps=1)),
         lambda: transfer.groups(potential),
+        lambda: transfer.rescale(potential, 1.0, 2.0),
         lambda: transfer.start(potential.replace(trained=("Ge",)), "Si", [frame]),
         lambda: alchemy.AlchemicalCalculator(potential, ("Si", "Ge"), fractions=0.5),
     ):

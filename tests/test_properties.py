@@ -132,6 +132,16 @@ def test_phonons_do_not_depend_on_the_frame(sw, frame):
     assert p.special["X"] == pytest.approx([6.65, 6.65, 13.0, 13.0, 15.63, 15.63], abs=0.02)
 
 
+def test_a_special_point_after_a_jump_is_itself(sw):
+    """K and U are alike; X is not K, though both stand at one tick of the path."""
+    atoms = bulk("Si", "diamond", a=A)
+    usual, jumps = (P.phonons(atoms, sw, path=p, points=3, mesh=4) for p in (None, "GX,KGL"))
+    assert jumps.labels == ("Γ", "X|K", "Γ", "L")
+    for name in ("Γ", "X", "K", "L"):
+        assert jumps.special[name] == pytest.approx(usual.special[name], abs=1e-6)
+    assert abs(jumps.special["K"] - jumps.special["X"]).max() > 0.1
+
+
 def test_defects_do_not_depend_on_the_frame(sw):
     atoms = bulk("Si", "diamond", a=A, cubic=True).repeat(2)
     turned = atoms.copy()

@@ -1,5 +1,6 @@
 """tlmlp.datasets.read: files of other programs, each label against the number written into it."""
 
+import gzip
 import re
 import shutil
 from contextlib import nullcontext
@@ -229,6 +230,14 @@ def test_formats_by_name(tmp_path):
         datasets.read(tmp_path / "mine.stuff")
     with pytest.raises(ValueError, match="ASE cannot read structures"):
         datasets.read(tmp_path / "mine.stuff", format="extxyz")
+    with gzip.open(tmp_path / "mine.extxyz.gz", "wb") as file:
+        file.write(b"64\n" * 100_000)
+    whole = (tmp_path / "mine.extxyz.gz").read_bytes()
+    (tmp_path / "mine.extxyz.gz").write_bytes(whole[: len(whole) // 2])
+    (tmp_path / "mine.extxyz.xz").write_text("no compressed file")
+    for name in ("mine.extxyz.gz", "mine.extxyz.xz"):
+        with pytest.raises(ValueError, match=f"{name}"):
+            datasets.read(tmp_path / name)
     with pytest.raises(ValueError, match="xyzzy, is not known"):
         datasets.read(tmp_path / "mine.stuff", format="xyzzy")
 

@@ -1,5 +1,7 @@
 """Training: it learns, repeats itself, resumes, and stops with a sentence where it must."""
 
+from dataclasses import replace
+
 import jax
 import numpy as np
 import pytest
@@ -294,10 +296,13 @@ def test_forces_that_constraints_hold_are_no_right_forces():
     assert potential.evaluate(held) == potential.evaluate(frames)
 
 
-@pytest.mark.parametrize("changed", ["labels", "order", "validation", "start"])
+@pytest.mark.parametrize("changed", ["labels", "order", "validation", "start", "network", "frozen"])
 def test_other_data_does_not_resume(potential, frames, tmp_path, changed):
     """A stopped training, a corrected file, the same command: the old weights went on."""
     file, settings = tmp_path / "a.checkpoint", dict(steps=20, validate_every=5, report_every=5)
+    if changed == "frozen":
+        settings |= dict(trainable=transfer.freeze(potential, "output_0"))
+    wrong = {}
     for p in tlmlp.fit(potential, frames[:6], frames[6:9], checkpoint=file, **settings):
         if p.step == 10:
             break
@@ -308,14 +313,19 @@ def test_other_data_does_not_resume(potential, frames, tmp_path, changed):
         train = train[::-1]
     elif changed == "validation":
         valid[0].calc.results["energy"] += 1e-3
+    elif changed == "network":  # whose random weights are the same
+        wider = replace(TINY, cutoff=TINY.cutoff + 0.5)
+        start = potential.replace(config=wider)
+    elif changed == "frozen":  # as many others
+        wrong = dict(trainable=transfer.freeze(potential, "output_1"))
     else:
         start = tlmlp.Potential.create(TINY, ("Si", "Ge"), seed=1)
-    words = {"validation": "validation data", "start": "starting weights"}.get(
-        changed, "training data"
-    )
+    words = dict(validation="validation data", start="starting weights", frozen="frozen weights")
+    words |= dict(network="network or elements")
+    words = words.get(changed, "training data")
     before = file.read_bytes()
     with pytest.raises(ValueError, match=f"belongs to a training with other {words}; name another"):
-        next(tlmlp.fit(start, train, valid, checkpoint=file, **settings))
+        next(tlmlp.fit(start, train, valid, checkpoint=file, **settings | wrong))
     assert file.read_bytes() == before
     resumed = last(tlmlp.fit(potential, frames[:6], frames[6:9], checkpoint=file, **settings))
     whole = last(tlmlp.fit(potential, frames[:6], frames[6:9], **settings))
