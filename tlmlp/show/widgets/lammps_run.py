@@ -56,7 +56,7 @@ class LammpsRun(Job):
     def work(self):
         with self.lock:
             self.lines, self.asked, self.steps = [], self.order, self._steps()
-        return thermo(self.script, self.asked["processes"], self.command)
+        return thermo(self.script, self.asked["processes"], self.command, self.run.stop)
 
     def take(self, found):
         self.lines.append(found)
