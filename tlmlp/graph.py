@@ -235,7 +235,7 @@ def few_shapes(graphs: Sequence[Graph], most: Shapes) -> list[tuple[int, int]]:
     listed = isinstance(most, (list, tuple)) and all(map(pair, most))
     refuse(not is_whole(most) and not listed, words)
     own: list[tuple[int, int]] = [g.neighbors.shape for g in graphs]
-    if listed:
+    if not isinstance(most, (int, np.integer)):
         fitting = [[(N * K, (N, K)) for N, K in most if N >= n and K >= k] for n, k in own]
         if not all(fitting):
             what = f"a structure with {own[fitting.index([])]} atoms and slots"

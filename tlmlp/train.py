@@ -255,17 +255,7 @@ def _steps(potential, train, valid, trainable, checkpoint, shapes, report_every,
         pull = [*(pull or [None]), jax.random.key(s.seed % 2**32)]
     report_every = report_every or max(1, s.steps // 50)
     s = s._replace(validate_every=s.validate_every or max(1, s.steps // 20))
-    sizes = dict(frames=len(train), n_weights=potential.n_weights)
-    settings = s._asdict() | sizes | dict(frozen=hk.data_structures.tree_size(frozen))
-    off = dict(anchor=0, consistency=None)  # as it was before there were any
-    settings = {k: v for k, v in settings.items() if k not in off or v != off[k]}
-    if checkpoint:
-        settings |= dict(train=datasets.fingerprint(train), valid=datasets.fingerprint(valid))
-        settings |= dict(start=checkpoints.sketch(potential.params))
-        names = sorted(
-            f"{module}:{name}" for module, name, _ in hk.data_structures.traverse(frozen)
-        )
-        settings |= dict(network=[repr(potential.config), *potential.elements], which=names)
+    settings = _settings(potential, train, valid, frozen, s) if checkpoint else {}
     some = fixing(potential, train)  # once, not at every report
     if resumed := checkpoint and checkpoints.load(checkpoint, settings, state, potential):
         state, potential, best = resumed
@@ -304,6 +294,18 @@ def _steps(potential, train, valid, trainable, checkpoint, shapes, report_every,
             checkpoints.save(checkpoint, settings, state, potential, best)
         seconds, maes = time.perf_counter() - clock, (energy_mae * 1e3, force_mae * 1e3)
         yield Progress(done, s.steps, seconds, rate, value, *maes, errors, now, *best[:2])
+
+
+def _settings(potential, train, valid, frozen, s):
+    """What a checkpoint compares: settings, data, network, the weights and which are frozen."""
+    sizes = dict(frames=len(train), n_weights=potential.n_weights)
+    settings = s._asdict() | sizes | dict(frozen=hk.data_structures.tree_size(frozen))
+    off = dict(anchor=0, consistency=None)  # as it was before there were any
+    settings = {k: v for k, v in settings.items() if k not in off or v != off[k]}
+    data = dict(train=datasets.fingerprint(train), valid=datasets.fingerprint(valid))
+    names = sorted(f"{module}:{name}" for module, name, _ in hk.data_structures.traverse(frozen))
+    network = dict(network=[repr(potential.config), *potential.elements], which=names)
+    return settings | data | dict(start=checkpoints.sketch(potential.params)) | network
 
 
 def _for(potential, train, valid):

@@ -213,8 +213,8 @@ def check_fewest(answer, errors: Mapping[int, float], allowed: float) -> Verdict
     there = lambda number: f"the error at {number} is {errors[number]:.0f} meV/Å, "
     if not enough:
         least = min(errors.values())
-        words = f"no number has {allowed:.0f} meV/Å: the smallest error is {least:.0f}. Allow more."
-        return Verdict(False, words)
+        none = f"no number has {allowed:.0f} meV/Å: the smallest error is {least:.0f}. Allow more."
+        return Verdict(False, none)
     fewest, limit = min(enough), f"the {allowed:.0f} meV/Å allowed."
     words = dict.fromkeys(errors, f"more than {limit}")
     words |= dict.fromkeys(enough, "low enough; but a smaller number is enough too.")

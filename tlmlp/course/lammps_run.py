@@ -45,8 +45,7 @@ def thermo(
         env=settings,
     ) as process:
         if stop is not None:  # also while LAMMPS is silent
-            end = lambda: (stop.wait(), process.terminate())
-            threading.Thread(target=end, daemon=True).start()
+            threading.Thread(target=_end, args=(stop, process), daemon=True).start()
         names: list[str] = []
         said = ""
         try:
@@ -62,3 +61,8 @@ def thermo(
             raise
     failed = process.returncode and not (stop and stop.is_set())
     refuse(failed, f"LAMMPS ended with an error: {said.strip()}", RuntimeError)
+
+
+def _end(stop: threading.Event, process: subprocess.Popen) -> None:
+    stop.wait()
+    process.terminate()
