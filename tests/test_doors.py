@@ -456,6 +456,10 @@ WRONG_ARGUMENTS = [
     lambda: next(tlmlp.fit(potential(), [labelled(CRYSTAL)], learning_rate=True)),
     lambda: next(tlmlp.fit(potential(), [labelled(CRYSTAL)], weights=(1, np.nan, 0))),
     lambda: next(sweep.execute([dict(method="a")], Path("never.jsonl"), print, workers=0)),
+    lambda: next(tlmlp.fit(potential(), [labelled(CRYSTAL)], report_every=0)),
+    lambda: next(tlmlp.fit(potential(), [labelled(CRYSTAL)], validate_every=-5)),
+    lambda: next(tlmlp.fit(potential(), [labelled(CRYSTAL)], trainable={"other": {"w": True}})),
+    lambda: P.softening_of_curvature(CRYSTAL, sw(), sw(), 0),
     lambda: datasets.subset(CRYSTAL, 3),
     lambda: datasets.split(CRYSTAL, 2),
 ]

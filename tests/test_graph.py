@@ -59,6 +59,16 @@ def test_neighbours_are_those_of_ase(name, cutoff):
         np.testing.assert_allclose(ours, theirs, atol=2e-6)
 
 
+def test_large_clusters_have_neighbours():
+    cluster = bulk("Si", "diamond", a=5.43, cubic=True).repeat(14)  # 21 952 atoms
+    cluster.pbc = False
+    (i,) = graphs.pairs(cluster, 2.6, "i")
+    # four of each atom, but for the bonds cut at faces, which edges share
+    assert len(i) == 4 * len(cluster) - (24 * 14**2 - 6 * 14)
+    with pytest.raises(ValueError, match="too many to list"):
+        graphs.pairs(cluster, 60.0, "i")
+
+
 @pytest.mark.parametrize("name", STRUCTURES)
 def test_reverse_is_the_same_bond_from_the_other_end(name):
     atoms = STRUCTURES[name]

@@ -104,12 +104,17 @@ def pairs(atoms: Atoms, cutoff: float, quantities: str) -> list[np.ndarray]:
     """
     check_cell(atoms)
     positive(cutoff=cutoff)
-    pbc, n = np.asarray(atoms.pbc), len(atoms)
-    near = 4 / 3 * np.pi * cutoff**3 / atoms.get_volume() if pbc.all() else 1.0
-    words = f"pairs of atoms are within {cutoff:g} Å, too many to list"
-    refuse(n * n * near > PAIRS, f"some {n * n * near:.0e} {words}")
+    pbc, cubes = np.asarray(atoms.pbc), np.floor(atoms.positions / cutoff)
     # vesin wants a box also where nothing is periodic, and shifts no atom along those directions
     points, box = (np.ascontiguousarray(x) for x in (atoms.positions, box_of(atoms)))
+    if pbc.all():
+        likely = len(atoms) ** 2 / atoms.get_volume() * cutoff**3
+    else:  # each periodic direction has images, and atoms may fill a small part of space
+        likely = (np.unique(cubes, axis=0, return_counts=True)[1].astype(float) ** 2).sum()
+        likely *= np.maximum(2 * cutoff / heights(box)[pbc], 1).prod()
+    likely *= 4 / 3 * np.pi
+    words = f"pairs of atoms are within {cutoff:g} Å, too many to list"
+    refuse(likely > PAIRS, f"some {likely:.0e} {words}")
     search = vesin.NeighborList(cutoff=float(cutoff), full_list=True)
     return search.compute(points=points, box=box, periodic=pbc, quantities=quantities)
 

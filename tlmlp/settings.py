@@ -41,6 +41,8 @@ class Settings(NamedTuple):
         for name, value in dict(steps=self.steps, batch_size=self.batch_size).items():
             words = f"{name} must be a whole number of at least 1, not {value!r}"
             refuse(not is_whole(value), words)
+        words = f"validate_every must be a whole number of at least 1, not {self.validate_every!r}"
+        refuse(self.validate_every is not None and not is_whole(self.validate_every), words)
         positive(learning_rate=self.learning_rate)
         words = f"average must be at least 0 and less than 1, not {self.average!r}"
         refuse(not 0 <= self.average < 1, words)

@@ -40,7 +40,7 @@ from .graph import Frames, Graph, Shapes
 from .labels import Labels, labels_of
 from .potential import Errors, Potential
 from .reference import fixing, shift_reference
-from .refusal import refuse
+from .refusal import is_whole, refuse
 from .settings import END, START, Settings, Weights
 
 Mask = dict[str, dict[str, bool]]  # {module: {weight: whether it is trained}}
@@ -243,6 +243,11 @@ def fit(
 
 def _steps(potential, train, valid, trainable, checkpoint, shapes, report_every, s, devices):
     """The steps of fit, from the first or from where a checkpoint stopped."""
+    words = f"report_every must be a whole number of at least 1, not {report_every!r}"
+    refuse(report_every is not None and not is_whole(report_every), words)
+    words = "trainable is a mask of another network: make it with tlmlp.transfer.freeze"
+    same = jax.tree.structure(trainable) == jax.tree.structure(potential.params)
+    refuse(trainable is not None and not same, words)
     trains = lambda module, name, _: trainable is None or trainable[module][name]
     start_params, frozen = hk.data_structures.partition(trains, potential.params)
     refuse(not start_params, "every weight is frozen; leave at least one group trainable")

@@ -1,9 +1,10 @@
-"""What the settings of the protocol cost in accuracy, on four structures that VASP has computed.
+"""What the settings of the protocol cost in accuracy, on a solid and a liquid of each element.
 
     python research/dft/convergence.py CACHE
 
-writes convergence.csv beside this file; a stopped run continues. The structures are mlearn's, of
-VASP with dense k-points.
+writes convergence.csv beside this file. Rows that it has already are kept: delete it to begin anew.
+Structures of silicon and germanium are mlearn's, which VASP has computed with dense k-points; those
+of tin and carbon are the first ones of their training sets, with fewer settings.
 """
 
 import csv
@@ -15,6 +16,7 @@ from ase import units
 
 sys.path.insert(0, str(Path(__file__).parent))
 import cp2k
+import generate
 
 from tlmlp import datasets
 
@@ -25,6 +27,9 @@ STRUCTURES = {
     "Ge liquid": ("Ge", 10),
     "Si solid": ("Si", 14),
 }
+
+OWN = {"C solid": ("C", 0), "C liquid": ("C", 1), "Sn solid": ("Sn", 0), "Sn liquid": ("Sn", 1)}
+FEW = ("protocol", "k-points: Γ", "k-points: 3 x 3 x 3", "grids and SCF")  # how these begin
 
 TIGHT = dict(cutoff=400, rel_cutoff=60, eps_default=1e-10, eps_scf=1e-6)
 SETTINGS = {
@@ -57,34 +62,45 @@ def rms(x):
     return float(np.sqrt(np.mean(np.square(x))))
 
 
-def rows(cache):
-    """One row per structure and setting: differences to the protocol and to VASP."""
+def rows(cache, known):
+    """A row per structure and setting not `known`: differences to the protocol, and to VASP."""
     frames = {name: datasets.mlearn(symbol, "test")[i] for name, (symbol, i) in STRUCTURES.items()}
+    frames |= {name: generate.structure(symbol, "train", i) for name, (symbol, i) in OWN.items()}
     for settings, changes in SETTINGS.items():
         for name, atoms in frames.items():
+            if name in OWN and not settings.startswith(FEW) or (name, settings) in known:
+                continue
             ours, base = cp2k.cached(atoms, cache, **changes), cp2k.cached(atoms, cache)
-            vasp, difference = atoms.get_forces(), ours["forces"] - base["forces"]
-            yield dict(
+            difference = ours["forces"] - base["forces"]
+            row = dict(
                 structure=name,
                 settings=settings,
                 force_difference=1e3 * rms(difference),
                 force_difference_max=1e3 * float(np.abs(difference).max()),
                 energy_difference=1e3 * (ours["energy"] - base["energy"]) / len(atoms),
                 stress_difference=rms(ours["stress"] - base["stress"]) / units.GPa,
-                vasp_force_rmse=1e3 * rms(ours["forces"] - vasp),
-                vasp_force_slope=float(np.sum(ours["forces"] * vasp) / np.sum(vasp**2)),
-                vasp_stress_rmse=rms(ours["stress"] - atoms.get_stress()) / units.GPa,
                 scf_steps=ours["scf_steps"],
                 seconds=round(ours["seconds"], 1),
             )
+            if name in STRUCTURES:
+                vasp = atoms.get_forces()
+                row |= dict(
+                    vasp_force_rmse=1e3 * rms(ours["forces"] - vasp),
+                    vasp_force_slope=float(np.sum(ours["forces"] * vasp) / np.sum(vasp**2)),
+                    vasp_stress_rmse=rms(ours["stress"] - atoms.get_stress()) / units.GPa,
+                )
+            yield row
 
 
 if __name__ == "__main__":
-    table = []
-    for row in rows(sys.argv[1]):
+    path = Path(__file__).with_suffix(".csv")
+    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    table = list(csv.DictReader(lines))
+    known = {(row["structure"], row["settings"]) for row in table}
+    for row in rows(sys.argv[1], known):
         table.append({k: f"{v:.4g}" if isinstance(v, float) else v for k, v in row.items()})
         print(*table[-1].values(), sep=", ", flush=True)
-        with open(Path(__file__).with_suffix(".csv"), "w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, COLUMNS)
+        with open(path, "w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
             writer.writeheader()
             writer.writerows(table)

@@ -12,6 +12,7 @@ from ase import Atoms
 from ase.calculators.calculator import Calculator
 from numpy.typing import ArrayLike
 
+from ..refusal import is_whole, refuse
 from .blocks import bare
 
 
@@ -30,6 +31,8 @@ def modes(
     They are the eigenvectors of its Hessian, in 6 N force calls with displacements in Å. The three
     translations are left out; of the rest, `n` are chosen, evenly spread [default: all].
     """
+    words = f"n must be a whole number of at least 1, or None for all, not {n!r}"
+    refuse(n is not None and not is_whole(n), words)
     moved, N = _with(calculator, bare(atoms)), len(atoms)
     hessian = np.zeros((3 * N, 3 * N))
     for k in range(3 * N):
