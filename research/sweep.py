@@ -19,7 +19,18 @@ from tqdm import tqdm
 from tlmlp import sweep
 from tlmlp.course.runs import REPLAY, WEAK, Run
 
-from . import alchemy, alloys, committee, diversity, oracle, other_pairs, rows, similarity, vacancy
+from . import (
+    alchemy,
+    alloys,
+    committee,
+    diversity,
+    one_more,
+    oracle,
+    other_pairs,
+    rows,
+    similarity,
+    vacancy,
+)
 from .tables import TABLES, table as runs_of
 
 # What is no list of a course's runs: the tasks, and what makes the row of one.
@@ -29,6 +40,7 @@ OTHERS = {
     "committee": (committee.tasks, committee.perform),
     "diversity": (diversity.tasks, diversity.perform),
     "family": (similarity.family, similarity.family_row),
+    "one-more": (one_more.tasks, one_more.perform),
     "oracle": (oracle.tasks, oracle.perform),
     "other-pairs": (other_pairs.tasks, other_pairs.perform),
     "pairs": (similarity.pairs, similarity.pair_row),
@@ -41,6 +53,7 @@ BY_VALUE = (
     alloys,
     committee,
     diversity,
+    one_more,
     oracle,
     other_pairs,
     similarity,

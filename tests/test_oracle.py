@@ -53,6 +53,16 @@ def test_a_row_is_of_the_set_that_was_kept(tmp_path, monkeypatch):
     assert [trial["phase"] for trial in row["trials"]] == ["crystal"] * 4 + ["liquid"] * 2
 
 
+def test_fine_tunings_are_on_the_same_sets():
+    sets = {
+        (row["driver"], row["seed"]): row["n"]
+        for row in course.rows("oracle")
+        if row["method"] == "source"
+    }
+    tuned = {(row["driver"], row["seed"]): row["n"] for row in course.rows("universal-oracle")}
+    assert tuned in (sets, {})
+
+
 def test_shipped_rows_are_those_of_the_table():
     rows, tasks = course.rows("oracle"), oracle.tasks()
     of = lambda task: [row for row in rows if task.items() <= row.items()]

@@ -234,7 +234,7 @@ def moved(k):
     return [
         dict(driver=driver, method=method, seed=seed, force_mae=60.0 * k + seed, trials=trials)
         for driver in ("linear", "transfer", "by hand")
-        for method in course.choices.ALGORITHMS
+        for method in (*course.choices.ALGORITHMS, "fine-tuned")
         for seed in (0, 1)
     ]
 

@@ -13,6 +13,7 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from conftest import ROOT
 from scipy.optimize import curve_fit
 
+from research import one_more
 from tlmlp import course, datasets, properties, show
 from tlmlp.course import universal, universals
 from tlmlp.course.answers import questions
@@ -320,6 +321,30 @@ def test_every_fine_tuning_is_its_own(text):
             best = min(row["curve"], key=lambda point: point[1])
             assert row["best_step"] == best[0] and row["valid_force_rmse"] == best[1]
             assert len(row["curve"]) == 10 and row["curve"][-1][0] == row["steps"]
+
+
+def test_one_structure_more(tmp_path):
+    ten, one = one_more.picked("crystal", 3)
+    assert {atoms.info["group"] for atoms in [*ten, one]} == {"Solid"}
+    energy = lambda atoms: atoms.get_potential_energy() / len(atoms)
+    names = {}
+    for pick in ("random", "farthest"):
+        same, one = one_more.picked(pick, 3)
+        assert [a.info["name"] for a in same] == [a.info["name"] for a in ten]
+        assert energy(one) > min(map(energy, ten)) + 0.2
+        names[pick] = one.info["name"]
+    assert names["random"] != names["farthest"] and len(one_more.pool(3)) > 20
+    task = dict(method="transfer", pick="random", n=11, seed=3, steps=2)
+    row = one_more.perform(task, tmp_path)
+    assert row["structure"] == names["random"] and 0.1 < row["softening"]["Solid"][0] < 2
+
+
+def test_rows_of_one_more_are_those_of_the_table():
+    rows, tasks = course.rows("one-more"), one_more.tasks()
+    of = lambda task: [row for row in rows if task.items() <= row.items()]
+    assert not rows or all(len(of(task)) == 1 for task in tasks) and len(rows) == len(tasks)
+    kinds = [(row["model"], row["pick"], row["seed"]) for row in course.rows("universal-one-more")]
+    assert len(set(kinds)) == len(kinds) in (0, 10)
 
 
 # -- figures -------------------------------------------------------------------------------------

@@ -9,9 +9,10 @@ from ...course.choices import ALGORITHMS, CHOICES
 from ...course.results import mean_and_spread
 from .learning import AXIS, where
 from .picture import legend_below, log_axis, nothing, panels
-from .style import INK, LINEAR, METHODS
+from .style import INK, LINEAR, METHODS, Method
 
 LOOKS = {"linear": LINEAR, "scratch": METHODS["scratch"], "transfer": METHODS["transfer"]}
+TUNED = {"fine-tuned": Method("CHGNet, fine-tuned", "CHGNet", INK, "X", 3.0)}
 PARTS = {"all test structures": None, "warm crystals": "Solid", "liquids": "Liquid"}
 MOST = 8  # attempts in a picture
 
@@ -130,35 +131,38 @@ def losses(rows):
 def moves(rows):
     """Errors, and temperatures that held, of each algorithm on the data of each driver.
 
-    rows: of `course.rows("oracle")`.
+    rows: of `course.rows("oracle")`, and of `course.rows("universal-oracle")`, which have errors
+    alone.
     """
-    rows = [row for row in rows if row["method"] in LOOKS]
+    rows = [row for row in rows if row["method"] in LOOKS | TUNED]
     if not rows:
         return nothing()
     drivers = list(dict.fromkeys(row["driver"] for row in rows))
-    figure, axes = panels(9.1, 3.4, 1, 2, sharey=True)
+    every = {m: look for m, look in (LOOKS | TUNED).items() if where(rows, method=m)}
+    shares = dict(width_ratios=(len(every), len(LOOKS)))
+    figure, axes = panels(9.1, 3.4, 1, 2, sharey=True, **shares)
     said = []
     error = lambda row: row["force_mae"]
     held = lambda row: sum(not trial["failure"] for trial in row["trials"])
     of = len(rows[0]["trials"])
-    for ax, value, title in (
-        (axes[0, 0], error, "force MAE (meV/Å)"),
-        (axes[0, 1], held, f"temperatures that held for 3 ps, of {of}"),
+    for ax, value, title, looks in (
+        (axes[0, 0], error, "force MAE (meV/Å)", every),
+        (axes[0, 1], held, f"temperatures that held for 3 ps, of {of}", LOOKS),
     ):
-        means = np.zeros((len(drivers), len(LOOKS)))
+        means = np.zeros((len(drivers), len(looks)))
         for i, driver in enumerate(drivers):
-            for j, method in enumerate(LOOKS):
+            for j, method in enumerate(looks):
                 own = [value(row) for row in where(rows, driver=driver, method=method)]
                 mean, spread = mean_and_spread(own)
                 means[i, j] = mean
                 digits = 0 if value is error else 1
                 words = f"{mean:.{digits}f} ± {np.nan_to_num(spread):.{digits}f}"
                 ax.text(j, i, words, ha="center", va="center", color=INK, fontsize=9.5)
-                said.append(f"{title}, data of {driver}, {LOOKS[method].word}: {words}.")
+                said.append(f"{title}, data of {driver}, {looks[method].word}: {words}.")
         strength = np.log(means) if value is error else -means
         ax.imshow(strength, cmap="Oranges", vmin=strength.min(), aspect="auto", alpha=0.6)
         ax.grid(False)
-        ax.set_xticks(range(len(LOOKS)), [look.short for look in LOOKS.values()])
+        ax.set_xticks(range(len(looks)), [look.short for look in looks.values()])
         ax.set(title=title, xlabel="trained on these data")
     names = [ALGORITHMS.get(driver, driver) for driver in drivers]
     axes[0, 0].set_yticks(range(len(drivers)), names)
