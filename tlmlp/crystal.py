@@ -12,13 +12,10 @@ from .refusal import refuse
 
 def crystal_of(atoms: Atoms) -> Atoms:
     """A copy of a perfect crystal without calculator; ValueError where the cell has no volume."""
-    if not isinstance(atoms, Atoms):
-        raise TypeError(f"a crystal is one ase.Atoms, not {type(atoms).__name__}")
-    if not atoms.pbc.all() or abs(np.linalg.det(atoms.cell.array)) < 1e-6 or not len(atoms):
-        words = "must be periodic in three directions and have a cell with a volume"
-        raise ValueError(f"a crystal {words}")
     check_cell(atoms)
     check_masses(atoms)
+    words = "a crystal must have atoms and must be periodic in three directions"
+    refuse(not atoms.pbc.all() or not len(atoms), words)
     refuse(not atoms.numbers.all(), "a crystal has no atoms 'X' without an element")
     (close,) = pairs(atoms, 0.1, "d")
     refuse(len(close), "two atoms of the crystal are at the same place, within 0.1 Å")
@@ -68,6 +65,23 @@ def strained(atoms: Atoms, strain: np.ndarray) -> Atoms:
     out = atoms.copy()
     out.set_cell(atoms.cell.array @ (np.eye(3) + strain), scale_atoms=True)
     return out
+
+
+def hessian(atoms: Atoms, displacement: float = 0.01) -> np.ndarray:
+    """Second derivatives of the energy [3N, 3N] in eV/Å² of atoms with a calculator.
+
+    displacement: of central differences of the forces, in Å.
+    """
+    start, rows = atoms.positions.copy(), []
+    for n in range(start.size):
+        forces = []
+        for step in (displacement, -displacement):
+            atoms.positions.flat[n] += step
+            forces.append(atoms.get_forces().ravel())
+            atoms.positions[:] = start
+        rows.append((forces[1] - forces[0]) / (2 * displacement))
+    whole = np.array(rows)
+    return (whole + whole.T) / 2
 
 
 def with_calculator(atoms: Atoms, calculator: Any) -> Atoms:

@@ -31,8 +31,6 @@ from .stillinger_weber import stillinger_weber_calculator
 __all__ = ["dft", "dft_reference", "mlearn", "stillinger_weber", "stillinger_weber_shipped"]
 __all__ += ["check", "copies", "labelled", "read", "split", "stillinger_weber_calculator", "subset"]
 
-# -- mlearn: DFT (PBE) --------------------------------------------------------------------------
-
 MLEARN_COMMIT = "10c427a5480c6281c15c64efaf869b03be04818f"
 MLEARN_URL = f"https://raw.githubusercontent.com/materialsvirtuallab/mlearn/{MLEARN_COMMIT}/data"
 MLEARN_SHA256 = {
@@ -135,8 +133,6 @@ def _mlearn_atoms(record: dict) -> Atoms:
     return atoms
 
 
-# -- DFT of our own: in the package -------------------------------------------------------------
-
 DFT = Path(__file__).parent / "data" / "dft"
 
 
@@ -166,8 +162,6 @@ def dft_reference(element: str) -> dict:
     symbol = elements.element(element).symbol
     return json.loads((DFT / "properties.json").read_text(encoding="utf-8"))[symbol]
 
-
-# -- Stillinger-Weber: a classical potential ----------------------------------------------------
 
 TIMESTEP = 2.0  # fs; the fastest vibration of silicon takes 63 fs
 DAMPING = 100.0  # fs, of the Langevin thermostat

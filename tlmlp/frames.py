@@ -121,14 +121,10 @@ def labels(frames: Sequence[Atoms], name: str) -> list:
     return [_label(frame, index, name) for index, frame in enumerate(frames)]
 
 
-def is_isolated(frame: Atoms) -> bool:
-    """Whether this is one atom alone, whose energy is the element's own."""
-    return len(frame) == 1 and not any(frame.pbc & (frame.cell.lengths() < 10))
-
-
 def apart(frames: Sequence[Atoms]) -> tuple[list[Atoms], list[Atoms]]:
-    """(frames of bound atoms, isolated atoms)."""
-    return [f for f in frames if not is_isolated(f)], [f for f in frames if is_isolated(f)]
+    """(frames of bound atoms, isolated atoms: one alone, whose energy is the element's own)."""
+    alone = lambda f: len(f) == 1 and not any(f.pbc & (f.cell.lengths() < 10))
+    return [f for f in frames if not alone(f)], [f for f in frames if alone(f)]
 
 
 def fingerprint(frames: Iterable[Atoms]) -> str:

@@ -182,8 +182,8 @@ class Potential:
         shift = mean if abs(mean) > OTHER_ZERO else 0.0
         in_group = lambda name: [pair for pair in pairs if group_of(pair[0]) == name]
         names = sorted({name for atoms in frames if (name := group_of(atoms))})
-        by_group = {name: _errors(in_group(name), shift) for name in names}
-        return _errors(pairs, shift)._replace(groups=by_group if len(names) > 1 else {})
+        by_group = {name: errors_of(in_group(name), shift) for name in names}
+        return errors_of(pairs, shift)._replace(groups=by_group if len(names) > 1 else {})
 
 
 @lru_cache(maxsize=8)
@@ -256,9 +256,11 @@ def _energy_error(pair: tuple[Atoms, Atoms]) -> float:
     return float(label(pair[1], "energy") - label(pair[0], "energy")) / len(pair[0])
 
 
-def _errors(pairs: Sequence[tuple[Atoms, Atoms]], shift: float) -> Errors:
-    """Errors of (reference, prediction) pairs, whose zeros of energy differ by `shift`."""
-    de = (np.array([_energy_error(pair) for pair in pairs]) - shift) * 1e3
+def errors_of(pairs: Sequence[tuple[Atoms, Atoms]], shift: float | None = None) -> Errors:
+    """Errors of (reference, prediction) pairs; `shift` of the zeros of energy [default: mean]."""
+    off = np.array([_energy_error(pair) for pair in pairs])
+    shift = float(off.mean()) if shift is None else shift
+    de = (off - shift) * 1e3
     forces = [[label(a, "forces").ravel() for a in pair] for pair in pairs]
     df = np.concatenate([p - t for t, p in forces]) * 1e3
     known = [all("stress" in atoms.calc.results for atoms in pair) for pair in pairs]

@@ -50,12 +50,9 @@ class Settings(NamedTuple):
         refuse(not 0 <= self.anchor < np.inf, words)
         start, end = self.weights, self.final_weights
         words = "must be finite and not negative, and either forces or energies must have one"
-        bad = (
-            not np.isfinite(start + end).all()
-            or min(start + end) < 0
-            or not min(max(start[:2]), max(end[:2])) > 0
-        )
-        refuse(bad, f"weights of the loss {words}")
+        fine = np.isfinite(start + end).all() and min(start + end) >= 0
+        trains = min(max(start[:2]), max(end[:2])) > 0
+        refuse(not fine or not trains, f"weights of the loss {words}")
         unknown = all("stress" not in atoms.calc.results for atoms in train)
         words = "a stress weight was given but no training frame carries a stress"
         refuse((start.stress or end.stress) and unknown, words)

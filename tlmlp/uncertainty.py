@@ -154,9 +154,6 @@ def _combined(results: Sequence[dict[str, Any]]) -> dict[str, Any]:
     return out | dict(energy=float(out["energy"]), free_energy=float(out["energy"])) | spreads
 
 
-# -- distance --------------------------------------------------------------------------------------
-
-
 def features(potential: Potential, frames: Frames) -> list[np.ndarray]:
     """Features [N, D] of the atoms of each structure, no unit; see above.
 
@@ -250,9 +247,6 @@ def _nearest(points: np.ndarray, known: np.ndarray) -> np.ndarray:
         nearest = (squares - 2 * part @ known.T).argmin(1)
         out.append(np.linalg.norm(part - known[nearest], axis=1))  # exact, 0 for the same atom
     return np.concatenate(out)
-
-
-# -- reliability -----------------------------------------------------------------------------------
 
 
 class Reliability(NamedTuple):

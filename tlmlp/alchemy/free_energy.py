@@ -24,11 +24,10 @@ from ase.md.langevin import Langevin
 from ase.md.velocitydistribution import thermalize_momenta
 from ase.optimize import LBFGS
 
-from ..crystal import crystal_of
+from ..crystal import crystal_of, hessian
 from ..refusal import is_whole, positive, refuse
 from .mixed import AlchemicalCalculator, alchemical
 
-DISPLACEMENT = 0.01  # Å, of central differences
 HOTTEST = 5  # times the temperature asked for: there the dynamics has failed
 
 
@@ -145,7 +144,7 @@ def harmonic(
         end = f"at the fraction {calculator.fractions:g}"
         words = f"the atoms did not relax {end}; the largest force is {strongest:.2g} eV/Å"
         refuse(strongest > force, words, RuntimeError)
-        curvatures = np.linalg.eigvalsh(_hessian(atoms))
+        curvatures = np.linalg.eigvalsh(hessian(atoms))
         curvatures = np.delete(curvatures, np.abs(curvatures).argsort()[:3])
         words = f"the crystal is unstable {end}: {(curvatures <= 0).sum()} modes have no restoring"
         refuse(curvatures.min(initial=1) <= 0, f"{words} force", RuntimeError)
@@ -153,17 +152,3 @@ def harmonic(
     energy, logarithms = np.subtract(ends[1], ends[0])
     vibrations = units.kB * temperature_K / 2 * logarithms
     return Harmonic(float(energy + vibrations), float(energy), float(vibrations))
-
-
-def _hessian(atoms):
-    """Second derivatives of the energy [3N, 3N] in eV/Å²."""
-    start, rows = atoms.positions.copy(), []
-    for n in range(start.size):
-        forces = []
-        for step in (DISPLACEMENT, -DISPLACEMENT):
-            atoms.positions.flat[n] += step
-            forces.append(atoms.get_forces().ravel())
-            atoms.positions[:] = start
-        rows.append((forces[1] - forces[0]) / (2 * DISPLACEMENT))
-    hessian = np.array(rows)
-    return (hessian + hessian.T) / 2

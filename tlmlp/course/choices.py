@@ -71,9 +71,6 @@ def group_of(atoms: Atoms) -> str:
     return atoms.info["phase"] if atoms.info["group"] == "MD" else atoms.info["group"]
 
 
-# -- structures ------------------------------------------------------------------------------------
-
-
 def choose(
     choice: str, n: int, seed: int = 0, source: str = "dft", algorithm: str = "linear"
 ) -> list[Atoms]:
@@ -164,9 +161,6 @@ def committee(
     return [trained(algorithm, part, seed, source, steps, others) for part, seed in pairs]
 
 
-# -- potentials ------------------------------------------------------------------------------------
-
-
 def trained(
     algorithm: str, fitted: list[Atoms], seed: int, source: str, steps: int = 800, others=()
 ) -> Potential:
@@ -220,19 +214,10 @@ def shapes_of(source: str, elements: tuple[str, ...], cutoff: float, others: tup
     return graph.shapes_of([*sum(data(source, "Ge"), []), *others], elements, cutoff)
 
 
-# -- one attempt -----------------------------------------------------------------------------------
-
-
 def attempt(
-    choice: str,
-    algorithm: str,
-    n: int = 10,
-    loss: str = "labels",
-    steps: int = 400,
-    seed: int = 0,
-    source: str = "dft",
+    choice: str, algorithm: str, n: int = 10, loss: str = "labels", steps: int = 400, seed: int = 0
 ) -> Iterator[dict]:
-    """Choose, train, test; yields the row as it is, each tenth of the steps.
+    """Choose, train, test, by DFT; yields the row as it is, each tenth of the steps.
 
     A committee that chooses is one of linear potentials. A row has the arguments, `step`,
     `structures` ({group: how many}), `seconds`, and force MAE on test structures in meV/Å:
@@ -241,6 +226,7 @@ def attempt(
     Raises ValueError for a name that is none of CHOICES, ALGORITHMS or LOSSES, for a linear
     potential with a Taylor term, and for a committee where forces, which it compares, are unknown.
     """
+    source = "dft"
     one_of("loss", loss, LOSSES)
     one_of("algorithm", algorithm, ALGORITHMS)
     alone = algorithm == "linear"

@@ -16,7 +16,7 @@ import numpy as np
 from ase import Atoms
 
 from ..dimenet import Config
-from ..refusal import refuse
+from ..refusal import is_whole, refuse
 
 
 class Domain(NamedTuple):
@@ -41,9 +41,7 @@ def domain(atoms: Atoms, grid: Sequence[int], reach: float) -> Domain:
     edges = atoms.cell.lengths()
     right = np.allclose(atoms.cell[:], np.diag(edges)) and bool(atoms.pbc.all())
     refuse(not right, "the cell must be periodic, with edges along x, y and z")
-    whole = np.shape(grid) == (3,) and all(
-        isinstance(k, (int, np.integer)) and k >= 1 for k in grid
-    )
+    whole = np.shape(grid) == (3,) and all(map(is_whole, grid))
     refuse(not whole, f"grid must be three whole numbers of at least 1, not {grid!r}")
     refuse(not reach > 0, f"reach must be more than 0 Å, not {reach!r}")
     size, inside = edges / np.array(grid), atoms.get_positions(wrap=True)

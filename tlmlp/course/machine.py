@@ -170,12 +170,8 @@ def _other_kernels():
     for process in psutil.process_iter(["cmdline", "memory_info", "uids"]):
         words, used = process.info["cmdline"] or (), process.info["memory_info"]
         mine = process.info["uids"] and process.info["uids"].real == os.getuid()
-        if (
-            mine
-            and process.pid != os.getpid()
-            and used
-            and any("ipykernel" in word for word in words)
-        ):
+        other = process.pid != os.getpid() and any("ipykernel" in word for word in words)
+        if mine and other and used:
             sizes.append(used.rss / 1e9)
     return len(sizes), sum(sizes)
 
@@ -217,9 +213,8 @@ def _compiled():
     import pooch
 
     what, said = "compiled programs", os.environ.get("TLMLP_COMPILATION_CACHE", "")
-    place = (
-        jax.config.jax_compilation_cache_dir or said or Path(pooch.os_cache("tlmlp"), "compiled")
-    )
+    usual = Path(pooch.os_cache("tlmlp"), "compiled")
+    place = jax.config.jax_compilation_cache_dir or said or usual
     if place == "off" or not jax.config.jax_enable_compilation_cache:
         return Line("ok", what, "not kept: each kernel compiles anew")
     place = Path(place).expanduser()

@@ -278,19 +278,19 @@ def check_next_structure(
     """
     spread = disagreement(potentials, candidates)
     predicted = potentials[0].predict(list(candidates))
-    error = [
-        1e3 * np.abs(label(own, "forces") - label(atoms, "forces")).mean()
-        for own, atoms in zip(predicted, candidates)
-    ]
     order = [int(k) for k in np.argsort(-spread)]
+    best = order[0]
+    off = label(predicted[best], "forces") - label(candidates[best], "forces")
     there = lambda k: f"the networks disagree by {spread[k]:.0f} meV/Å"
-    label_it = f"here, most of all. The label shows an error of {error[order[0]]:.0f} meV/Å."
+    label_it = (
+        f"here, most of all. The label shows an error of {1e3 * np.abs(off).mean():.0f} meV/Å."
+    )
     words = dict.fromkeys(order, "but by more on another one.")
     words[order[1]] = "second most: one structure is better."
     words[order[-1]] = "least of all: they agree here, so a label teaches least."
     wrong = [(k, f"{there(k)}, {words[k]}") for k in order[1:]]
     otherwise = f"candidates are numbered from 0 to {len(order) - 1}."
-    right = order[0], f"{there(order[0])} {label_it}"
+    right = best, f"{there(best)} {label_it}"
     return judge(answer, lambda _: 1e-9, right, wrong, otherwise)
 
 

@@ -20,8 +20,8 @@ from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
 
 from .. import datasets
-from ..frames import fingerprint, labels
-from ..potential import header as header_of
+from ..frames import fingerprint
+from ..potential import errors_of, header as header_of
 from ..properties.slopes import Softening, softening
 from ..refusal import one_of, refuse
 from .results import METHODS, own_best, rows
@@ -73,15 +73,9 @@ def errors(frames: Sequence[Atoms], predicted: Sequence[Atoms]) -> dict[str, flo
 
     The mean difference of the energies per atom is subtracted: other models have other zeros.
     """
-    forces, energies = (
-        [np.subtract(*pair) for pair in zip(labels(frames, name), labels(predicted, name))]
-        for name in ("forces", "energy")
-    )
-    off = np.concatenate([part.ravel() for part in forces])
-    energy = np.array([e / len(atoms) for e, atoms in zip(energies, frames)])
-    values = dict(force_mae=np.abs(off).mean(), force_rmse=(off**2).mean() ** 0.5)
-    values |= dict(energy_rmse=energy.std())
-    return {name: round(1e3 * float(value), 2) for name, value in values.items()}
+    found = errors_of(list(zip(frames, predicted, strict=True)))
+    kinds = ("force_mae", "force_rmse", "energy_rmse")
+    return {name: round(getattr(found, name), 2) for name in kinds}
 
 
 def by_phase(frames: Sequence[Atoms], predicted: Sequence[Atoms]) -> dict[str, Softening]:
@@ -112,11 +106,11 @@ def rivals() -> dict[str, Rival]:
     silicon = header_of(known.silicon)["info"]["test_errors"]["force_mae"]
     everything = len(datasets.dft("Ge", "train"))
     ours = [r for r in own_best(rows("own-best")) if r["source"] == "dft" and r["n"] in (0, 10, 50)]
+    numbers = lambda row: (row["force_mae"], row["energy_rmse"], row["silicon_force_mae"])
     for method in METHODS:
         seeds: dict = {}
         for row in (r for r in rows("one-structure") + ours if r["method"] == method):
-            numbers = row["force_mae"], row["energy_rmse"], row["silicon_force_mae"]
-            seeds.setdefault(row["n"] or everything, []).append(numbers)
+            seeds.setdefault(row["n"] or everything, []).append(numbers(row))
             if row["untrained"] and row["n"] == 10:
                 start = row["untrained"][0], row["untrained"][2], silicon
                 seeds.setdefault(0, []).append(start)
@@ -131,11 +125,8 @@ def rivals() -> dict[str, Rival]:
         grid = [row for row in own if (row["n"], row["seed"]) == (10, 0)]
         best = min(grid, key=lambda row: row["valid_force_rmse"], default={})
         for row in own:
-            if row["learning_rate"] != best["learning_rate"]:
-                continue
-            if row["n"] == 10 and row["steps"] != best["steps"]:
-                continue
-            numbers = row["force_mae"], row["energy_rmse"], row["silicon_force_mae"]
-            seeds.setdefault(row["n"], []).append(numbers)
+            same = row["n"] != 10 or row["steps"] == best["steps"]
+            if same and row["learning_rate"] == best["learning_rate"]:
+                seeds.setdefault(row["n"], []).append(numbers(row))
         out[name] = Rival(header(name)["words"], dict(sorted(seeds.items())), costs[name])
     return out

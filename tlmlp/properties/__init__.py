@@ -25,27 +25,7 @@ from .structure import coordination, radial_distribution, tetrahedrality
 from .transport import diffusion, liquid
 from .vibrations import phonons
 
-__all__ = [
-    "Measured",
-    "PROPERTIES",
-    "at_zero_pressure",
-    "coordination",
-    "crystal",
-    "diffusion",
-    "elastic",
-    "equation_of_state",
-    "interstitial",
-    "lattice_constant",
-    "liquid",
-    "mean_and_error",
-    "measure",
-    "migration",
-    "phases",
-    "phonons",
-    "radial_distribution",
-    "softening",
-    "softening_of_curvature",
-    "surface",
-    "tetrahedrality",
-    "vacancy",
-]
+__all__ = ["Measured", "PROPERTIES", "at_zero_pressure", "coordination", "crystal", "diffusion"]
+__all__ += ["elastic", "equation_of_state", "interstitial", "lattice_constant", "liquid"]
+__all__ += ["mean_and_error", "measure", "migration", "phases", "phonons", "radial_distribution"]
+__all__ += ["softening", "softening_of_curvature", "surface", "tetrahedrality", "vacancy"]

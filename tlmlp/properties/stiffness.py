@@ -12,6 +12,7 @@ from ase import Atoms
 from ase.calculators.calculator import Calculator
 from numpy.typing import ArrayLike
 
+from ..crystal import hessian, with_calculator
 from ..refusal import is_whole, refuse
 from .blocks import bare
 
@@ -23,26 +24,18 @@ class Curvatures(NamedTuple):
     spread: float  # standard deviation of k_pred / k_ref over the directions
 
 
-def modes(
-    atoms: Atoms, calculator: Calculator, n: int | None = None, displacement: float = 0.01
-) -> np.ndarray:
+def modes(atoms: Atoms, calculator: Calculator, n: int | None = None) -> np.ndarray:
     """Directions [M, N, 3] of length 1 along which a structure at rest vibrates, softest first.
 
-    They are the eigenvectors of its Hessian, in 6 N force calls with displacements in Å. The three
-    translations are left out; of the rest, `n` are chosen, evenly spread [default: all].
+    They are the eigenvectors of its Hessian, in 6 N force calls. The three translations are left
+    out; of the rest, `n` are chosen, evenly spread [default: all].
     """
     words = f"n must be a whole number of at least 1, or None for all, not {n!r}"
     refuse(n is not None and not is_whole(n), words)
-    moved, N = _with(calculator, bare(atoms)), len(atoms)
-    hessian = np.zeros((3 * N, 3 * N))
-    for k in range(3 * N):
-        for sign in (1, -1):
-            moved.positions[k // 3, k % 3] += sign * displacement
-            hessian[k] -= sign * moved.get_forces().ravel() / (2 * displacement)
-            moved.positions[k // 3, k % 3] -= sign * displacement
+    moved, N = with_calculator(bare(atoms), calculator), len(atoms)
     shift = np.tile(np.eye(3), (N, 1)) / N**0.5
     keep = np.eye(3 * N) - shift @ shift.T
-    _, vectors = np.linalg.eigh(keep @ ((hessian + hessian.T) / 2) @ keep)
+    _, vectors = np.linalg.eigh(keep @ hessian(moved) @ keep)
     rest = np.flatnonzero(np.linalg.norm(shift.T @ vectors, axis=0) < 0.5)
     if n is not None:
         rest = rest[np.unique(np.linspace(0, len(rest) - 1, n).round().astype(int))]
@@ -53,7 +46,7 @@ def curvatures(
     atoms: Atoms, calculator: Calculator, directions: ArrayLike, displacement: float = 0.05
 ) -> np.ndarray:
     """Second derivatives [M] of the energy in eV/Å² along directions [M, N, 3] of length 1."""
-    moved, out = _with(calculator, bare(atoms)), []
+    moved, out = with_calculator(bare(atoms), calculator), []
     for e in np.asarray(directions, float):
         forces = []
         for sign in (1, -1):
@@ -76,8 +69,3 @@ def softening_of_curvature(
     firm = true > 0.02 * true.max()
     slope, spread = true @ guess / (true @ true), np.std(guess[firm] / true[firm])
     return Curvatures(true, guess, float(slope), float(spread))
-
-
-def _with(calculator, atoms):
-    atoms.calc = calculator
-    return atoms

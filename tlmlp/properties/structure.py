@@ -16,7 +16,7 @@ import numpy as np
 from ase import Atoms
 
 from ..graph import box_of, heights, pairs
-from ..refusal import positive, refuse
+from ..refusal import refuse
 from .blocks import Trajectory, frames_of, mean_and_error
 
 
@@ -93,7 +93,6 @@ def coordination(
     """Number of neighbours of an atom within `cutoff` Å [default: the first minimum of g(r)]."""
     frames = frames_of(trajectory, skip)
     cutoff = first_minimum(frames) if cutoff is None else cutoff
-    positive(cutoff=cutoff)
     centres = [pairs(atoms, cutoff, "i")[0].astype(int) for atoms in frames]
     counts = [np.bincount(i, minlength=len(atoms)) for i, atoms in zip(centres, frames)]
     most = max(int(c.max()) for c in counts)

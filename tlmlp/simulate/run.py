@@ -100,8 +100,8 @@ def _digest(arrays: Any, words: str = "") -> str:
 
 def _check(atoms: Any, ensemble: str) -> None:
     """Whether these can be simulated at all."""
-    if not isinstance(atoms, ase.Atoms):
-        raise TypeError(f"atoms must be one ase.Atoms, not {type(atoms).__name__}")
+    graphs.check_cell(atoms)
+    graphs.check_masses(atoms)
     refuse(len(atoms) < 2, f"molecular dynamics needs at least two atoms, not {len(atoms)}")
     why = "positions and velocities must be finite; at least one of them is nan or infinity"
     refuse(not np.isfinite([atoms.positions, atoms.get_momenta()]).all(), why)
@@ -109,8 +109,6 @@ def _check(atoms: Any, ensemble: str) -> None:
     refuse(atoms.constraints, why)
     why = "constant pressure needs atoms periodic in three directions; set atoms.pbc = True"
     refuse(ensemble == "npt" and not atoms.pbc.all(), why)
-    graphs.check_cell(atoms)
-    graphs.check_masses(atoms)
 
 
 def _model(potential: Any, atoms: ase.Atoms, dtype: str) -> tuple[Any, ...]:

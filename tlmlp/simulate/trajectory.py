@@ -17,7 +17,6 @@ from ..files import expanded
 from ..refusal import refuse
 
 FORMATS = (".extxyz", ".xyz", ".traj")
-OWN = ("run", "start")  # of info: what the run is, and what it began with; see run.start
 
 
 def append(path: str | os.PathLike, atoms: Atoms) -> None:

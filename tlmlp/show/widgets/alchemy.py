@@ -46,8 +46,7 @@ class Alchemy(Job):
 
     def __init__(self, potential="sige-dft-course", viewer=None):
         super().__init__("Relax", image(SIZE))
-        named = isinstance(potential, str)
-        self.potential = Potential.load(potential) if named else potential
+        self.potential = Potential.load(potential) if isinstance(potential, str) else potential
         self.rows, self.found = rows("alchemy"), {}
         self.fraction = slider(STEPS // 2, STEPS, "fraction of germanium", width=300)
         self.controls = dict(
@@ -58,19 +57,15 @@ class Alchemy(Job):
         atoms = bulk("Si", "diamond", a=GUESS, cubic=True).repeat(2)
         self.atoms, self._drawn_atoms = atoms, None
         self.order_of = np.random.default_rng(0).permutation(len(atoms))  # who changes first
-        self.view = KINDS[viewer or usual()](
-            atoms, VIEW, between(*map(ELEMENT_COLOURS.get, PAIR), 9)
-        )
+        scale = between(*map(ELEMENT_COLOURS.get, PAIR), 9)
+        self.view = KINDS[viewer or usual()](atoms, VIEW, scale)
         self.heading, self.numbers = text(), text()
-        for control in (*self.controls.values(), self.shown):
-            control.observe(self.changed, "value")
+        self.shown.observe(self.changed, "value")
         self.view.widget.observe(self.changed, ["loaded", "drawn"])
         side = [self.heading, self.fraction, line(self.controls["way"], self.shown)]
         side += [line(self.start_button, self.stop_button, self.bar), self.time, self.numbers]
         column = line(*side, flex_flow="column", align_items="flex-start", width="540px")
-        self.children = [line(self.view.widget, column), self.picture, self.status]
-        self.layout.width, self.layout.max_width = f"{SIZE[0] + 20}px", "100%"
-        self.redraw()
+        self.arrange(line(self.view.widget, column), self.picture, width=SIZE[0] + 20)
 
     @property
     def x(self):

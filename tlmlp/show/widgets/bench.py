@@ -101,12 +101,8 @@ class PropertyBench(Job):
         first = line(kind, source, label("germanium structures"), n)
         second = line(label("freeze the first … groups"), depth, self.frozen)
         third = line(self.start_button, self.stop_button, self.bar, self.time)
-        self.children = [first, second, third, self.picture, self.status]
-        self.layout.width, self.layout.max_width = f"{SIZE[0] + 10}px", "100%"
         self.start_button.layout.width, self.status.layout.min_height = "108px", "46px"
-        for control in self.controls.values():
-            control.observe(self.changed, "value")
-        self.redraw()
+        self.arrange(first, second, third, self.picture, width=SIZE[0] + 10)
 
     def result(self):
         """The results, {name: result}; computes them here where nobody has pressed Compute."""

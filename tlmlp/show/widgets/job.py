@@ -61,16 +61,20 @@ class Job(Live):
             self.controls[name].value = value
         return self
 
-    def beside(self, width, *more):
-        """Lay the controls, the buttons and `more` in a column of `width` pixels by the picture."""
+    def arrange(self, *children, width):
+        """Show these and the sentence below, in `width` pixels; draw anew where a control moves."""
         for control in self.controls.values():
             control.observe(self.changed, "value")
+        self.children = [*children, self.status]
+        self.layout.width, self.layout.max_width = f"{width}px", "100%"
+        self.redraw()
+
+    def beside(self, width, *more):
+        """Lay the controls, the buttons and `more` in a column of `width` pixels by the picture."""
         side = [*self.controls.values(), line(self.start_button, self.stop_button), self.bar]
         look = dict(flex_flow="column", align_items="flex-start", width=f"{width}px")
-        self.children = [line(line(*side, self.time, *more, **look), self.picture), self.status]
-        self.layout.width = f"{int(self.picture.width) + width + 30}px"
-        self.layout.max_width = "100%"
-        self.redraw()
+        row = line(line(*side, self.time, *more, **look), self.picture)
+        self.arrange(row, width=int(self.picture.width) + width + 30)
 
     def start(self, *_):
         self.order = self.settings

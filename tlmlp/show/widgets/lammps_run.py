@@ -5,7 +5,6 @@ import re
 from pathlib import Path
 
 from ...course.lammps_run import thermo
-from ...refusal import one_of
 from ..figures.scaling import thermo_output
 from .controls import image, line, menu
 from .job import Job
@@ -32,11 +31,8 @@ class LammpsRun(Job):
         self.lines, self.steps = [], 0
         self.controls = dict(processes=menu(processes, processes[0], 130, "processes"))
         row = *self.controls.values(), self.start_button, self.stop_button, self.bar, self.time
-        self.children = [line(*row), self.picture, self.status]
-        self.layout.width, self.layout.max_width = f"{SIZE[0] + 20}px", "100%"
         self.missing = command is None and importlib.util.find_spec("lammps") is None
-        self.controls["processes"].observe(self.changed, "value")
-        self.redraw()
+        self.arrange(line(*row), self.picture, width=SIZE[0] + 20)
 
     def result(self, processes=1):
         """Lines of the thermo output at the end; starts it where nobody has pressed Run.
@@ -47,9 +43,7 @@ class LammpsRun(Job):
             print(MISSING)
             return []
         if not self.begun:
-            one_of("processes", processes, self.controls["processes"].options)
-            self.controls["processes"].value = processes
-            self.start()
+            self.set(processes=processes).start()
         self.finish()
         return list(self.lines)
 

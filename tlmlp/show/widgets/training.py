@@ -27,10 +27,8 @@ class Training(Job):
         super().__init__("Train", image(SIZE))
         self.make_fit, self.history, self.last = make_fit, [], None
         controls = line(self.start_button, self.stop_button, self.bar, self.time)
-        self.children = [controls, self.picture, self.status]
-        self.layout.width, self.layout.max_width = f"{SIZE[0] + 20}px", "100%"
         self.status.layout.min_height = "48px"  # two lines, so that nothing below jumps
-        self.redraw()
+        self.arrange(controls, self.picture, width=SIZE[0] + 20)
 
     @property
     def potential(self):
