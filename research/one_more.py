@@ -57,7 +57,7 @@ def picked(pick: str, seed: int) -> tuple[list[Atoms], Atoms]:
     return ten, known[numbers[int(np.argmax(away))]]
 
 
-def perform(task: dict, _: Path) -> dict:
+def perform(task: dict, folder: Path | None = None) -> dict:
     """The row of a task."""
     allocator.prepare()
     started = time.perf_counter()

@@ -231,10 +231,12 @@ def weakly(k):
 def moved(k):
     """Rows of three drivers; half of the temperatures hold."""
     trials = [dict(failure=""), dict(failure="brakes")]
+    tried = {method: dict(trials=trials) for method in course.choices.ALGORITHMS}
+    tried["fine-tuned"] = dict()
     return [
-        dict(driver=driver, method=method, seed=seed, force_mae=60.0 * k + seed, trials=trials)
+        dict(driver=driver, method=method, seed=seed, force_mae=60.0 * k + seed) | more
+        for method, more in tried.items()
         for driver in ("linear", "transfer", "by hand")
-        for method in (*course.choices.ALGORITHMS, "fine-tuned")
         for seed in (0, 1)
     ]
 

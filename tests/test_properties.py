@@ -135,6 +135,8 @@ def test_phonons_do_not_depend_on_the_frame(sw, frame):
 def test_a_special_point_after_a_jump_is_itself(sw):
     """K and U are alike; X is not K, though both stand at one tick of the path."""
     atoms = bulk("Si", "diamond", a=A)
+    with pytest.raises(ValueError, match="two special points at least"):
+        P.phonons(atoms, sw, path="GX,K", points=3, mesh=4)
     usual, jumps = (P.phonons(atoms, sw, path=p, points=3, mesh=4) for p in (None, "GX,KGL"))
     assert jumps.labels == ("Γ", "X|K", "Γ", "L")
     for name in ("Γ", "X", "K", "L"):

@@ -234,8 +234,10 @@ def test_formats_by_name(tmp_path):
         file.write(b"64\n" * 100_000)
     whole = (tmp_path / "mine.extxyz.gz").read_bytes()
     (tmp_path / "mine.extxyz.gz").write_bytes(whole[: len(whole) // 2])
+    (tmp_path / "mine.traj.gz").write_bytes(whole[:20])
+    (tmp_path / "mine.stuff.gz").write_bytes(whole[:30] + bytes(40) + whole[70:])
     (tmp_path / "mine.extxyz.xz").write_text("no compressed file")
-    for name in ("mine.extxyz.gz", "mine.extxyz.xz"):
+    for name in ("mine.extxyz.gz", "mine.traj.gz", "mine.stuff.gz", "mine.extxyz.xz"):
         with pytest.raises(ValueError, match=f"{name}"):
             datasets.read(tmp_path / name)
     with pytest.raises(ValueError, match="xyzzy, is not known"):

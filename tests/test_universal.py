@@ -335,7 +335,7 @@ def test_one_structure_more(tmp_path):
         names[pick] = one.info["name"]
     assert names["random"] != names["farthest"] and len(one_more.pool(3)) > 20
     task = dict(method="transfer", pick="random", n=11, seed=3, steps=2)
-    row = one_more.perform(task, tmp_path)
+    row = one_more.perform(task, folder=tmp_path)
     assert row["structure"] == names["random"] and 0.1 < row["softening"]["Solid"][0] < 2
 
 

@@ -108,11 +108,11 @@ def pairs(atoms: Atoms, cutoff: float, quantities: str) -> list[np.ndarray]:
     # vesin wants a box also where nothing is periodic, and shifts no atom along those directions
     points, box = (np.ascontiguousarray(x) for x in (atoms.positions, box_of(atoms)))
     if pbc.all():
-        likely = len(atoms) ** 2 / atoms.get_volume() * cutoff**3
+        likely = 4 / 3 * np.pi * len(atoms) ** 2 / atoms.get_volume() * cutoff**3
     else:  # each periodic direction has images, and atoms may fill a small part of space
-        likely = (np.unique(cubes, axis=0, return_counts=True)[1].astype(float) ** 2).sum()
+        same = (np.unique(cubes, axis=0, return_counts=True)[1].astype(float) ** 2).sum()
+        likely = min(4 / 3 * np.pi * same, float(len(atoms)) ** 2)
         likely *= np.maximum(2 * cutoff / heights(box)[pbc], 1).prod()
-    likely *= 4 / 3 * np.pi
     words = f"pairs of atoms are within {cutoff:g} Å, too many to list"
     refuse(likely > PAIRS, f"some {likely:.0e} {words}")
     search = vesin.NeighborList(cutoff=float(cutoff), full_list=True)

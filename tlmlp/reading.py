@@ -11,6 +11,7 @@ extrapolated to no smearing. What is not called energy, forces and stress is sai
 
 import re
 import warnings
+import zlib
 from collections.abc import Iterable
 from io import StringIO
 from lzma import LZMAError
@@ -39,6 +40,7 @@ RANKS: dict[str, tuple[str, ...]] = {
     "forces": ("forces", "force"),
     "stress": ("stress", "virial", "virials"),
 }
+DAMAGED = OSError, EOFError, LZMAError, zlib.error  # of files compressed by their names
 LARGE = 50e6  # bytes of a file that takes so long to read that a bar is shown
 NO_LABELS = "lammps-dump-text", "lammps-dump-binary"  # to which ASE gives an energy of 0
 
@@ -81,7 +83,7 @@ def _frames(path: Path, format: str | None) -> list[Atoms]:
         return []
     try:
         kind = format or ("extxyz" if _is_extxyz(path) else formats.filetype(str(path)))
-    except (formats.UnknownFileTypeError, OSError):
+    except (formats.UnknownFileTypeError, *DAMAGED):
         kind = None
     cure = "name one of ASE's with format, such as 'extxyz' or 'vasp-xml'"
     refuse(kind not in formats.ioformats, f"the format of {path}, {kind}, is not known: {cure}")
@@ -108,11 +110,10 @@ def _is_extxyz(path: Path) -> bool:
     try:
         with open_with_compression(str(path), "rb") as file:
             count, comment = (file.readline(100_000) for _ in range(2))
-    except (OSError, EOFError, LZMAError):  # compressed, by its name alone, or damaged
+    except DAMAGED:
         return False
-    return (
-        count.strip().isdigit() and re.search(rb"Lattice=|Properties=", comment, re.I) is not None
-    )
+    named = re.search(rb"Lattice=|Properties=", comment, re.I)
+    return count.strip().isdigit() and named is not None
 
 
 def labelled(

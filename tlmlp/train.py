@@ -17,6 +17,7 @@ Terms for displaced copies of the structures, without labels of their own: tlmlp
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import astuple
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -309,7 +310,7 @@ def _settings(potential, train, valid, frozen, s):
     settings = {k: v for k, v in settings.items() if k not in off or v != off[k]}
     data = dict(train=datasets.fingerprint(train), valid=datasets.fingerprint(valid))
     names = sorted(f"{module}:{name}" for module, name, _ in hk.data_structures.traverse(frozen))
-    network = dict(network=[repr(potential.config), *potential.elements], which=names)
+    network = dict(network=[*astuple(potential.config)[1:], *potential.elements], which=names)
     return settings | data | dict(start=checkpoints.sketch(potential.params)) | network
 
 

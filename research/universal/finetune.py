@@ -10,9 +10,8 @@ and ENERGY (ΔE / atoms)² in eV². Of the training structures a fifth is held o
 weights with the smallest force RMSE there count. One structure leaves none to hold out: then the
 last weights do. The zero of energy is fitted to the training structures first.
 
-Variants: `frozen` trains the last interaction block and the readout alone, as the documentation of
-CHGNet does. With `replay` every second step has a structure of silicon by DFT, and there are twice
-as many steps.
+Variants: `frozen` trains the last interaction block and the readout alone. With `replay` every
+second step has a structure of silicon by DFT, and there are twice as many steps.
 
 "one-more" tests what Deng et al. (arXiv 2405.07105) say of one structure of high energy. It is
 drawn at random, or is the farthest from the perfect crystal, see research.one_more.
@@ -51,7 +50,7 @@ POINTS = 10  # validations of a training
 FROZEN = {  # what is not trained
     "chgnet-0.3.0": "atom_embedding bond_embedding angle_embedding bond_basis_expansion "
     "angle_basis_expansion atom_conv_layers.0 atom_conv_layers.1 atom_conv_layers.2 "
-    "bond_conv_layers angle_layers"
+    "bond_conv_layers angle_layers bond_weights_ag bond_weights_bg"
 }
 KEYS = ("model", "n", "seed", "learning_rate", "steps", "driver", "pick", "frozen", "replay")
 
@@ -137,7 +136,8 @@ def tuned(task, some, more=()):
     fitted, valid = datasets.split(some, 0.2, seed) if len(some) > 1 else (some, [])
     if task.get("frozen"):
         for part, weights in model.named_parameters():
-            weights.requires_grad = not part.startswith((*FROZEN[name].split(),))
+            if part.startswith((*FROZEN[name].split(),)):
+                weights.requires_grad = False
     graphs = [graph(atoms) for atoms in fitted]
     held = [graph(atoms) for atoms in valid]
     per_atom = lambda frames: [atoms.get_potential_energy() / len(atoms) for atoms in frames]

@@ -149,6 +149,8 @@ def _path(primitive, path, points):
     refuse(path is not None and not (points_of and set(points_of) <= known), words)
     band = primitive.cell.bandpath(path or PATHS.get(lattice.name), npoints=0)
     stretches = parse_path_string(band.path)
+    words = f"each part of a path must have two special points at least, not {path!r}"
+    refuse(min(map(len, stretches)) < 2, words)
     inverse, fractions = primitive.cell.reciprocal(), np.linspace(0, 1, points)
     q, waves, parts, ticks, labels = [], [], [], [0.0], [stretches[0][0]]
     for stretch in stretches:

@@ -35,13 +35,9 @@ def check(
     temperature asked for so far, infinity where none was. `time_ps` is said in the sentence.
     """
     if not all(np.isfinite(x).all() for x in numbers):
-        return (
-            f"A position or an energy was no longer a number before {time_ps:.2f} ps: "
-            f"take a shorter timestep, or another potential."
-        )
+        words = f"A position or an energy was no longer a number before {time_ps:.2f} ps"
+        return f"{words}: take a shorter timestep, or another potential."
     if temperature_K > limit(hottest_K):
-        return (
-            f"The temperature rose to {temperature_K:.0f} K before {time_ps:.2f} ps, "
-            f"far above the {hottest_K:.0f} K asked for: {WRONG}"
-        )
+        words = f"The temperature rose to {temperature_K:.0f} K before {time_ps:.2f} ps, far above"
+        return f"{words} the {hottest_K:.0f} K asked for: {WRONG}"
     return ""

@@ -121,12 +121,10 @@ def _model(potential: Any, atoms: ase.Atoms, dtype: str) -> tuple[Any, ...]:
         return (potential.row, "float64", None, None, species, energies.sum())
     if type(potential) is PotentialCalculator:  # an alchemical one is more than its potential
         potential = potential.potential
-    if not isinstance(potential, Potential):
-        raise TypeError(
-            "potential must be a tlmlp.Potential, the name or file of one, or datasets."
-            f"stillinger_weber_calculator(element), not {type(potential).__name__}; "
-            "other ASE calculators run in ase.md"
-        )
+    words = "potential must be a tlmlp.Potential, the name or file of one, or datasets."
+    words += f"stillinger_weber_calculator(element), not {type(potential).__name__}; "
+    words += "other ASE calculators run in ase.md"
+    refuse(not isinstance(potential, Potential), words, TypeError)
     potential.check_elements(atoms)
     cast = lambda tree: jax.tree.map(lambda x: np.asarray(x, dtype), tree)
     weights, core = cast(potential.params), cast(potential.repulsion())
@@ -151,11 +149,9 @@ def _box_and_reach(atoms: ase.Atoms, cutoff: float, settings: Settings) -> tuple
     box = _box(atoms, atoms.positions, cutoff + SKIN, VACUUM)
     heights, least = graphs.heights(box), 2 * cutoff
     low, repeats = heights.min(), tuple(int(r) for r in np.ceil(least / heights - 1e-9))
-    refuse(
-        low < least,
-        f"the cell is too small for the cutoff of {cutoff:.2f} Å: its smallest height is "
-        f"{low:.2f} Å and must be at least {least:.2f} Å; atoms.repeat({repeats}) is enough",
-    )
+    words = f"the cell is too small for the cutoff of {cutoff:.2f} Å: its smallest height is "
+    words += f"{low:.2f} Å and must be at least {least:.2f} Å; atoms.repeat({repeats}) is enough"
+    refuse(low < least, words)
     room, skin = low / 2 - cutoff, settings.skin
     if skin is None:
         return box, cutoff + _skin(room, settings.ensemble)

@@ -135,7 +135,7 @@ def moves(rows):
     alone.
     """
     rows = [row for row in rows if row["method"] in LOOKS | TUNED]
-    if not rows:
+    if not any(row["method"] in LOOKS for row in rows):
         return nothing()
     drivers = list(dict.fromkeys(row["driver"] for row in rows))
     every = {m: look for m, look in (LOOKS | TUNED).items() if where(rows, method=m)}
@@ -144,7 +144,7 @@ def moves(rows):
     said = []
     error = lambda row: row["force_mae"]
     held = lambda row: sum(not trial["failure"] for trial in row["trials"])
-    of = len(rows[0]["trials"])
+    of = max(len(row["trials"]) for row in rows if "trials" in row)
     for ax, value, title, looks in (
         (axes[0, 0], error, "force MAE (meV/Å)", every),
         (axes[0, 1], held, f"temperatures that held for 3 ps, of {of}", LOOKS),
@@ -167,4 +167,5 @@ def moves(rows):
     names = [ALGORITHMS.get(driver, driver) for driver in drivers]
     axes[0, 0].set_yticks(range(len(drivers)), names)
     axes[0, 0].set_ylabel("who chose the data")
-    return figure.describe("moves", *said)
+    words = "CHGNet, a universal potential, was fine-tuned; its dynamics was not run."
+    return figure.describe("moves", *said, tuned=words * (len(every) > len(LOOKS)))

@@ -109,10 +109,8 @@ def training_curves(rows):
             ax.set_xticks(ticks, [str(t) for t in ticks])
             ax.minorticks_off()
             ax.set_title(f"{source.words}, {n or 'all'} structures: precomputed", fontsize=10)
-            best = (
-                f"{METHODS[m].word} {np.mean(_mae(some)):.0f} meV/Å"
-                for m, some in groups(where(own, n=n), method=METHODS)
-            )
+            each = groups(where(own, n=n), method=METHODS)
+            best = (f"{METHODS[m].word} {np.mean(_mae(some)):.0f} meV/Å" for m, some in each)
             said.append(f"{source.words}, {n or 'all'} structures, at best: {'; '.join(best)}.")
         axes[-1].set_xlabel("training step")
     return legend_below(figure).describe("training_curves", *said)
@@ -225,12 +223,10 @@ def forgetting(rows, n=10):
     before = header(SOURCES["dft"].silicon)["info"]["test_errors"]["force_mae"]
     ax.axvline(before, color=TEXT, lw=1, ls="--", label=f"silicon before: {before:.0f} meV/Å")
     said, all_x, all_y = [], [before], []
+    errors = lambda own: ([row["silicon_force_mae"] for row in own], _mae(own))
     for k, (name, strengths) in enumerate(against_forgetting(rows, n).items()):
         look = dict(fmt=f"{MARKERS[k]}-", color=[INK, *PALETTE][k], ms=6, capsize=2, elinewidth=1)
-        points = [
-            [mean_and_spread([row[f"{of}force_mae"] for row in own]) for of in ("silicon_", "")]
-            for own in strengths.values()
-        ]
+        points = [[mean_and_spread(part) for part in errors(own)] for own in strengths.values()]
         (x, dx), (y, dy) = np.nan_to_num(points).transpose(1, 2, 0)
         ax.errorbar(x, y, dy, dx, label=name, lw=1, **look)
         all_x, all_y = [*all_x, *x], [*all_y, *y]

@@ -10,7 +10,7 @@ from ...alchemy import AlchemicalCalculator, masses
 from ...course.results import rows
 from ...potential import Potential
 from ...properties import elastic
-from ...refusal import refuse
+from ...refusal import one_of, refuse
 from ..figures.alloys import mixture, nearest
 from ..figures.style import ELEMENT_COLOURS
 from .controls import image, line, menu, slider, tag, text
@@ -75,6 +75,7 @@ class Alchemy(Job):
     def set(self, x, way="nodes"):
         """Move the slider to a fraction from 0 to 1, and the menu; returns the widget."""
         refuse(not 0 <= x <= 1, f"x must be a fraction from 0 to 1, not {x!r}")
+        one_of("way", way, WAYS.values())
         self.fraction.value, self.controls["way"].value = round(x * STEPS), way
         return self
 

@@ -63,7 +63,7 @@ class Family(Job):
 
     def take(self, found):
         self.current = [dict(row, curve=list(row["curve"])) for row in found]
-        self.found[self._member(self.order), self.order["reduced"]] = self.current
+        self.found[self._member(self.asked), self.asked["reduced"]] = self.current
 
     def paint(self, run):
         with self.lock:

@@ -1,6 +1,7 @@
 """Job: a Live that comes to an end, with controls, a bar and one picture."""
 
 from copy import copy
+from numbers import Integral, Real
 
 import ipywidgets as widgets
 
@@ -52,8 +53,11 @@ class Job(Live):
         for name, value in settings.items():
             one_of("a setting", name, self.controls)
             if hasattr(control := self.controls[name], "min"):
-                words = f"{name} must be from {control.min:g} to {control.max:g}, not {value!r}"
-                refuse(not control.min <= value <= control.max, words)
+                kind = Integral if isinstance(control.value, int) else Real
+                words = f"{name} must be a {'whole ' * (kind is Integral)}number from "
+                words += f"{control.min:g} to {control.max:g}, not {value!r}"
+                number = isinstance(value, kind) and not isinstance(value, bool)
+                refuse(not number or not control.min <= value <= control.max, words)
             else:  # a menu of values, or of (words, value)
                 pairs = (o if isinstance(o, tuple) else (o, o) for o in control.options)
                 one_of(name, value, [own for _, own in pairs])
