@@ -366,6 +366,17 @@ def same_data():
     few, terms = (error(SW, "transfer", 10, False, *way) for way in ((0, 0), (1.2, 0.01)))
     yield f"transfer's error with ten from {few.mean():.0f} to {terms.mean():.0f} meV/Å"
     assert (terms < few).all()
+    best = {(r["source"], r["method"], r["n"]): r for r in course.rows("weak-best")}
+    for (source, method, n), row in best.items():
+        way = dict(source=source, method=method, n=n, steps=row["steps"])
+        way["learning_rate"] = row["learning_rate"]
+        both = [
+            {r["seed"]: r["force_mae"] for r in course.rows(table) if way.items() <= r.items()}
+            for table in ("weak-best", "own-best")
+        ]
+        ratios = [both[0][seed] / both[1][seed] for seed in both[0]]
+        assert len(ratios) == 3 and 0.99 < np.mean(ratios) < 1.09
+    yield "No, nor at own best. To first order"
     readme = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
     bare = [error(DFT, method, 10, forces=False).mean() for method in ("transfer", "scratch")]
     assert "transfer has {:.0f} meV/Å and scratch {:.0f}".format(*bare) in readme
