@@ -292,7 +292,12 @@ def test_what_fine_tuning_and_transfer_cost(text):
     silicon = mean("transfer", 0, 2)
     assert f"({silicon:.0f}, not {mean('nequix-oam-1', 0, 2):.0f} meV/Å)" in text
     chgnet = mean("chgnet-0.3.0", 0, 2), mean("chgnet-0.3.0", 10, 2)
-    assert "CHGNet {:.0f} before, {:.0f} after ten".format(*chgnet) in text
+    varied = course.rows("universal-variants")
+    of = lambda kind, part: np.mean([row[part] for row in varied if row.get(kind)])
+    words = "CHGNet {:.0f} before, {:.0f} after ten, {:.0f} where silicon is replayed"
+    assert words.format(*chgnet, of("replay", "silicon_force_mae")) in text
+    assert f"last layers frozen, ten structures give {of('frozen', 'force_mae'):.0f}." in text
+    assert {(row["n"], row["steps"]) for row in varied} == {(10, 400), (10, 800)}
     assert f"*forgets* ({silicon:.0f} and {mean('transfer', 10, 2):.0f})" in text
     seeds = [len(table[name].seeds[10]) for name in ("chgnet-0.3.0", "7net-0")]
     assert "Seeds with ten: CHGNet {}, SevenNet-0 {}.".format(*seeds) in text
@@ -310,6 +315,27 @@ def test_what_fine_tuning_and_transfer_cost(text):
         "({:.0f} to {:.0f}, not {:.0f} meV/atom)",
     ):
         assert part.format(*energies) in readme
+
+
+def test_which_structure_mends(text):
+    slope = lambda pick: np.mean(
+        [r["softening"]["Solid"][0] for r in course.rows("universal-one-more") if r["pick"] == pick]
+    )
+    words = "drawn at random gives {:.2f}, the structure farthest from the crystal {:.2f}."
+    assert words.format(*map(slope, ("random", "farthest"))) in text
+    error = lambda pick: np.mean(
+        [
+            r["force_mae"]
+            for r in course.rows("one-more")
+            if (r["method"], r["pick"]) == ("transfer", pick)
+        ]
+    )
+    words = "lowers its error from {:.0f} to {:.0f}, the farthest structure to {:.0f}."
+    assert words.format(*map(error, ("crystal", "random", "farthest"))) in text
+    groups = {atoms.info["name"]: atoms.info["group"] for atoms in datasets.dft("Ge", "train")}
+    for table in ("one-more", "universal-one-more"):
+        drawn = [r["structure"] for r in course.rows(table) if r["pick"] == "random"]
+        assert {groups[name] for name in drawn} == {"Liquid"}
 
 
 def test_every_fine_tuning_is_its_own(text):
