@@ -201,7 +201,7 @@ def weak() -> Iterator[Run]:
 
 def weak_best() -> Iterator[Run]:
     """Both terms at once, trained as in own_best, which has the same without them."""
-    for n, seed, source, method in product((10, 50), range(3), COURSE, SIDES):
+    for n, seed, source, method in product((10, 50), range(5), COURSE, SIDES):
         start = dict(source=source, method=method, n=n, seed=seed)
         yield Run(**start, **BOTH, learning_rate=RATES[method], **LONG)
 
