@@ -163,7 +163,7 @@ def oracle():
         'of the reference, in runs that lasted a picosecond. "±" is over five seeds. CHGNet was '
         "fine-tuned as in the section on universal potentials; its dynamics was not run."
     )
-    lines = []
+    lines, foreign = [], rows("universal-oracle")
     drivers = [*ALGORITHMS, "by hand", "random"]
     for driver in drivers:
         for method in ALGORITHMS:
@@ -182,7 +182,7 @@ def oracle():
                     cell(apart),
                 ]
             )
-        if tuned := where(rows("universal-oracle"), driver=driver):
+        if tuned := where(foreign, driver=driver):
             errors = [[row["force_mae"] for row in tuned]]
             errors += [[row["phases"][p] for row in tuned] for p in ("crystal", "liquid")]
             number = cell([row["n"] for row in tuned])

@@ -48,10 +48,10 @@ def picked(pick: str, seed: int) -> tuple[list[Atoms], Atoms]:
     ten, known = eleven[:N], data("dft", "Ge")[0]
     if pick == "crystal":
         return ten, eleven[N]
-    numbers, points = pool(seed), described("dft")
+    numbers = pool(seed)
     if pick == "random":
         return ten, known[int(np.random.default_rng(seed).choice(numbers))]
-    names = [atoms.info["name"] for atoms in known]
+    points, names = described("dft"), [atoms.info["name"] for atoms in known]
     own = points[[names.index(atoms.info["name"]) for atoms in ten]]
     away = [np.linalg.norm(own - points[k], axis=1).min() for k in numbers]
     return ten, known[numbers[int(np.argmax(away))]]

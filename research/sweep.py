@@ -34,31 +34,12 @@ from . import (
 from .tables import TABLES, table as runs_of
 
 # What is no list of a course's runs: the tasks, and what makes the row of one.
-OTHERS = {
-    "alchemy": (alchemy.tasks, alchemy.perform),
-    "alloys": (alloys.tasks, alloys.perform),
-    "committee": (committee.tasks, committee.perform),
-    "diversity": (diversity.tasks, diversity.perform),
-    "family": (similarity.family, similarity.family_row),
-    "one-more": (one_more.tasks, one_more.perform),
-    "oracle": (oracle.tasks, oracle.perform),
-    "other-pairs": (other_pairs.tasks, other_pairs.perform),
-    "pairs": (similarity.pairs, similarity.pair_row),
-    "vacancy": (vacancy.tasks, vacancy.perform),
-}
-BY_VALUE = (
-    rows,
-    *rows.BY_VALUE,
-    alchemy,
-    alloys,
-    committee,
-    diversity,
-    one_more,
-    oracle,
-    other_pairs,
-    similarity,
-    vacancy,
-)
+OWN = (alchemy, alloys, committee, diversity, one_more, oracle, other_pairs, vacancy)
+name_of = lambda module: module.__name__.rpartition(".")[2].replace("_", "-")
+OTHERS = {name_of(module): (module.tasks, module.perform) for module in OWN}
+OTHERS |= dict(family=(similarity.family, similarity.family_row))
+OTHERS |= dict(pairs=(similarity.pairs, similarity.pair_row))
+BY_VALUE = (rows, *rows.BY_VALUE, *OWN, similarity)
 NAMES = ", ".join([*TABLES, *OTHERS])
 SAID = (
     "source",

@@ -25,7 +25,7 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from . import elements, simulate
 from .frames import check, copies, split, subset
 from .reading import labelled, read
-from .refusal import refuse
+from .refusal import is_whole, refuse
 from .stillinger_weber import stillinger_weber_calculator
 
 __all__ = ["dft", "dft_reference", "mlearn", "stillinger_weber", "stillinger_weber_shipped"]
@@ -221,8 +221,7 @@ def stillinger_weber(
         RuntimeError: the dynamics broke down.
     """
     row = elements.element(element)
-    whole = isinstance(n, (int, np.integer)) and not isinstance(n, bool)
-    refuse(not whole or n < 1, f"the number of frames must be a positive integer, not {n!r}")
+    refuse(not is_whole(n), f"the number of frames must be a positive integer, not {n!r}")
     kelvin = np.atleast_1d(np.asarray(temperatures, float))
     fine = kelvin.ndim == 1 and len(kelvin) and np.all((kelvin > 0) & (kelvin < np.inf))
     refuse(not fine, f"temperatures must be positive numbers in K, not {kelvin.tolist()}")

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from math import inf
 from numbers import Integral, Real
+from typing import TypeGuard
 
 
 def refuse(when: object, sentence: str, error: type[Exception] = ValueError) -> None:
@@ -16,10 +17,15 @@ def is_whole(value: object, least: int = 1) -> bool:
     return isinstance(value, Integral) and not isinstance(value, bool) and int(value) >= least
 
 
+def is_number(value: object) -> TypeGuard[float]:
+    """Whether this is a real number; True and False are none."""
+    return isinstance(value, Real) and not isinstance(value, bool)
+
+
 def positive(**values: object) -> None:
     """Raise ValueError, by its name, for a value that is not a positive, finite number."""
     for name, value in values.items():
-        fine = isinstance(value, Real) and not isinstance(value, bool) and 0 < float(value) < inf
+        fine = is_number(value) and 0 < float(value) < inf
         refuse(not fine, f"{name} must be a positive, finite number, not {value!r}")
 
 

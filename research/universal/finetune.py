@@ -38,7 +38,7 @@ from tlmlp.course.universals import errors, labelled
 from tlmlp.recipes import circumstances
 
 from .. import oracle
-from ..one_more import pool, slopes
+from ..one_more import picked as our_picked, pool, slopes
 from .__main__ import append, evaluate
 from .models import MODELS
 
@@ -208,10 +208,10 @@ def one_more(name):
 
 def picked(task):
     """[the structure] of a task of `one_more`."""
-    known, numbers = datasets.dft("Ge", "train"), pool(task["seed"])
     if task["pick"] == "random":
-        return [known[int(np.random.default_rng(task["seed"]).choice(numbers))]]
-    some = [known[k] for k in numbers]
+        return [our_picked("random", task["seed"])[1]]
+    known = datasets.dft("Ge", "train")
+    some = [known[k] for k in pool(task["seed"])]
     calculator = MODELS[task["model"]].make(None)
     model, graph, _ = of_chgnet(calculator)
     of = lambda atoms: model.predict_graph(graph(atoms), task="e", return_atom_feas=True)

@@ -15,12 +15,12 @@ import tomllib
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from importlib import resources
-from numbers import Integral, Real
+from numbers import Integral
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from ..files import write_whole
-from ..refusal import one_of, refuse
+from ..refusal import is_number, one_of, refuse
 
 QUESTIONS = resources.files("tlmlp") / "course" / "questions"
 FILE = "answers.json"
@@ -151,7 +151,7 @@ def now() -> str:
 
 def brief(answer: Any) -> Any:
     """A number as JSON has it, anything else in some words."""
-    if isinstance(answer, Real) and not isinstance(answer, bool):
+    if is_number(answer):
         return int(answer) if isinstance(answer, Integral) else float(answer)
     return (answer if isinstance(answer, str) else repr(answer))[:SHORTENED]
 

@@ -133,8 +133,9 @@ def check_overfitting(answer, curve: Sequence, chosen: int | None = None) -> Ver
         (errors.argmin(), "that is the number of the point; its step is asked for."),
         (energy, "that is the smallest error of the energy; take that of the forces."),
     ]
-    if steps[0] - resolution < _number(answer) <= last + resolution:
-        there = np.abs(steps - _number(answer)).argmin()
+    number = float(answer) if isinstance(answer, (int, float, np.number)) else np.nan
+    if steps[0] - resolution < number <= last + resolution:
+        there = np.abs(steps - number).argmin()
         falls = "still falls" if steps[there] < best else "has risen already"
         otherwise = f"there the error {falls}: {errors[there]:.0f} meV/Å."
     else:
@@ -142,11 +143,6 @@ def check_overfitting(answer, curve: Sequence, chosen: int | None = None) -> Ver
     right = best, f"{smallest}, and {errors[-1]:.0f} at the end: from here on it overfits."
     near = lambda value: resolution if value == best else 0.5
     return judge(answer, near, right, wrong, otherwise)
-
-
-def _number(answer):
-    """The answer as a float; nan where it is none."""
-    return float(answer) if isinstance(answer, (int, float, np.number)) else np.nan
 
 
 @recorded

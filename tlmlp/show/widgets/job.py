@@ -1,11 +1,10 @@
 """Job: a Live that comes to an end, with controls, a bar and one picture."""
 
 from copy import copy
-from numbers import Integral, Real
 
 import ipywidgets as widgets
 
-from ...refusal import one_of, refuse
+from ...refusal import is_number, is_whole, one_of, refuse
 from .controls import Picture, button, line, text
 from .live import Live
 
@@ -53,11 +52,11 @@ class Job(Live):
         for name, value in settings.items():
             one_of("a setting", name, self.controls)
             if hasattr(control := self.controls[name], "min"):
-                kind = Integral if isinstance(control.value, int) else Real
-                words = f"{name} must be a {'whole ' * (kind is Integral)}number from "
-                words += f"{control.min:g} to {control.max:g}, not {value!r}"
-                number = isinstance(value, kind) and not isinstance(value, bool)
-                refuse(not number or not control.min <= value <= control.max, words)
+                whole = isinstance(control.value, int)
+                fine = is_whole(value, control.min) if whole else is_number(value)
+                words = f"{name} must be a {'whole ' * whole}number from {control.min:g} to "
+                words += f"{control.max:g}, not {value!r}"
+                refuse(not fine or not control.min <= value <= control.max, words)
             else:  # a menu of values, or of (words, value)
                 pairs = (o if isinstance(o, tuple) else (o, o) for o in control.options)
                 one_of(name, value, [own for _, own in pairs])
