@@ -36,6 +36,13 @@ if workers > 1:
         os.environ[name] = str(max(1, threads))
 
 
+def pytest_collection_modifyitems(items):
+    """One worker a file, unless a test says otherwise: what one test compiles the next one has."""
+    for item in items:
+        if item.get_closest_marker("xdist_group") is None:
+            item.add_marker(pytest.mark.xdist_group(item.path.stem))
+
+
 def until(condition, seconds=120):
     """Wait for a state, and fail where it does not come."""
     end = time.monotonic() + seconds

@@ -278,12 +278,11 @@ def test_the_explorer_in_the_hands_of_a_learner(tmp_path):
         until(page, lambda: differing(empty, picture(curves)) < 1e-3)
 
 
-@pytest.mark.parametrize("theme", ["Light", "Dark"])
-def test_the_explorer_in_odd_orders(tmp_path, theme):
+def test_the_explorer_in_odd_orders(tmp_path):
     """A control while it trains, the cell twice, Reset while it trains, a cell too early."""
     code = "import tlmlp\nexplorer = tlmlp.show.TransferExplorer(precomputed=[])\nexplorer"
     early = "print(sorted(explorer.result()), explorer.running)"
-    with opened(tmp_path, code, "print(explorer.running)", theme=theme) as page:
+    with opened(tmp_path, code, "print(explorer.running)", theme="Dark") as page:
         pressed = lambda n: page.get_by_role("button", name=n, exact=True).get_attribute
         training = lambda: until(page, lambda: seen(page, "training, step"), 180)
         button(page, "Train").click()
@@ -324,12 +323,11 @@ def test_the_explorer_in_odd_orders(tmp_path, theme):
         assert "['scratch', 'transfer'] False" in words and "stopped" not in words
 
 
-@pytest.mark.parametrize("theme", ["Light", "Dark"])
-def test_a_duel_in_the_hands_of_a_learner(tmp_path, theme):
+def test_a_duel_in_the_hands_of_a_learner(tmp_path):
     """Play, both sides move while another cell runs, Stop takes both back; settings as it plays."""
     sides = "'Stillinger-Weber', 'ge-sw-course-transfer-10'"
     code = f"import tlmlp\nduel = tlmlp.show.Duel({sides}, rate=800)\nduel"
-    with opened(tmp_path, code, "print(6 * 7)", theme=theme) as page:
+    with opened(tmp_path, code, "print(6 * 7)", theme="Light") as page:
         sides = page.locator(browser.VIEWER)
         until(page, lambda: sides.count() == 2)
         left, right, plots = sides.nth(0), sides.nth(1), page.locator(".widget-image").first
@@ -373,11 +371,10 @@ def test_a_duel_in_the_hands_of_a_learner(tmp_path, theme):
         until(page, lambda: all(unlike(a, b) < 0.01 for a, b in zip(at_rest, (left, right))))
 
 
-@pytest.mark.parametrize("theme", ["Light", "Dark"])
-def test_the_bench_in_the_hands_of_a_learner(tmp_path, theme):
+def test_the_bench_in_the_hands_of_a_learner(tmp_path):
     """Another property, Compute, a picture that grows while another cell runs, a control."""
     code = "import tlmlp\ntlmlp.show.PropertyBench()"
-    with opened(tmp_path, code, "print(6 * 7)", theme=theme) as page:
+    with opened(tmp_path, code, "print(6 * 7)", theme="Dark") as page:
         plot = page.locator(".widget-image").first
         plot.wait_for(timeout=30_000)
         empty, alt = picture(plot), lambda: plot.get_attribute("alt")

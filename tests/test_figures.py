@@ -268,7 +268,7 @@ def test_names_are_looked_up_by_key_or_word_and_others_have_colours_of_their_own
     assert texts(ax.get_legend()) == ["transfer", "transfer, reduced units", "mine"]
     colours = [tuple(bars[0].get_facecolor()) for bars in ax.containers]
     rgb = lambda colour: tuple(int(colour[k : k + 2], 16) / 255 for k in (1, 3, 5)) + (1.0,)
-    assert colours == [rgb(colour) for colour in (BLUE, GREEN, PALETTE[2])]
+    assert colours == [rgb(colour) for colour in (BLUE, GREEN, PALETTE[0])]
     heights = [bar.get_height() for bar in ax.containers[0]]
     assert heights[:3] == [elastic.c11, elastic.c12, elastic.c44]
 

@@ -177,7 +177,8 @@ def test_gains_compare_the_same_structures_and_steps():
     assert knob(size=1.1, energy=2.0) == "several"
 
 
-def test_the_widget_trains_towards_the_element_of_its_sliders():
+def test_the_widget_trains_towards_the_element_of_its_sliders(monkeypatch):
+    monkeypatch.setattr("tlmlp.show.widgets.family.STEPS", 100)
     widget = show.Family()
     assert widget.member == Member() and "copied" not in widget.numbers.value
     widget.set(stiffness=0.0, angle=90.0)
@@ -185,7 +186,7 @@ def test_the_widget_trains_towards_the_element_of_its_sliders():
     widget.set(stiffness=21.0, size=1.2)
     ((key, (scratch, carried)),) = widget.result().items()
     assert key == (Member(size=1.2, angle=90.0), False)
-    assert [row["curve"][-1][0] for row in (scratch, carried)] == [400, 400]
+    assert [row["curve"][-1][0] for row in (scratch, carried)] == [100, 100]
     assert carried["curve"][0][1] > carried["curve"][-1][1]
     until(lambda: "a gain of" in widget.status.value)
     widget.set(reduced=True)

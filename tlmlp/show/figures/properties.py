@@ -35,9 +35,9 @@ def plot(results, **options):
 
 def styled(results):
     """(result, Method) of each; names that the table of methods lacks have other colours."""
-    for k, (name, result) in enumerate(results.items()):
-        colour = PALETTE[k % 5]
-        yield result, method_of(name) or Method(name, name, colour, MARKERS[k % len(MARKERS)], 3.0)
+    others = zip(99 * PALETTE, 99 * MARKERS)
+    for name, result in results.items():
+        yield result, method_of(name) or Method(name, name, *next(others), 3.0)
 
 
 def _plus_minus(value, error):
