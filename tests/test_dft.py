@@ -373,7 +373,7 @@ def test_vacancy_of_a_known_potential(sw):
 
 def test_shipped_files_are_those_of_the_index():
     index = json.loads((datasets.DFT / "index.json").read_text())
-    assert len(index["files"]) == 6
+    assert len(index["files"]) == 8
     assert index["protocol"] == json.loads(json.dumps(cp2k.PROTOCOL | dict(name=cp2k.NAME)))
     for name, entry in index["files"].items():
         data = (datasets.DFT / name).read_bytes()
@@ -384,11 +384,11 @@ def test_shipped_files_are_those_of_the_index():
 
 @pytest.mark.parametrize("split", generate.SPLITS)
 def test_shipped_pair_is_symmetric(split):
-    """The same numbers of the recipe for both elements; temperatures are the same fractions of
-    melting.
+    """The same numbers of the recipe for silicon and germanium, the first ones for tin;
+    temperatures are the same fractions of melting.
     """
     reduced = []
-    for element in ("Si", "Ge"):
+    for element in ("Si", "Ge", "Sn"):
         frames = datasets.dft(element, split)
         melting = generate.ELEMENTS[element][1]
         kinds = []
@@ -411,6 +411,7 @@ def test_shipped_pair_is_symmetric(split):
             kinds.append((number, kind))
         reduced.append(kinds)
     assert reduced[0] == reduced[1]
+    assert reduced[2] == reduced[0][: len(reduced[2])] and len(reduced[2]) > 1
 
 
 def test_shipped_alloys():
@@ -432,7 +433,7 @@ def test_shipped_alloys():
         assert atoms.info["protocol"] == cp2k.NAME
 
 
-@pytest.mark.parametrize("element", ["Si", "Ge"])
+@pytest.mark.parametrize("element", ["Si", "Ge", "Sn"])
 def test_shipped_labels(element):
     """No net force; liquids less bound than solids; nothing twice."""
     train, test = datasets.dft(element, "train"), datasets.dft(element, "test")
@@ -470,7 +471,7 @@ def test_reference(element, a):
 
 
 def test_dft_refuses():
-    with pytest.raises(ValueError, match="'C' is not known, use one of 'Si', 'Ge', 'SiGe'"):
+    with pytest.raises(ValueError, match="'C' is not known, use one of 'Si', 'Ge', 'Sn', 'SiGe'"):
         datasets.dft("C", "train")
     with pytest.raises(ValueError, match="use 'train' or 'test'"):
         datasets.dft("Si", "valid")

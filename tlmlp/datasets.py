@@ -137,19 +137,19 @@ DFT = Path(__file__).parent / "data" / "dft"
 
 
 def dft(element: str, split: str) -> list[Atoms]:
-    """DFT structures that ship, of "Si", "Ge" or "SiGe", "train" or "test"; ValueError for others.
+    """DFT structures that ship, of "Si", "Ge", "Sn" or "SiGe"; ValueError for others.
 
-    63 or 64 atoms each, drawn by one recipe for all in units of lattice constant and melting
-    temperature, every one from a trajectory of its own. "SiGe" are alloys, whose info has `order`
-    ("random" or "ordered") and `fraction` of germanium besides. Energies are free energies of the
-    electrons at 1000 K, whose gradients the forces are. See `research/dft/README.md`.
+    split: "train" or "test". 63 or 64 atoms each, drawn by one recipe in units of lattice constant
+    and melting temperature, every one from a trajectory of its own; of tin the first ones alone.
+    "SiGe" are alloys, whose info has `order` ("random" or "ordered") and `fraction` of germanium
+    besides. Energies are free energies of the electrons at 1000 K, whose gradients the forces are.
     `info` has group ("Solid", "Liquid", "Vacancy", "Strained" or "High energy"), phase,
     temperature (K, of the trajectory; None for atoms displaced at random), name, entropy (eV, the
     electrons' -T S in the energy), protocol, element, source.
 
-    Source: CP2K, PBE, GTH pseudopotentials, DZVP-MOLOPT-SR-GTH, 2 x 2 x 2 k-points.
+    Source: CP2K, PBE, GTH pseudopotentials, DZVP-MOLOPT-SR-GTH, 2 x 2 x 2 k-points; research/dft.
     """
-    symbol, split = _known(element, split, ("Si", "Ge", "SiGe"))
+    symbol, split = _known(element, split, ("Si", "Ge", "Sn", "SiGe"))
     return read(DFT / f"{symbol}-{split}.extxyz.xz")
 
 
