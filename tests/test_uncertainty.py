@@ -84,11 +84,13 @@ def test_means_and_spreads_are_those_by_hand(members):
         variance = ((F - F.mean(0)) ** 2).sum(0) / 3
         spread = np.sqrt(variance[:, 0] + variance[:, 1] + variance[:, 2])
         assert spread.min() > 0.01
-        assert np.allclose(committee.spread(atoms), spread, rtol=1e-9)
+        assert np.allclose(committee.spread(atoms), spread, rtol=1e-5)
         energy_spread = np.std(np.array(E) / 8, ddof=1)
-        assert committee.get_property("energy_spread", atoms) == pytest.approx(energy_spread)
-        assert committee.get_property("energy", atoms) == pytest.approx(np.mean(E))
-        assert np.allclose(committee.get_property("stress", atoms), np.mean(S, 0))
+        assert committee.get_property("energy_spread", atoms) == pytest.approx(
+            energy_spread, rel=1e-5
+        )
+        assert committee.get_property("energy", atoms) == pytest.approx(np.mean(E), abs=1e-5)
+        assert np.allclose(committee.get_property("stress", atoms), np.mean(S, 0), atol=1e-7)
         assert np.allclose(whole.arrays["forces_spread"], spread, rtol=1e-4)
         assert whole.info["energy_spread"] == pytest.approx(energy_spread, rel=1e-4)
         assert whole.get_potential_energy() == pytest.approx(np.mean(E), abs=1e-5)
