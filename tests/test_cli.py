@@ -20,8 +20,6 @@ import tlmlp
 from tlmlp import datasets, recipes, sweep
 from tlmlp.cli import app
 
-pytestmark = pytest.mark.xdist_group("training")  # one worker compiles for all of these
-
 
 def write(path, symbol, n=6, shift=0):
     frames = []

@@ -22,8 +22,6 @@ from ase.io import write
 from tlmlp import datasets
 from tlmlp.elements import ELEMENTS, element
 
-pytestmark = pytest.mark.xdist_group("datasets")  # one worker compiles, and imports jax_md, for all
-
 
 @pytest.fixture
 def mlearn_mirror():

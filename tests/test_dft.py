@@ -26,8 +26,6 @@ import cp2k  # noqa: E402
 import generate  # noqa: E402
 import properties  # noqa: E402
 
-pytestmark = pytest.mark.xdist_group("dft")
-
 needs_cp2k = pytest.mark.skipif(
     shutil.which("cp2k.psmp") is None, reason="CP2K is not installed: apt install cp2k"
 )

@@ -26,8 +26,6 @@ from tlmlp import Potential, alchemy, datasets, properties as P, simulate, sweep
 from tlmlp.cli import app
 from tlmlp.properties.measured import measure
 
-pytestmark = pytest.mark.xdist_group("doors")
-
 PACKAGE = str(Path(tlmlp.__file__).parent)
 SENTENCES = (ValueError, TypeError, RuntimeError, OSError, FloatingPointError)
 SENTENCES += (PropertyNotImplementedError,)

@@ -25,7 +25,6 @@ import build
 import pictures
 import solve
 
-pytestmark = pytest.mark.xdist_group("site")  # one worker builds it, once
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 PAGES += sorted((ROOT / "docs" / "site").glob("*.md"))

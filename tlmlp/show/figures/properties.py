@@ -8,7 +8,7 @@ from ...course.cards import Card
 from ...properties import defects, mechanics, slopes, structure, transport, vibrations
 from .cards import card_dots
 from .picture import DISTANCE, SMALL, G, band, note, panels, points
-from .style import MARKERS, PALETTE, RED, TEXT, Method, method_of
+from .style import PALETTE, RED, TEXT, method_of, styled
 
 TIME, MSD = "time (ps)", "mean squared displacement (Å$^2$)"
 VOLUME = "volume per atom (Å$^3$)"
@@ -31,13 +31,6 @@ def plot(results, **options):
         words = f"a figure shows results of one kind, not {names(kinds)}"
         raise ValueError(f"{words}; there are figures of {names(FIGURES)}")
     return FIGURES[kinds.pop()](results, **options)
-
-
-def styled(results):
-    """(result, Method) of each; names that the table of methods lacks have other colours."""
-    others = zip(99 * PALETTE, 99 * MARKERS)
-    for name, result in results.items():
-        yield result, method_of(name) or Method(name, name, *next(others), 3.0)
 
 
 def _plus_minus(value, error):

@@ -1,5 +1,6 @@
 """One look for all figures: what each method and element is called, its colour and its marker."""
 
+from itertools import cycle
 from typing import NamedTuple
 
 from matplotlib.colors import LinearSegmentedColormap, to_hex
@@ -42,6 +43,13 @@ LINEAR = Method("linear potential", "linear", BROWN, "D", 3.1)
 def method_of(name):
     """The Method of a key of METHODS or of its word; None for any other name."""
     return METHODS.get(name) or {method.word: method for method in METHODS.values()}.get(name)
+
+
+def styled(results):
+    """(result, Method) of each; names that the table of methods lacks have other colours."""
+    others = zip(cycle(PALETTE), cycle(MARKERS))
+    for name, result in results.items():
+        yield result, method_of(name) or Method(name, name, *next(others), 3.0)
 
 
 def shades(n):

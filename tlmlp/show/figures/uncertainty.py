@@ -1,7 +1,7 @@
 """Figure of uncertainty: errors against those that were predicted."""
 
 from .picture import legend_below, log_axis, note, panels
-from .style import MARKERS, PALETTE, TEXT, method_of
+from .style import TEXT, styled
 
 
 def reliability(results):
@@ -13,13 +13,11 @@ def reliability(results):
     results = results if isinstance(results, dict) else {"": results}
     figure, ((ax,),) = panels(6.2, 4.6 + 0.2 * len(results))
     seen, said = [], []
-    for k, (name, found) in enumerate(results.items()):
-        method = method_of(name)
-        colour, marker = method[2:4] if method else (PALETTE[k % 5], MARKERS[k % 8])
-        words = f"{method.word if method else name}: correlation {found.correlation:.2f}"
+    for found, look in styled(results):
+        words = f"{look.word}: correlation {found.correlation:.2f}"
         words = f"{words}, errors {found.factor:.2g} times the predicted".removeprefix(": ")
         points = 1e3 * found.predicted, 1e3 * found.error
-        ax.plot(*points, marker=marker, color=colour, lw=1.6, ms=6, label=words)
+        ax.plot(*points, marker=look.marker, color=look.colour, lw=1.6, ms=6, label=words)
         seen += [value for values in points for value in values if value > 0]
         said.append(f"{words}.")
     for axis in "xy":
