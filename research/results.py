@@ -351,7 +351,8 @@ def alchemy():
         "One atom of 64 is turned from silicon into germanium at 600 K, in a crystal of `host` at "
         "its own lattice constant. The table gives the free energy in eV. Integration and "
         "perturbation are molecular dynamics of 50 ps and 40 ps; ± is one standard error over "
-        "blocks. The harmonic value has none."
+        "blocks. The harmonic value has none. Energies of the two elements have zeros of their "
+        "own, so only the difference of the hosts has a meaning."
     )
     titles = ["host", "integration", "perturbation from Ge to Si", "harmonic"]
     again = f"{SWEEP} alchemy"
@@ -499,9 +500,10 @@ def softening():
 def properties():
     """The table properties: verdicts, and the cards behind them."""
     words = (
-        "No training set holds these properties. Trainings have 800 steps and five seeds. A "
-        "verdict compares the errors of scratch and transfer seed by seed. Transfer helped or "
-        "hurt where the difference exceeds chance (Student's paired test, 95 %)."
+        "Few of these properties are in a training set: slope and R² of forces, and vacancies of "
+        "DFT. Trainings have 800 steps and five seeds. A verdict compares the errors of scratch "
+        "and transfer seed by seed. Transfer helped or hurt where the difference exceeds chance "
+        "(Student's paired test, 95 %)."
     )
     kinds, counts, total = ("helped", "no difference", "hurt"), [], Counter()
     for source in COURSE:

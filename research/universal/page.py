@@ -13,7 +13,7 @@ COMMAND = "python -m research.universal"
 WORDS = """\
 Universal potentials are evaluated on the test structures of this project's DFT. Their energies have
 a zero of their own, so the mean difference is subtracted. s is the slope of their forces, q the
-share of the squared error that one factor would mend. ± is a standard error over structures in
+fraction of the squared error along the forces of DFT. ± is a standard error over structures in
 slopes, one standard deviation over seeds elsewhere.
 """
 PICKS = {"crystal": "an eleventh crystal", "random": "at random", "farthest": "the farthest"}

@@ -320,18 +320,18 @@ def check_slope(answer, true, predicted) -> Verdict:
 
 @recorded
 def check_share(answer, true, predicted) -> Verdict:
-    """Share of the squared error of forces that their slope explains, between 0 and 1."""
+    """Fraction of the squared error of forces that lies along the reference, between 0 and 1."""
     x, y = np.ravel(true), np.ravel(predicted)
     s, rest = float(x @ y / (x @ x)), float(np.square(y - x).sum() / (x @ x))  # rest: 1 - R²
     right = (1 - s) ** 2 / rest
-    words = f"{right:.3f}: one factor, 1 / s, would mend that part of the squared error."
+    words = f"{right:.3f}: that part of the squared error is softness."
     wrong = (
-        (1 - right, "that is the other part, which no factor mends."),
+        (1 - right, "that is the other part, which the slope leaves."),
         ((1 - s) / rest, "an error counts with its square: (1 - s)²."),
         ((1 - s) ** 2, "that is softness over all squared forces; divide by 1 - R²."),
         (rest, "that is 1 - R², all of the error; which part of it is (1 - s)²?"),
         (1 - s, "that is how far the slope is from 1; how much of the error is it?"),
-        (right**0.5, "that is the share of the root of the squared error."),
+        (right**0.5, "that is the fraction of the root of the squared error."),
         (100 * right, "that is in percent; a number between 0 and 1 is asked for.", 0.5),
     )
     otherwise = "softness is (1 - s)² of all squared forces, the whole error 1 - R² of them."

@@ -3,10 +3,10 @@
     s  = Σ F_ref·F_pred / Σ F_ref²        slope of predicted against reference forces, through 0
     R² = 1 - Σ |F_pred - F_ref|² / Σ F_ref²
     s' = Σ F_ref·F_pred / Σ F_pred²       the other way round
-    q  = (1 - s)² / (1 - R²)              share of the squared error that the slope explains
+    q  = (1 - s)² / (1 - R²)              fraction of the squared error that the slope explains
 
 F_pred = s F_ref + rest, and the rest is orthogonal to F_ref. So Σ |F_pred - F_ref|² is
-(1 - s)² Σ F_ref² + Σ rest², of which q is the first part: the error that one factor would mend.
+(1 - s)² Σ F_ref² + Σ rest², of which q is the first part. A factor mends less: it scales all.
 
 A potential with too little training, whose forces F_pred are right on average but miss a part of
 F_ref at random, has s near R² and s' near 1 (as a regression has). A soft one has s < 1, R² near
