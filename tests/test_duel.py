@@ -106,7 +106,7 @@ def test_the_verdict_names_both_and_the_truth():
 @pytest.mark.parametrize(
     "options, sentence",
     [
-        (dict(source="vasp"), "source must be one of 'mlearn', 'stillinger-weber'"),
+        (dict(source="vasp"), "source must be one of mlearn, stillinger-weber"),
         (dict(rate=3), "rate in K/ps must be one of 100, 200, 400, 800"),
         (dict(left="si-sw"), "no potential 'si-sw' for this duel; use one of 'ge-sw"),
         (dict(n=11), "no potential 'ge-sw-course-scratch-11'"),

@@ -126,6 +126,20 @@ def test_two_names_that_differ(tmp_path):
         datasets.read(path)
 
 
+@pytest.mark.parametrize("off, fine", [(5.0, False), (0.02, False), (1e-4, True)])
+def test_two_total_energies_differ_by_more_than_rounding(tmp_path, off, fine):
+    """A total of -6080 eV hides what is much to a potential."""
+    atoms = silicon(energy=-6080.0, REF_energy=-6080.0 + off)
+    atoms.set_array("forces", FORCES)
+    path = written(tmp_path / "total.extxyz", atoms)
+    if fine:
+        with pytest.warns(UserWarning, match="read energy from 'REF_energy'"):
+            datasets.read(path)
+    else:
+        with pytest.raises(ValueError, match="'REF_energy' and 'energy', which differ"):
+            datasets.read(path)
+
+
 def test_stress_and_virial_that_contradict(tmp_path):
     """The sign of a virial is GAP's; one of the other sign beside a stress is noticed."""
     atoms = silicon(energy=-3.0, stress=STRESS, virial=STRESS * silicon().get_volume())

@@ -430,7 +430,7 @@ def test_hot_walls_heat(sw):
         ),
         (dict(every=2.5), ValueError, "every must be a whole number"),
         (dict(timestep_fs=0), ValueError, "timestep_fs must be a positive number of femtoseconds"),
-        (dict(thermostat="berendsen"), ValueError, "'langevin' or 'nose-hoover', not 'berendsen'"),
+        (dict(thermostat="berendsen"), ValueError, "must be one of langevin, nose-hoover"),
         (dict(dtype="float16"), ValueError, "'float32' or 'float64'"),
         (dict(skin=3.0), ValueError, "the skin can be at most 1.66 Å"),
         (dict(atoms="Si"), TypeError, "one ase.Atoms, not str"),

@@ -145,7 +145,7 @@ def test_shipped_rows_belong_to_the_table_and_the_reference_survives_in_them():
         (lambda: stability.truth("mlearn"), "DFT cannot"),
         (
             lambda: stability.references("dft"),
-            "one of 'mlearn', 'stillinger-weber', which hold trajectories, not 'dft'",
+            "source must be one of mlearn, stillinger-weber, not 'dft'",
         ),
     ],
 )

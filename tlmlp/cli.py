@@ -56,7 +56,7 @@ def train(
     format: Annotated[str | None, Option(help="of DATA, as ASE calls it [default: found]")] = None,
     energy_key: Annotated[str | None, Option(help="name of the energies in DATA")] = None,
     forces_key: Annotated[str | None, Option(help="name of the forces")] = None,
-    stress_key: Annotated[str | None, Option(help="name of the stresses or virials")] = None,
+    stress_key: Annotated[str | None, Option(help="name of stresses: only measured")] = None,
 ) -> None:
     """Train on own structures or rebuild a shipped potential; stopped, the same command goes on.
 

@@ -178,7 +178,9 @@ def _choose(kind: str, found: dict[str, Any], frame: Atoms, which: str) -> str |
             continue  # a free energy goes before an energy
         a, b = (_as(kind, n, found[n], frame) for n in (some[0][0], name))
         words = f"{which} has {some[0][0]!r} and {name!r}, which differ"
-        refuse(_distance(a, b) > 1e-3 * max(1e-3, _size(a)), f"{words}; name one with {kind}_key")
+        relative, least = (1e-7, 1e-3) if kind == "energy" else (1e-3, 1e-6)  # more than rounding
+        off = _distance(a, b) > max(least, relative * _size(a))
+        refuse(off, f"{words}; name one with {kind}_key")
     return some[0][0] if some else None
 
 

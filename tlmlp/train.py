@@ -204,18 +204,18 @@ def fit(
 
     Args:
         potential: where to start from, of `Potential.create` or `transfer.start`.
-        train: structures with energy, forces if these have a weight, and stress likewise. Isolated
-            atoms take part in the reference energies alone (shift_reference).
+        train: structures with energy, and forces if these have a weight; those with a stress count
+            if it has one. Isolated atoms are for the reference energies alone (shift_reference).
         valid: the same, with forces, to choose the best weights by.
         steps: gradient steps.
         trainable: mask from tlmlp.transfer.freeze [default: all weights].
         seed: of the order of the structures.
         learning_rate: its peak.
         batch_size: structures in a step.
-        weights: of the terms of the loss at the peak of the learning rate.
+        weights: of the terms of the loss at the peak of the learning rate. Default: no stress.
         final_weights: the same at the end.
         average: decay of the weight average per step, 0.99 for hundreds of steps, 0.999 for 10 000.
-        report_every: steps between two Progress [default: 50 reports in all].
+        report_every: steps between two Progress [default: 50 in all]; validations give one, too.
         validate_every: steps between two validations [default: 20 in all].
         checkpoint: file to save to at validations and to resume from, with the same numbers. One
             of other settings, data or starting weights is refused.
@@ -226,8 +226,9 @@ def fit(
             w0 (Li, Grandvalet and Davoine, arXiv 1802.01483). Progress.loss is without it.
         consistency: terms for displaced copies of the structures, see there [default: none].
 
-    Yields Progress, each with the `.potential` so far. Raises ValueError for bad data or settings,
-    before anything is compiled; FloatingPointError where the loss stops being a number.
+    Yields Progress, each with the `.potential` so far. Before the first, and before anything is
+    compiled, it raises ValueError for bad data, settings or another training's checkpoint, and
+    TypeError for what are no ase.Atoms; FloatingPointError where the loss stops being a number.
     """
     allocator.prepare()
     ends = Weights(*weights), Weights(*final_weights)

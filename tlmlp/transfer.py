@@ -1,7 +1,8 @@
 """Transfer: a potential of one element is the start of another's, and parts of it may be frozen.
 
-Every weight is copied; the new element's embedding row starts as the old element's. Two crystals of
-one structure are alike once lengths are measured in lattice constants a and energies in a unit ε:
+Every weight is copied; the new element's embedding row starts as that of the first element that the
+source was trained on. Two crystals of one structure are alike once lengths are measured in lattice
+constants a and energies in a unit ε:
 
     E_Ge(r) ≈ e E_Si(r / s)        s = a_Ge / a_Si,  e = ε_Ge / ε_Si
 
@@ -88,18 +89,19 @@ def start(
 ) -> Potential:
     """A Potential for `element` that starts from the weights of `source`.
 
-    In reduced units the result is for the new element alone: forces of the old one are wrong until
-    `rescale(p, 1 / s, 1 / e)`, with s and e from `p.info["transfer"]`, brings them back.
+    In reduced units the result is for the new element alone. With `u = p.info["transfer"]`,
+    `rescale(p, 1 / u["length"], 1 / u["energy"]).replace(trained=source.trained)` is for the old.
 
     Args:
         source: a trained Potential.
         element: chemical symbol; where the source has no embedding row for it, one is added.
         train: structures of the new element; the reference energy is fitted to their energies.
         reduced_units: scale lengths by the lattice ratio, energies by a fit to the forces of train.
-        lattice_ratio: of the lattice constants, new over old [default: lattice_ratio_of].
+        lattice_ratio: of lattice constants, new over old [default: lattice_ratio_of, of diamond's].
         shapes: as fit has it.
 
-    Raises ValueError for no training, frames of other elements, no labels or a bad ratio.
+    Raises ValueError for no training, frames of other elements, no labels, a bad ratio, a linear
+    potential or forces that point apart; TypeError where source is no Potential.
     """
     train = _checked(source, element, train, reduced_units)
     bad = lattice_ratio is not None and not (reduced_units and 0 < lattice_ratio < np.inf)

@@ -129,7 +129,7 @@ class AlchemicalCalculator(PotentialCalculator):
             fractions: λ from 0 to 1, a number for all or one for each alchemical atom.
             which: indices of the alchemical atoms [default: all atoms].
             way: "nodes" or "embedding". Two places with two nodes each exchange four times the
-                messages, which cost 2 to 2.7 times the plain forces (64 and 216 atoms, two cores).
+                messages, which cost 1.9 to 2.5 times the plain forces (64, 216 atoms; two cores).
                 With one alchemical atom of 64 it is 1.2 times, by embeddings at most 1.1 times.
             dtype: "float32" or "float64", as in Potential.calculator.
             skin: Å, likewise.

@@ -40,7 +40,7 @@ from ase.calculators.calculator import Calculator
 
 from .. import datasets, simulate
 from ..graph import pairs
-from ..refusal import refuse
+from ..refusal import one_of, refuse
 from .sources import TRAJECTORIES, data
 
 SW = "stillinger-weber"  # the source whose reference can be simulated
@@ -86,8 +86,7 @@ def references(source: str) -> dict[float, Reference]:
 
 @lru_cache
 def _measured_once(source):
-    names = f"{', '.join(map(repr, TRAJECTORIES))}, which hold trajectories"
-    refuse(source not in TRAJECTORIES, f"source must be one of {names}, not {source!r}")
+    one_of("source", source, TRAJECTORIES)
     kinds, out = {}, {}
     for atoms in (atoms for part in data(source) for atoms in part):
         if T := atoms.info["temperature"]:

@@ -15,7 +15,7 @@ from ase.calculators.calculator import Calculator
 
 from .. import allocator
 from ..potential import Potential
-from ..refusal import refuse
+from ..refusal import one_of
 from .settings import Settings
 from .snapshot import SimulationError, Snapshot
 
@@ -64,8 +64,8 @@ def nvt(
     """Constant temperature. Yields Snapshot: the first at step 0, then one every `every` steps.
 
     Args:
-        potential: a Potential, the name or file of one, its calculator, or a Stillinger-Weber
-            calculator (tlmlp.datasets).
+        potential: a Potential, the name or file of one, its calculator (whose dtype and skin do
+            not count), or a Stillinger-Weber calculator (tlmlp.datasets).
         atoms: their velocities are kept, less that of the centre of mass; where they have none,
             they are drawn (Maxwell-Boltzmann). Directions that are not periodic have vacuum.
         temperature_K: K, or a function of the time in fs that is asked before every chunk.
@@ -86,12 +86,12 @@ def nvt(
     Raises:
         TypeError: `atoms` or `potential` is of another kind.
         ValueError: what cannot be simulated, such as a cell too small for the cutoff.
-        FileExistsError: `trajectory` exists, and `resume` is not set.
+        FileExistsError: `trajectory` exists, and `resume` is not set; FileNotFoundError: no
+            potential has this name or file.
         SimulationError: after a Snapshot whose `health` is not "ok".
     """
     asked = locals()
-    words = f"thermostat must be 'langevin' or 'nose-hoover', not {thermostat!r}"
-    refuse(thermostat not in ("langevin", "nose-hoover"), words)
+    one_of("thermostat", thermostat, ("langevin", "nose-hoover"))
     return _start(asked.pop("thermostat"), **asked)
 
 

@@ -7,14 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from ..refusal import is_whole, refuse
+from ..refusal import is_number, is_whole, refuse
 
 Asked = float | Callable[[float], float]  # a number, or a function of the time in fs
-
-
-def is_number(x: object) -> bool:
-    """Whether this is a number; True and False are none."""
-    return isinstance(x, (int, float, np.integer, np.floating)) and not isinstance(x, bool)
 
 
 @dataclass(frozen=True)
