@@ -36,6 +36,7 @@ if workers > 1:
         os.environ[name] = str(max(1, threads))
 
 
+@pytest.hookimpl(tryfirst=True)  # xdist's own hook reads the groups
 def pytest_collection_modifyitems(items):
     """One worker a file, unless a test says otherwise: what one test compiles the next one has."""
     for item in items:

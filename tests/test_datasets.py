@@ -411,8 +411,8 @@ def test_mlearn_stress_of_dynamics(mlearn_mirror, symbol, index, own):
 @pytest.mark.parametrize(
     "arguments, sentence",
     [
-        (("C", "train"), "'C' is not known, use one of 'Si', 'Ge', 'Li', 'Mo'"),
-        (("Si", "valid"), "use 'train' or 'test'"),
+        (("C", "train"), "element must be one of Si, Ge, Li, Mo, not 'C'"),
+        (("Si", "valid"), "split must be one of train, test, not 'valid'"),
     ],
 )
 def test_mlearn_refuses(arguments, sentence):

@@ -429,7 +429,7 @@ WRONG_ARGUMENTS = [
     lambda: datasets.split([CRYSTAL], 0.5),
     lambda: datasets.split([CRYSTAL, CRYSTAL], "a"),
     lambda: datasets.read(None),
-    lambda: datasets.dft("C", "train"),
+    lambda: datasets.dft("Pb", "train"),
     lambda: datasets.mlearn("Si", "valid"),
     lambda: P.surface("Qq", sw(), 5.43),
     lambda: P.phases("Qq", sw(), 5.43),

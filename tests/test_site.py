@@ -216,3 +216,9 @@ def test_atoms_are_drawn_on_the_canvas_on_colab(monkeypatch):
     assert live.viewer_menu.value == "canvas" and isinstance(live.views[0].widget, Canvas)
     monkeypatch.delitem(sys.modules, "google.colab")
     assert tlmlp.show.LiveMD("Stillinger-Weber").viewer_menu.value == "nglview"
+
+
+def test_one_worker_has_all_tests_of_a_file(request):
+    """Two workers that build the site at once would overwrite each other's files."""
+    if request.config.getoption("loadgroup", False):  # a worker of xdist
+        assert request.node.nodeid.endswith("@test_site")

@@ -25,7 +25,7 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from . import elements, simulate
 from .frames import check, copies, split, subset
 from .reading import labelled, read
-from .refusal import is_whole, refuse
+from .refusal import is_whole, one_of, refuse
 from .stillinger_weber import stillinger_weber_calculator
 
 __all__ = ["dft", "dft_reference", "mlearn", "stillinger_weber", "stillinger_weber_shipped"]
@@ -69,18 +69,11 @@ def mlearn(element: str, split: str) -> list[Atoms]:
 
     Source: Y. Zuo et al., J. Phys. Chem. A 124, 731 (2020); VASP, PBE; licence BSD-3-Clause.
     """
-    symbol, split = _known(element, split, ("Si", "Ge", "Li", "Mo"))
-    name = f"{symbol}/{'training' if split == 'train' else split}.json"
+    one_of("element", element, ("Si", "Ge", "Li", "Mo"))
+    one_of("split", split, ("train", "test"))
+    name = f"{element}/{'training' if split == 'train' else split}.json"
     with open(_mlearn_file(name), encoding="utf-8") as file:
         return [_mlearn_atoms(record) for record in json.load(file)]
-
-
-def _known(element: str, split: str, known: Sequence[str]) -> tuple[str, str]:
-    """The two themselves, if there are data of them."""
-    words = f"element {element!r} is not known, use one of {', '.join(map(repr, known))}"
-    refuse(element not in known, words)
-    refuse(split not in ("train", "test"), f"split {split!r} is not known, use 'train' or 'test'")
-    return element, split
 
 
 def _mlearn_file(name: str) -> Path:
@@ -137,10 +130,10 @@ DFT = Path(__file__).parent / "data" / "dft"
 
 
 def dft(element: str, split: str) -> list[Atoms]:
-    """DFT structures that ship, of "Si", "Ge", "Sn" or "SiGe"; ValueError for others.
+    """DFT structures that ship, of "Si", "Ge", "Sn", "C" or "SiGe"; ValueError for others.
 
     split: "train" or "test". 63 or 64 atoms each, drawn by one recipe in units of lattice constant
-    and melting temperature, every one from a trajectory of its own; of tin the first ones alone.
+    and melting temperature, every one from a trajectory of its own; of tin and carbon fewer.
     "SiGe" are alloys, whose info has `order` ("random" or "ordered") and `fraction` of germanium
     besides. Energies are free energies of the electrons at 1000 K, whose gradients the forces are.
     `info` has group ("Solid", "Liquid", "Vacancy", "Strained" or "High energy"), phase,
@@ -149,12 +142,13 @@ def dft(element: str, split: str) -> list[Atoms]:
 
     Source: CP2K, PBE, GTH pseudopotentials, DZVP-MOLOPT-SR-GTH, 2 x 2 x 2 k-points; research/dft.
     """
-    symbol, split = _known(element, split, ("Si", "Ge", "Sn", "SiGe"))
-    return read(DFT / f"{symbol}-{split}.extxyz.xz")
+    one_of("element", element, ("Si", "Ge", "Sn", "C", "SiGe"))
+    one_of("split", split, ("train", "test"))
+    return read(DFT / f"{element}-{split}.extxyz.xz")
 
 
 def dft_reference(element: str) -> dict:
-    """Properties of the diamond crystal at the level of `dft`.
+    """Properties of the diamond crystal of "Si" or "Ge" at the level of `dft`.
 
     Lattice constant (Å), elastic constants (GPa), phonons (THz), equation of state and vacancy
     (eV), each with the processor time it took (s). ValueError for an unknown element.
@@ -179,9 +173,8 @@ def stillinger_weber_shipped(element: str) -> tuple[list[Atoms], list[Atoms]]:
     an unknown element. They are made by research/stillinger_weber.py.
     """
     parts: dict[str, list[Atoms]] = {"train": [], "test": []}
-    for atoms in read(
-        DFT.parent / f"stillinger-weber-{elements.element(element).symbol}.extxyz.gz"
-    ):
+    symbol = elements.element(element).symbol
+    for atoms in read(DFT.parent / f"stillinger-weber-{symbol}.extxyz.gz"):
         parts[atoms.info.pop("split")].append(atoms)
         # numbers of Python's own, as they were before they were written
         atoms.info |= {k: v.item() for k, v in atoms.info.items() if isinstance(v, np.generic)}

@@ -61,7 +61,7 @@ def fit(
         curvature: of the penalty, in (eV/Å)²/eV², see above. Choose it by validation.
         ridge: likewise.
 
-    Raises ValueError for frames without labels, and for weights or penalties that cannot be.
+    Raises ValueError for no labels, and weights or penalties that cannot be; TypeError for splines.
     """
     positive(curvature=curvature, ridge=ridge)
     return solve(equations(train, splines, weights=weights), curvature, ridge)

@@ -151,7 +151,7 @@ class Potential:
     def calculator(self, dtype: str = "float32", skin: float = 0.3) -> PotentialCalculator:
         """An ASE calculator; neighbours are searched again when an atom has moved half of `skin`.
 
-        "float64" is two to three times as expensive: for phonons, elastic constants. `skin` in Å.
+        "float64" costs two to three times as much: for phonons. `skin`: 0 to 5 Å, or ValueError.
         """
         return PotentialCalculator(self, dtype, skin)
 

@@ -77,7 +77,7 @@ def execute(
     `workers` are processes of one thread each, here; `scheduler` is a running dask scheduler
     instead (cluster.connect). A worker that dies loses its own task alone, which another performs.
     Raises RuntimeError for tasks that failed, when all others are done, and at once where the
-    scheduler is lost.
+    scheduler is lost; ValueError for bad workers or no scheduler, OSError where none answers.
     """
     words = f"workers must be a whole number of at least 1, not {workers!r}"
     refuse(not is_whole(workers), words)
@@ -126,7 +126,8 @@ def pair(
     structures to train on; `seeds` counts choices and orders of them, and random weights of
     scratch. The source has five times the `steps` of scratch and transfer. `preset` of the network
     is "course" or "paper", `keys` are arguments of datasets.read for labels under other names.
-    Isolated atoms are left out. Raises ValueError where one of these will not do.
+    Isolated atoms are left out. Raises ValueError where one of these will not do, and
+    FileNotFoundError where there is no file.
     """
     Config(preset)  # raises for another
     if not sizes or min(*sizes, seeds, steps) < 1:

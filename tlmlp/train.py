@@ -226,9 +226,8 @@ def fit(
             w0 (Li, Grandvalet and Davoine, arXiv 1802.01483). Progress.loss is without it.
         consistency: terms for displaced copies of the structures, see there [default: none].
 
-    Yields Progress, each with the `.potential` so far. Before the first, and before anything is
-    compiled, it raises ValueError for bad data, settings or another training's checkpoint, and
-    TypeError for what are no ase.Atoms; FloatingPointError where the loss stops being a number.
+    Yields Progress, with the `.potential` so far. Before the first it raises ValueError (TypeError)
+    for bad data or settings; later FloatingPointError where the loss stops being a number.
     """
     allocator.prepare()
     ends = Weights(*weights), Weights(*final_weights)

@@ -2,7 +2,7 @@
 
     python research/dft/generate.py run OUT         compute; the same command again continues
     python research/dft/generate.py run OUT C --train 4 --test 1
-    python research/dft/generate.py run OUT SiGe --train 90 --test 30
+    python research/dft/generate.py run OUT SiGe --train 93 --test 31
     python research/dft/generate.py status OUT
     python research/dft/generate.py collect OUT     pack what is there into tlmlp/data/dft
 
@@ -254,7 +254,7 @@ def label(atoms: Atoms, **changes) -> Atoms:
         atoms, **{k: results[k] for k in ("energy", "forces", "stress")}
     )
     atoms.info |= dict(
-        protocol=cp2k.NAME,
+        protocol=cp2k.name_of(atoms),
         entropy=round(results["entropy"], 6),
         scf_steps=results["scf_steps"],
         seconds=round(results["seconds"], 1),
@@ -270,7 +270,7 @@ def unpack(out: Path):
             io.StringIO(lzma.decompress(path.read_bytes()).decode()), ":", format="extxyz"
         ):
             done = out / f"{atoms.info['name']}.extxyz"
-            if atoms.info["protocol"] == cp2k.NAME and not done.exists():
+            if atoms.info["protocol"] == cp2k.name_of(atoms) and not done.exists():
                 ase.io.write(done, atoms, format="extxyz")
 
 
@@ -281,6 +281,7 @@ def same_recipe(out: Path, elements):
     drawn = [PATTERN, TEMPERATURES, SAMPLER, TIMESTEP, FRICTION]
     own = dict(protocol=cp2k.PROTOCOL | dict(name=cp2k.NAME), drawn=drawn)
     own |= {element: ELEMENTS[element] for element in sorted(pure)}
+    own |= {f"{element}'s cutoff": cp2k.HARDER[element] for element in pure & {*cp2k.HARDER}}
     own |= dict(alloys=[ALLOYS, COMPOSITIONS, RELAXED]) if alloys else {}
     own, path = json.loads(json.dumps(own)), out / "recipe.json"
     then = json.loads(path.read_text()) if path.exists() else own
@@ -346,7 +347,7 @@ def collect(out: Path, elements):
     SHIPPED.mkdir(parents=True, exist_ok=True)
     path = SHIPPED / "index.json"
     index = json.loads(path.read_text()) if path.exists() else dict(files={})
-    index["protocol"] = cp2k.PROTOCOL | dict(name=cp2k.NAME)
+    index["protocol"] = cp2k.PROTOCOL | dict(name=cp2k.NAME, harder=cp2k.HARDER)
     for split in SPLITS:
         numbers = [
             {int(p.stem.split("-")[2]) for p in out.glob(f"{e}-{split}-*.extxyz")} for e in elements

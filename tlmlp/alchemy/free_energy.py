@@ -77,8 +77,8 @@ def integrate(
         friction: 1/fs.
         seed: of the random forces.
 
-    Yields an Average after each block. Raises ValueError for bad settings, RuntimeError where the
-    atoms become far too hot.
+    Yields an Average after each block. Raises ValueError for bad settings, TypeError for
+    another calculator, RuntimeError where the atoms become far too hot.
     """
     alchemical(calculator)
     positive(temperature_K=temperature_K, timestep=timestep, friction=friction)

@@ -52,7 +52,7 @@ def descend(
         accuracy: of the value, relative to the wanted one.
 
     Yields a Step for each fraction; the last one is the answer. Raises ValueError for a value that
-    neither element nor what is between them has, RuntimeError where the steps do not suffice.
+    none between both elements has, RuntimeError for too few steps, TypeError for other calculators.
     """
     alchemical(calculator)
     one_of("quantity", quantity, VALUES)
