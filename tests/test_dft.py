@@ -243,7 +243,7 @@ def test_packed_files_are_read_back(monkeypatch, tmp_path):
     # what ships need not be computed again, where it is of the present protocol
     generate.unpack(tmp_path / "other")
     assert not list((tmp_path / "other").iterdir())
-    monkeypatch.setattr(generate.cp2k, "NAME", "p")
+    monkeypatch.setattr(generate.cp2k, "LINE", "p")
     generate.unpack(tmp_path / "again")
     assert len(list((tmp_path / "again").iterdir())) == 6
     monkeypatch.setattr(generate, "SHIPPED", tmp_path / "repacked")

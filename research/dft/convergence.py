@@ -63,15 +63,19 @@ def rms(x):
     return float(np.sqrt(np.mean(np.square(x))))
 
 
+def settings_for(name):
+    """Names of the settings that a structure is computed with."""
+    own = [settings for settings in SETTINGS if name not in OWN or settings.startswith(FEW)]
+    return own + [*CARBON] if name.startswith("C ") else own
+
+
 def rows(cache, known):
     """A row per structure and setting not `known`: differences to the protocol, and to VASP."""
     frames = {name: datasets.mlearn(symbol, "test")[i] for name, (symbol, i) in STRUCTURES.items()}
     frames |= {name: generate.structure(symbol, "train", i) for name, (symbol, i) in OWN.items()}
     for settings, changes in (SETTINGS | CARBON).items():
         for name, atoms in frames.items():
-            own = settings.startswith(FEW) if name in OWN else settings not in CARBON
-            own |= name.startswith("C ") and settings in CARBON
-            if not own or (name, settings) in known:
+            if settings not in settings_for(name) or (name, settings) in known:
                 continue
             ours, base = cp2k.cached(atoms, cache, **changes), cp2k.cached(atoms, cache)
             difference = ours["forces"] - base["forces"]

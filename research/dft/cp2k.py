@@ -23,7 +23,7 @@ from ase.stress import full_3x3_to_voigt_6_stress
 
 HARTREE, BOHR = 27.211386245988, 0.529177210903  # eV, Å (CODATA 2018)
 
-NAME = "CP2K PBE GTH-q4 DZVP-MOLOPT-SR 240 Ry k222 1000 K"
+LINE = "CP2K PBE GTH-q4 DZVP-MOLOPT-SR {cutoff} Ry k222 1000 K"
 # The same for every element. What was converged, and against what, is in README.md and
 # convergence.csv.
 PROTOCOL = dict(
@@ -42,6 +42,7 @@ PROTOCOL = dict(
     eps_default=1e-8,
     alpha=0.4,  # of Broyden mixing
 )
+NAME = LINE.format(**PROTOCOL)
 HARDER = {"C": 400}  # Ry: at 240 Ry carbon's forces are off by 21 meV/Å
 ELECTRONS = 4  # of an atom of potential q4
 MAX_SCF = 60
@@ -131,7 +132,7 @@ def settings_of(atoms, **changes) -> dict:
 
 def name_of(atoms) -> str:
     """The protocol of a structure, in a line."""
-    return NAME.replace(f"{PROTOCOL['cutoff']} Ry", f"{settings_of(atoms)['cutoff']} Ry")
+    return LINE.format(**settings_of(atoms))
 
 
 def input_file(atoms, **changes) -> str:

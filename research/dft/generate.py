@@ -1,7 +1,7 @@
 """Ab initio data of silicon, germanium, tin and alloys: structures, labels by CP2K, shipped files.
 
     python research/dft/generate.py run OUT         compute; the same command again continues
-    python research/dft/generate.py run OUT C --train 4 --test 1
+    python research/dft/generate.py run OUT C --train 61 --test 20
     python research/dft/generate.py run OUT SiGe --train 93 --test 31
     python research/dft/generate.py status OUT
     python research/dft/generate.py collect OUT     pack what is there into tlmlp/data/dft
