@@ -7,16 +7,22 @@ choice is then fitted to all of them. Lengths of germanium are longer by the lat
 """
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 from tlmlp import datasets, linear
-from tlmlp.course.choices import LONGER, scaled
 from tlmlp.course.results import SHIPPED
 from tlmlp.splines import Splines
 
 CHOICES = (Splines(), Splines(cutoff=5.5, n_pair=22), Splines(cutoff=5.5, n_pair=22, n_triple=8))
 CURVATURES = (1e-7, 1e-6, 1e-5)
 SOURCES = dict(mlearn=datasets.mlearn, dft=datasets.dft)
+LONGER = dict(Si=1.0, Ge=1.05)  # lengths of splines, over silicon's
+
+
+def scaled(splines: Splines, factor: float) -> Splines:
+    """The same splines with other lengths."""
+    lengths = ("cutoff", "triple_cutoff", "triple_start")
+    return replace(splines, **{name: round(getattr(splines, name) * factor, 3) for name in lengths})
 
 
 def row(source: str, element: str) -> dict:

@@ -103,9 +103,8 @@ def list_() -> None:
     from .potential import Potential, shipped
 
     for potential in map(Potential.load, shipped()):
-        words = (
-            f"{potential.info['recipe']:27} {potential.network.preset:7}{potential.n_weights:7d}"
-        )
+        recipe, preset = potential.info["recipe"], potential.network.preset
+        words = f"{recipe:27} {preset:7}{potential.n_weights:7d}"
         errors = "energy RMSE {energy_rmse:5.2f} meV/atom   force RMSE {force_rmse:6.1f} meV/Å"
         echo(f"{words} weights   {errors.format(**potential.info['test_errors'])}")
 

@@ -33,6 +33,7 @@ import numpy as np
 from jax.typing import ArrayLike
 
 from . import bessel
+from .initial import orthogonal_glorot
 from .refusal import one_of, refuse
 
 PRESETS = ("paper", "course")
@@ -85,12 +86,6 @@ class Config:
             refuse(broken, f"{name} must be a whole number, not {value!r}")
         words = "n_spherical must be at least 2 (without angles it is not DimeNet)"
         refuse(self.n_spherical < 2, f"{words}, not {self.n_spherical}")
-
-
-def orthogonal_glorot(shape: Sequence[int], dtype: Any) -> jax.Array:
-    """Random (semi-)orthogonal weights with the variance of Glorot, as in DimeNet."""
-    w = hk.initializers.Orthogonal()(shape, dtype)
-    return w / jnp.maximum(jnp.std(w), 1e-3) / sum(shape) ** 0.5
 
 
 def dense(size: int, name: str, bias: bool = True) -> hk.Linear:
@@ -296,14 +291,13 @@ class DimeNetPP(hk.Module):
         return jnp.where(graph.atom_mask, energies, 0)
 
 
-def transform(
+def network(
     config: Config, n_elements: int, swaps: Sequence[Swap] | None = None
-) -> hk.Transformed:
-    """The network, pure: init(key, graph) -> params, apply(params, graph) -> energies [N] in eV.
+) -> Callable[[Any], jax.Array]:
+    """The network as haiku has it, to be transformed: graph -> energies [N] in eV.
 
     `swaps`, one a block, carry messages to the other ends of their bonds. Nothing else in the
     network looks beyond an atom and its own slots.
     """
     swaps = swaps or [swap] * config.n_blocks
-    network = lambda graph: DimeNetPP("dimenet")(config, graph, n_elements, swaps)
-    return hk.without_apply_rng(hk.transform(network))
+    return lambda graph: DimeNetPP("dimenet")(config, graph, n_elements, swaps)

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
+import haiku as hk
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -51,8 +52,10 @@ def energies_of(
     if isinstance(config, Splines):
         bound = partial(splines.energies, config, params)
     else:
-        network = dimenet.transform(config, len(params["dimenet/embedding"]["elements"]), swaps)
-        bound = partial(network.apply, params)
+        n_elements = len(params["dimenet/embedding"]["elements"])
+        network = dimenet.network(config, n_elements, swaps)
+        pure: hk.Transformed = hk.without_apply_rng(hk.transform(network))
+        bound = partial(pure.apply, params)
     if core is None:
         return bound
     return lambda graph: bound(graph) + repulsion.energies(graph, *core)

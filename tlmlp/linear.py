@@ -13,7 +13,6 @@ Where there are no data, splines so go on as straight lines. `ridge` keeps tripl
 has at zero. Legendre polynomials count by 1/(2l+1), their mean square over the sphere.
 """
 
-from dataclasses import replace
 from functools import partial
 from typing import NamedTuple
 
@@ -81,7 +80,7 @@ def equations(
     train = datasets.check(train, weights.force > 0)
     allocator.prepare()
     elements = tuple(sorted({symbol for atoms in train for symbol in atoms.symbols}))
-    start = replace(Potential.create(s, elements), core=repulsion.core_of(train, s.cutoff))
+    start = Potential.create(s, elements).replace(core=repulsion.core_of(train, s.cutoff))
     counts = np.array([[atoms.symbols.count(e) for e in elements] for atoms in train], float)
     energies = np.array([datasets.label(atoms, "energy") for atoms in train])
     sizes = counts.sum(1)
@@ -127,7 +126,7 @@ def solve(equations: Equations, curvature: float = 1e-6, ridge: float = 1e-8) ->
 def design(s: Splines, n_elements: int, graph: Graph) -> tuple[jax.Array, ...]:
     """(energy [P'], forces [3, N, P'], virial [3, 3, P']) by each weight, for one structure.
 
-    The weights are those of Splines.create, in its order. Units: eV, eV/Å, eV.
+    The weights are in the order of Splines.shape. Units: eV, eV/Å, eV.
     """
     v, E, (N, K) = graph.vectors, n_elements, graph.neighbors.shape
 

@@ -9,7 +9,7 @@ Units: eV, Å, eV/Å, eV/Å^3 (stress in ASE's sign, positive is tension; order 
 """
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from difflib import get_close_matches
 from functools import lru_cache
@@ -25,7 +25,7 @@ from ase import Atoms, units
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.data import atomic_numbers
 
-from . import allocator, dimenet, graph as graphs
+from . import allocator, dimenet, graph as graphs, initial
 from .calculator import PotentialCalculator, results_of
 from .dimenet import Config, Params
 from .files import expanded, write_whole
@@ -85,8 +85,8 @@ class Potential:
         refuse(not isinstance(config, (Config, Splines)), words, TypeError)
         refuse(not is_whole(seed, 0), f"seed must be a whole number of at least 0, not {seed!r}")
         elements = tuple(elements)
-        weights = _initialiser(config, elements)(jax.random.key(seed))
-        return cls(config, elements, jax.tree.map(np.asarray, weights), (0.0,) * len(elements))
+        weights = initial.draw(_initialisers(config, elements), seed)
+        return cls(config, elements, weights, (0.0,) * len(elements))
 
     def replace(self, **changes: Any) -> "Potential":
         """A copy with some fields changed."""
@@ -108,7 +108,7 @@ class Potential:
         """Write weights and all that describes them to a safetensors file, whole or not at all."""
         head: dict[str, Any] = dict(format=FORMAT) | vars(self) | dict(config=asdict(self.config))
         weights = hk.data_structures.traverse(head.pop("params"))
-        tensors = {f"{module}:{name}": np.asarray(w) for module, name, w in weights}
+        tensors = {f"{module}:{name}": np.asarray(w, order="C") for module, name, w in weights}
         metadata = {"tlmlp": json.dumps(head, ensure_ascii=False, default=_plain)}
         write_whole(path := expanded(path), safetensors.numpy.save(tensors, metadata=metadata))
         return path
@@ -187,22 +187,22 @@ class Potential:
 
 
 @lru_cache(maxsize=8)
-def _initialiser(config: Model, elements: tuple[str, ...]) -> Callable[[jax.Array], Any]:
-    """key -> random weights of a network, compiled once for all seeds: it takes ten seconds."""
+def _initialisers(config: Model, elements: tuple[str, ...]) -> initial.Drawn:
     unknown = [e for e in elements if e not in atomic_numbers or e == "X"]
     words = f"elements must be different chemical symbols such as ('Si', 'Ge'), not {elements!r}"
     refuse(not elements or unknown or len(set(elements)) < len(elements), words)
     if isinstance(config, Splines):
-        return lambda key: config.create(len(elements))
+        return {"splines": {"weights": (np.zeros, config.shape(len(elements)), float)}}
     pair = Atoms(elements[0] + "2", [(0, 0, 0), (0, 0, 2)])  # gives the network its shapes
     graph = graphs.from_atoms(pair, elements, config.cutoff)
-    return jax.jit(lambda key: dimenet.transform(config, len(elements)).init(key, graph))
+    network = dimenet.network(config, len(elements))
+    return initial.weights_of(lambda: network(graph))
 
 
 def shapes_of_weights(config: Model, elements: tuple[str, ...]) -> dict[str, dict[str, tuple]]:
     """{module: {weight: shape}} of a network; nothing is computed, so that jax is not started."""
-    key = jax.eval_shape(lambda: jax.random.key(0))
-    return jax.tree.map(np.shape, jax.eval_shape(_initialiser(config, elements), key))
+    shapes = lambda weights: {name: shape for name, (_, shape, _) in weights.items()}
+    return {m: shapes(weights) for m, weights in _initialisers(config, elements).items()}
 
 
 def shipped() -> list[str]:

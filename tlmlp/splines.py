@@ -68,9 +68,9 @@ class Splines:
         both = n_elements * self.n_triple
         return n_elements * self.n_pair, self.n_angle * both * (both + 1) // 2
 
-    def create(self, n_elements: int) -> dict[str, dict[str, np.ndarray]]:
-        """Weights of no interaction: {"splines": {"weights": [E, pairs and triples]}}."""
-        return {"splines": {"weights": np.zeros((n_elements, sum(self.sizes(n_elements))))}}
+    def shape(self, n_elements: int) -> tuple[int, int]:
+        """Shape of the weights: elements, and pairs and triples."""
+        return n_elements, sum(self.sizes(n_elements))
 
 
 def bspline(x: jax.Array) -> jax.Array:

@@ -24,7 +24,6 @@ Features of a structure are means and standard deviations of those of its atoms.
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
@@ -63,7 +62,7 @@ LOSSES: dict[str, dict[str, Any]] = {
 }
 MEMBERS, ROUNDS, MEMBER_STEPS = 3, 5, 400  # of a committee that chooses
 CURVATURES = (1e-7, 1e-6, 1e-5, 1e-4, 1e-3)  # penalties of a linear potential, in (eV/Å)²/eV²
-LONGER = dict(Si=1.0, Ge=1.05)  # lengths of splines, over silicon's
+SPLINES = Splines(5.25, 5.25, 2.1)  # with lengths of 1.05 times silicon's
 
 
 def group_of(atoms: Atoms) -> str:
@@ -188,23 +187,16 @@ def _training(algorithm, fitted, source, others, more, every=None):
 
 def splines_of(source: str, fitted: list[Atoms], seed: int, others: tuple = ()) -> Potential:
     """A linear potential, whose penalty a fifth of the structures has chosen by their forces."""
-    splines = scaled(Splines(), LONGER["Ge"])
     if not all(map(knows_forces, fitted)):
-        return linear.fit(fitted, splines, weights=WEIGHTS._replace(force=0.0))
+        return linear.fit(fitted, SPLINES, weights=WEIGHTS._replace(force=0.0))
     if len(fitted) < 3:
-        return linear.fit(fitted, splines)
+        return linear.fit(fitted, SPLINES)
     valid = datasets.subset(fitted, max(1, len(fitted) // 5), seed)
-    shapes = shapes_of(source, ("Ge",), splines.cutoff, others)
+    shapes = shapes_of(source, ("Ge",), SPLINES.cutoff, others)
     rest = [a for a in fitted if not any(a is v for v in valid)]
-    known = linear.equations(rest, splines)
+    known = linear.equations(rest, SPLINES)
     error = lambda curvature: linear.solve(known, curvature).evaluate(valid, shapes).force_rmse
-    return linear.fit(fitted, splines, curvature=min(CURVATURES, key=error))
-
-
-def scaled(splines: Splines, factor: float) -> Splines:
-    """The same splines with other lengths."""
-    lengths = ("cutoff", "triple_cutoff", "triple_start")
-    return replace(splines, **{name: round(getattr(splines, name) * factor, 3) for name in lengths})
+    return linear.fit(fitted, SPLINES, curvature=min(CURVATURES, key=error))
 
 
 def shapes_of(source: str, elements: tuple[str, ...], cutoff: float, others: tuple = ()) -> list:

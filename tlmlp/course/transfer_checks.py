@@ -276,11 +276,9 @@ def check_next_structure(
     predicted = potentials[0].predict(list(candidates))
     order = [int(k) for k in np.argsort(-spread)]
     best = order[0]
-    off = label(predicted[best], "forces") - label(candidates[best], "forces")
+    off = np.abs(label(predicted[best], "forces") - label(candidates[best], "forces"))
     there = lambda k: f"the networks disagree by {spread[k]:.0f} meV/Å"
-    label_it = (
-        f"here, most of all. The label shows an error of {1e3 * np.abs(off).mean():.0f} meV/Å."
-    )
+    label_it = f"here, most of all. The label shows an error of {1e3 * off.mean():.0f} meV/Å."
     words = dict.fromkeys(order, "but by more on another one.")
     words[order[1]] = "second most: one structure is better."
     words[order[-1]] = "least of all: they agree here, so a label teaches least."

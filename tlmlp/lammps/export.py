@@ -35,9 +35,8 @@ def graph_of(
     ends = [positions.at[end].get(mode="clip") for end in (bonds.senders, bonds.receivers)]
     inside = bonds.edge_mask & (jnp.sum((ends[1] - ends[0]) ** 2, -1) < cutoff**2)
     # In one order, since the card lists bonds in another one each time: sums then are the same.
-    row, receivers = jax.lax.sort(
-        (jnp.where(inside, bonds.senders, N), bonds.receivers), num_keys=2
-    )
+    keys = jnp.where(inside, bonds.senders, N), bonds.receivers
+    row, receivers = jax.lax.sort(keys, num_keys=2)
     atom = jnp.arange(N, dtype=jnp.int32)
     first = jnp.searchsorted(row, jnp.append(atom, N)).astype(jnp.int32)
     slot = jnp.arange(len(row), dtype=jnp.int32) - first[row]
@@ -58,10 +57,8 @@ def graph_of(
 
 def energies_for(network: Network, rows: Sequence[int], K: int) -> Callable[..., jax.Array]:
     """The function that lammps-jax exports: energies [N] in eV, NaN where K slots are too few."""
-    energies, cutoff = (
-        energies_of(network.config, network.params, network.core),
-        network.config.cutoff,
-    )
+    energies = energies_of(network.config, network.params, network.core)
+    cutoff = network.config.cutoff
 
     def of_atoms(positions: jax.Array, types: jax.Array, bonds: Any) -> jax.Array:
         species = jnp.asarray(rows, jnp.int32).at[types].get(mode="clip")

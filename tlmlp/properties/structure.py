@@ -82,9 +82,8 @@ def first_minimum(trajectory: Trajectory) -> float:
             bottom = after[: rises[0] + 1]
             flat = np.flatnonzero(bottom <= bottom[-1] + 1e-3)
             return float(r[peaks[0] + (flat[0] + rises[0]) // 2])
-    raise ValueError(
-        "g(r) has no minimum behind a first peak: say what counts as a neighbour with cutoff, in Å"
-    )
+    words = "g(r) has no minimum behind a first peak"
+    raise ValueError(f"{words}: say what counts as a neighbour with cutoff, in Å")
 
 
 def coordination(

@@ -109,9 +109,8 @@ def _searcher(grid: int, occupancy: int, places: int) -> Callable:
     """
     with jax.ensure_compile_time_eval():  # kept, so it must not hold anything of its caller's trace
         displacement, _ = space.periodic_general(np.eye(3), fractional_coordinates=True)
-        finder = partition.neighbor_list(
-            displacement, 1.0, 1.0, 0.0, disable_cell_list=not grid, fractional_coordinates=True
-        )
+        how = dict(disable_cell_list=not grid, fractional_coordinates=True)
+        finder = partition.neighbor_list(displacement, 1.0, 1.0, 0.0, **how)
         cells = partition.cell_list(1.0, 1 / (grid + 0.01)) if grid else None
 
     def search(fractional, box):

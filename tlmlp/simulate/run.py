@@ -23,7 +23,6 @@ import ase
 import jax
 import numpy as np
 from ase import units
-from ase.geometry import complete_cell
 
 from .. import graph as graphs
 from ..calculator import PotentialCalculator
@@ -161,12 +160,9 @@ def _box_and_reach(atoms: ase.Atoms, cutoff: float, settings: Settings) -> tuple
 
 def _box(atoms: ase.Atoms, positions: np.ndarray, reach: float, vacuum: float) -> np.ndarray:
     """The cell [3, 3]; directions without pbc get the atoms' extent, twice the reach and vacuum."""
-    cell, pbc = atoms.cell.array, atoms.pbc[:, None]
-    if pbc.all():
-        return cell
-    normal = complete_cell(cell * pbc)
-    extent = np.ptp(positions @ np.linalg.inv(np.where(pbc, cell, normal)), axis=0)
-    return np.where(pbc, cell, normal * (extent + 2 * reach + vacuum)[:, None])
+    box = graphs.box_of(atoms)
+    extent = np.ptp(positions @ np.linalg.inv(box), axis=0)
+    return np.where(atoms.pbc[:, None], box, box * (extent + 2 * reach + vacuum)[:, None])
 
 
 def _skin(room: float, ensemble: str) -> float:
@@ -305,28 +301,23 @@ class _Run:
         """One sentence on what went wrong in the chunk that ended in this state, or ""."""
         ps = s.time_fs / 1000
         if float(state.closest) < 1:
-            return (
-                f"Two atoms came within {float(state.distance):.2f} Å of each other before "
-                f"{ps:.2f} ps, closer than they can be: {health.WRONG}"
-            )
+            words = f"Two atoms came within {float(state.distance):.2f} Å of each other before "
+            return words + f"{ps:.2f} ps, closer than they can be: {health.WRONG}"
         numbers = (s.positions, s.velocities, s.potential_energy, s.kinetic_energy)
         if words := health.check(numbers, s.temperature_K, self.hottest, ps):
             return words
         if int(state.problem) & neighbors.CELL_SMALL:
-            return (
-                f"The cell shrank to a height of {graphs.heights(s.cell).min():.2f} Å before "
-                f"{ps:.2f} ps, too small for the cutoff of {self.job.plan.cutoff:.2f} Å: "
-                f"start from a larger one, atoms.repeat(2)."
-            )
+            words = f"The cell shrank to a height of {graphs.heights(s.cell).min():.2f} Å before "
+            words += f"{ps:.2f} ps, too small for the cutoff of {self.job.plan.cutoff:.2f} Å: "
+            return words + "start from a larger one, atoms.repeat(2)."
         self.energy = s.conserved_energy if self.energy is None else self.energy
         if self.job.ensemble == "nve":
             self.warmth.append(s.temperature_K)
             drift = (s.conserved_energy - self.energy) / len(self.start)
             if abs(drift) > max(DRIFT * 3 * units.kB * float(np.mean(self.warmth)), 1e-3):
-                return (
-                    f"The total energy, which should stay the same, changed by "
-                    f"{1000 * drift:.0f} meV per atom before {ps:.2f} ps: take a shorter timestep."
-                )
+                words = f"changed by {1000 * drift:.0f} meV per atom before {ps:.2f} ps"
+                words = f"The total energy, which should stay the same, {words}"
+                return f"{words}: take a shorter timestep."
         return ""
 
 

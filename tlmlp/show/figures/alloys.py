@@ -10,9 +10,8 @@ from .style import BROWN, INDIGO, OLIVE, PALETTE, RED, TEXT
 # Å: a(x) of SiGe at 300 K, by X-rays. J. P. Dismukes, L. Ekstrom and R. J. Paff, J. Phys. Chem. 68,
 # 3021 (1964): 5.431 + 0.20 x + 0.027 x².
 MEASURED = 0.027
-LOOKS = dict(
-    nodes=("alchemical, two nodes", INDIGO, "-"), embedding=("alchemical, mixed rows", RED, "--")
-)
+LOOKS = dict(nodes=("alchemical, two nodes", INDIGO, "-"))
+LOOKS |= dict(embedding=("alchemical, mixed rows", RED, "--"))
 
 
 def above_line(x, y):

@@ -59,9 +59,8 @@ def card_dots(results, sizes=None, methods=TRAINED):
     words += "  Hollow: some seeds have no value." * failed
     figure.suptitle(words, fontsize=9.5)
     found = (_counted(card, known, n, methods) for n in sizes)
-    return legend_below(figure, columns=6).describe(
-        "card", *found, ends=ENDS, origin="; ".join(sorted({card.origin[p] for p in known}))
-    )
+    origin = "; ".join(sorted({card.origin[p] for p in known}))
+    return legend_below(figure, columns=6).describe("card", *found, ends=ENDS, origin=origin)
 
 
 def _counted(card, known, n, methods):
@@ -126,6 +125,5 @@ def repair(rows, source="stillinger-weber"):
         axes[0].plot([], [], "o", color=TEXT, mfc=fill, label=f"s, {words}")
         axes[0].plot([], [], color=TEXT, lw=width, mew=width, label=f"R², {words}", **r2)
     axes[0].set_ylabel("slope s and R² of test forces (no unit)")
-    return legend_below(figure).describe(
-        "repair", *said, source=SOURCES[source].words, r2="Dotted lines" if along else "Dashes"
-    )
+    lines = dict(source=SOURCES[source].words, r2="Dotted lines" if along else "Dashes")
+    return legend_below(figure).describe("repair", *said, **lines)

@@ -161,9 +161,8 @@ def temperatures(rows):
             ax.set_title(f"{source.words}, precomputed: trained on {phase}s alone", fontsize=9)
             ax.set_ylabel(AXIS)
     strained = any(e[0] < 100 for r in rows for e in r["temperatures"])
-    return legend_below(figure).describe(
-        "temperatures", strained="DFT structures at 60 K and 363 K are strained cells." * strained
-    )
+    words = "DFT structures at 60 K and 363 K are strained cells." * strained
+    return legend_below(figure).describe("temperatures", strained=words)
 
 
 def stability_map(rows):

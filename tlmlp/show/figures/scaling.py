@@ -47,13 +47,10 @@ def domains(atoms, config, grid):
             x, y, z = positions.T
             seen = (z >= 0) & (z < SLICE)
             ax.plot(x[seen], y[seen], marker, ls="", ms=3, color=colour, label=name)
-        edges = (
-            ((0, 0), found.size, INK, "-", "its domain"),
-            ((0, 0), box, TEXT, "--", "the cell"),
-        )
-        for at, size, colour, dashes, name in edges:
+        edges = (found.size, INK, "-", "its domain"), (box, TEXT, "--", "the cell")
+        for size, colour, dashes, name in edges:
             look = dict(fill=False, color=colour, ls=dashes, lw=1.2, label=name)
-            ax.add_patch(Rectangle(at, size[0], size[1], **look))
+            ax.add_patch(Rectangle((0, 0), size[0], size[1], **look))
         words = f"{way}: {len(found.owned)} owned, {len(found.ghosts)} ghosts within {reach:g} Å"
         ax.set_title(words, fontsize=10)
         ax.set(xlabel="x (Å)", ylabel="y (Å)", aspect="equal")

@@ -99,9 +99,7 @@ def gain_matrix(rows, n=10):
     rows: of `course.rows("pairs")`; n: training structures.
     """
     found = gains_of(where(rows, n=n, steps=800), ("source", "target", "row"))
-    found = {
-        key: own for ((*key, row), _), own in found.items() if row == "copy" for key in [(*key,)]
-    }
+    found = {(*key,): own for ((*key, row), _), own in found.items() if row == "copy"}
     if not found:
         return nothing()
     sources, targets = (list(dict.fromkeys(key[k] for key in found)) for k in (0, 1))

@@ -81,9 +81,8 @@ def soft_properties(rows, element="Ge"):
     ax.set_xticks(range(len(SHOWN)), words)
     ax.set(ylabel="value / value of DFT", xlim=(-0.5, len(SHOWN) - 0.5))
     ax.grid(False, axis="x")
-    found = (
-        f"{look_of(row['model']).word}: C44 {row['properties']['c44']:.1f} GPa." for row in own
-    )
+    c44 = lambda row: f"C44 {row['properties']['c44']:.1f} GPa."
+    found = (f"{look_of(row['model']).word}: {c44(row)}" for row in own)
     return legend_below(figure, columns=3).describe("soft_properties", *found, element=element)
 
 

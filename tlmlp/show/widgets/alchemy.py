@@ -4,6 +4,7 @@ import time
 
 import numpy as np
 from ase.build import bulk
+from matplotlib.colors import LinearSegmentedColormap, to_hex
 
 from ... import crystal
 from ...alchemy import AlchemicalCalculator, masses
@@ -29,10 +30,7 @@ SHOWN = {"every atom is a mixture": False, "a random alloy": True}
 
 def between(first, second, n):
     """n colours from one to the other, "#rrggbb"."""
-    ends = np.array([[int(c[k : k + 2], 16) for k in (1, 3, 5)] for c in (first, second)])
-    steps = np.linspace(0, 1, n)[:, None]
-    mixed = np.rint(ends[0] + steps * (ends[1] - ends[0])).astype(int)
-    return ["#" + "".join(f"{channel:02x}" for channel in colour) for colour in mixed]
+    return [to_hex(c) for c in LinearSegmentedColormap.from_list("", (first, second), n)(range(n))]
 
 
 class Alchemy(Job):

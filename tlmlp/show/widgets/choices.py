@@ -45,9 +45,8 @@ class Choices(Job):
         with self.lock:
             found, current = list(self.found), self.current
         done, steps = (current["step"], current["steps"]) if current else (0, 1)
-        self.progress(
-            run, done, steps, f"step {done} of {steps}" if current and done < steps else ""
-        )
+        words = f"step {done} of {steps}" if current and done < steps else ""
+        self.progress(run, done, steps, words)
         key = (len(found), done, current and current["seconds"])
         self.show(key, lambda: attempts(found))
         self.say(self._words(run, current))
@@ -57,9 +56,7 @@ class Choices(Job):
             return "Choose in the menus, then press Train."
         if not current:
             return "Stopped before the first result." if run.how else "Structures are chosen."
-        held = ", ".join(
-            f"{count} {group.lower()}" for group, count in current["structures"].items()
-        )
+        held = ", ".join(f"{n} {group.lower()}" for group, n in current["structures"].items())
         words = f"{CHOICES[current['choice']].capitalize()}: {held}. "
         words += f"Force MAE {current['force_mae']:.0f} meV/Å, "
         words += f"{current['seconds']:.0f} s." if run.how else f"step {current['step']}."

@@ -14,9 +14,8 @@ NUMBERS = dict(font_variant_numeric="tabular-nums")  # digits of one width: noth
 class Picture(widgets.Image):
     """An Image whose `tooltip` is its alt text: status.js makes it one."""
 
-    description = traitlets.Unicode().tag(
-        sync=True
-    )  # without it, a tooltip is an error in the page
+    # without it, a tooltip is an error in the page
+    description = traitlets.Unicode().tag(sync=True)
 
 
 def fixed(width, **more):

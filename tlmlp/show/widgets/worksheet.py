@@ -44,10 +44,8 @@ class Worksheet:
     def __init__(self, notebook: str, path: str = "answers.json") -> None:
         self.answers = Answers(notebook, path)
         self._watching: dict[int, list[Callable[[], None]]] = {}  # what shows it; 0: any
-        self._name = widgets.Text(
-            self.answers.whole["name"], placeholder="your name", description="Name"
-        )
-        self._name.continuous_update = False
+        look = dict(placeholder="your name", description="Name", continuous_update=False)
+        self._name = widgets.Text(self.answers.whole["name"], **look)
         self._saved, self._headed = text(), False
         self._name.observe(lambda _: self._save(self.answers.sign, self._name.value), "value")
 
@@ -89,10 +87,8 @@ class Worksheet:
         parts, static = [], ""
         for k in numbers:
             question = self._question(k)
-            words, skip = (
-                Status(),
-                widgets.Button(description=SKIP, layout={"width": "max-content"}),
-            )
+            skip = widgets.Button(description=SKIP, layout={"width": "max-content"})
+            words = Status()
             skip.on_click(lambda _, k=k: self.lock({k: ""}))
 
             def show(k=k, question=question, words=words, skip=skip):
@@ -181,14 +177,10 @@ class _Choice:
     def __init__(self, number: int, question: Question, said: str | None):
         self.number, self.locked = number, said is not None
         words = text(f"<b>{number}.</b> {html.escape(question.ask)}")
-        self.choice = widgets.RadioButtons(
-            options=question.choices,
-            value=said if said in question.choices else None,
-            orientation="horizontal",
-        )
-        self.choice.layout.width = "auto"  # ipywidgets' 300 px cut long choices off
-        self.choice.disabled = self.locked
-        self.choice.tooltip = question.ask
+        look = dict(orientation="horizontal", disabled=self.locked, tooltip=question.ask)
+        look |= dict(layout={"width": "auto"})  # ipywidgets' 300 px cut long choices off
+        value = said if said in question.choices else None
+        self.choice = widgets.RadioButtons(options=question.choices, value=value, **look)
         self.box = widgets.VBox([words, self.choice])
 
     def show(self, said: str):
