@@ -49,7 +49,7 @@ def fit(**more):
     how = dict(batch_size=8, average=0.9, steps=16, report_every=8, validate_every=8, shapes=1)
     return tlmlp.fit(potential, frames, **how | dict(weights=weights, final_weights=weights) | more)
 
-told = {str(n): differences(tuple(all_of[:n])) for n in (1, 2, 4, 8)}
+told = {str(n): differences(tuple(all_of[:n])) for n in (1, 2, 8)}
 one = last(fit())
 told["one"] = [same(one.potential, last(fit(devices=d)).potential) for d in (1, [all_of[0]])]
 next(fit(devices=2, checkpoint=sys.argv[1]))
@@ -76,7 +76,7 @@ def told(tmp_path_factory):
     return json.loads(done.stdout.splitlines()[-1])
 
 
-@pytest.mark.parametrize("n", [2, 4, 8])
+@pytest.mark.parametrize("n", [2, 8])
 def test_loss_and_gradient_are_those_of_one_device(told, n):
     """To rounding. A mean over devices of their means would weigh stresses wrongly."""
     batches, loss, gradient = told[str(n)]

@@ -263,6 +263,8 @@ def _steps(potential, train, valid, trainable, checkpoint, shapes, report_every,
     s = s._replace(validate_every=s.validate_every or max(1, s.steps // 20))
     settings = _settings(potential, train, valid, frozen, s) if checkpoint else {}
     some = fixing(potential, train)  # once, not at every report
+    known = [*train, *(valid or [])]  # in the same shapes, since each compiles two programs
+    shapes = graphs.shapes_of(known, potential.elements, potential.network.cutoff, shapes)
     if resumed := checkpoint and checkpoints.load(checkpoint, settings, state, potential):
         state, potential, best = resumed
     else:
@@ -270,7 +272,7 @@ def _steps(potential, train, valid, trainable, checkpoint, shapes, report_every,
         best = Best(potential, 0, np.inf)
 
     def averaged():
-        params = hk.data_structures.merge(jax.tree.map(np.asarray, unravel(state.average)), frozen)
+        params = hk.data_structures.merge(_parts(state.average, start_params), frozen)
         now = potential.replace(params=hk.data_structures.to_mutable_dict(params))
         return now if s.final_weights.energy else shift_reference(now, some, shapes)
 
@@ -300,6 +302,13 @@ def _steps(potential, train, valid, trainable, checkpoint, shapes, report_every,
             checkpoints.save(checkpoint, settings, state, potential, best)
         seconds, maes = time.perf_counter() - clock, (energy_mae * 1e3, force_mae * 1e3)
         yield Progress(done, s.steps, seconds, rate, value, *maes, errors, now, *best[:2])
+
+
+def _parts(vector, weights):
+    """A vector as weights of these shapes, by numpy: jax would compile that for seconds."""
+    leaves, tree = jax.tree.flatten(weights)
+    parts = np.split(np.asarray(vector), np.cumsum([w.size for w in leaves])[:-1])
+    return tree.unflatten(part.reshape(w.shape) for part, w in zip(parts, leaves))
 
 
 def _settings(potential, train, valid, frozen, s):

@@ -27,10 +27,8 @@ class Outlook(NamedTuple):
     error: float  # force MAE of the old network in the new units, over the mean |F| of the new data
 
     def __str__(self) -> str:
-        return (
-            f"bonds {self.bonds:.3f} times as long, {self.overlap:.0%} of neighbours alike, "
-            f"error before training {self.error:.0%} of the mean force"
-        )
+        words = f"bonds {self.bonds:.3f} times as long, {self.overlap:.0%} of neighbours alike, "
+        return words + f"error before training {self.error:.0%} of the mean force"
 
 
 def outlook(source: Potential, old: Sequence[Atoms], new: Sequence[Atoms]) -> Outlook:

@@ -256,10 +256,6 @@ def against_forgetting(rows, n):
             ways[f"replay{words}, {steps} steps"] = some, "replay"
     ways["replay, embedding frozen"] = [row for row in replayed if row["frozen"]], "replay"
     ways["penalty, its strength"] = [row for row in own if row.get("anchor")], "anchor"
-    return {
-        name: {
-            f"{value:g}": where(some, **{key: value}) for value in sorted({r[key] for r in some})
-        }
-        for name, (some, key) in ways.items()
-        if some
-    }
+    values = lambda some, key: sorted({row[key] for row in some})
+    of = lambda some, key: {f"{v:g}": where(some, **{key: v}) for v in values(some, key)}
+    return {name: of(*way) for name, way in ways.items() if way[0]}

@@ -47,10 +47,8 @@ class Alchemy(Job):
         self.potential = Potential.load(potential) if isinstance(potential, str) else potential
         self.rows, self.found = rows("alchemy"), {}
         self.fraction = slider(STEPS // 2, STEPS, "fraction of germanium", width=300)
-        self.controls = dict(
-            fraction=self.fraction,
-            way=menu(WAYS.items(), "nodes", 190, tip="how elements are mixed"),
-        )
+        way = menu(WAYS.items(), "nodes", 190, tip="how elements are mixed")
+        self.controls = dict(fraction=self.fraction, way=way)
         self.shown = menu(SHOWN.items(), False, 190, tip="which atoms are drawn")
         atoms = bulk("Si", "diamond", a=GUESS, cubic=True).repeat(2)
         self.atoms, self._drawn_atoms = atoms, None
