@@ -56,7 +56,7 @@ next(fit(devices=2, checkpoint=sys.argv[1]))
 resumed = last(fit(devices=all_of[3:7], checkpoint=sys.argv[1]))
 told["resumed"] = [one.loss, last(fit(devices=4)).loss, resumed.loss, resumed.seconds > 0]
 weak = tlmlp.Consistency(100.0, 10.0, 0.2)  # so much that other displacements would show
-told["displaced"] = [last(fit(devices=n, consistency=weak)).loss for n in (None, 3, 8)]
+told["displaced"] = [last(fit(devices=n, consistency=weak)).loss for n in (None, 3)]
 told["compiled"] = [train.make_step(TINY, 0.9, tuple(all_of[:n]))[1]._cache_size() for n in (1, 4)]
 try:
     next(fit(devices=4, batch_size=3))
@@ -96,8 +96,8 @@ def test_a_training_goes_on_with_other_devices(told):
 
 def test_displaced_copies_are_those_of_one_device(told):
     """Whatever the shares of a batch, of which some are ragged."""
-    one, three, eight = told["displaced"]
-    assert three == pytest.approx(one, rel=1e-4) and eight == pytest.approx(one, rel=1e-4)
+    one, three = told["displaced"]
+    assert three == pytest.approx(one, rel=1e-4)
     assert one > 1.2 * told["resumed"][0]
 
 
