@@ -9,6 +9,8 @@ silicon's 21 for both, germanium would be a rescaled silicon and a transfer woul
 
 from dataclasses import dataclass
 
+from ase.data import atomic_masses, atomic_numbers
+
 SW_CUTOFF = 1.80  # a, in units of sigma
 
 
@@ -28,6 +30,11 @@ class Element:
     sigma: float  # Å
     lam: float  # lambda, strength of the three-body term, no unit
     cos_angle: float = -1 / 3  # cos theta_0 of the bonds, here the tetrahedral angle
+
+    @property
+    def mass(self) -> float:
+        """Mass of an atom in amu."""
+        return float(atomic_masses[atomic_numbers[self.symbol]])
 
     @property
     def cutoff(self) -> float:

@@ -31,9 +31,8 @@ from .graph import volume_of
 from .refusal import refuse
 
 AFFIX = "ref|dft|qm|true|target|reference"
-KNOWN = re.compile(
-    rf"(?:(?:{AFFIX})_)?(free_energy|energy|forces?|stress|virials?)(?:_(?:{AFFIX}))?", re.I
-)
+LABELS = "free_energy|energy|forces?|stress|virials?"
+KNOWN = re.compile(rf"(?:(?:{AFFIX})_)?({LABELS})(?:_(?:{AFFIX}))?", re.I)
 # What a label may be called, the best first.
 RANKS: dict[str, tuple[str, ...]] = {
     "energy": ("free_energy", "energy"),

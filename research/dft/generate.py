@@ -1,4 +1,4 @@
-"""Ab initio data of silicon, germanium, tin and alloys: structures, labels by CP2K, shipped files.
+"""Ab initio data of silicon, germanium, tin, carbon and alloys: structures, labels of CP2K, files.
 
     python research/dft/generate.py run OUT         compute; the same command again continues
     python research/dft/generate.py run OUT C --train 61 --test 20

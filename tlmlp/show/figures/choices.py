@@ -35,11 +35,9 @@ def choices(rows, n=10):
     for ax, (part, group) in zip(axes[0], PARTS.items()):
         seen = [60.0, 150.0]  # the least that the axis shows
         for k, (method, look) in enumerate(LOOKS.items()):
-            found = [
-                [_error(row, group) for row in where(rows, choice=choice, method=method)]
-                for choice in there
-            ]
-            mean, spread = np.nan_to_num([mean_and_spread(own) for own in found]).T
+            own = where(rows, method=method)
+            found = [[_error(row, group) for row in where(own, choice=c)] for c in there]
+            mean, spread = np.nan_to_num([mean_and_spread(values) for values in found]).T
             style = dict(fmt=look.marker, color=look.colour, ms=5, capsize=2, label=look.word)
             ax.errorbar(mean, np.arange(len(words)) + 0.22 * (k - 1), xerr=spread, **style)
             seen += [*mean]

@@ -281,7 +281,7 @@ class LiveMD(Player):
             return rounded_up(largest) if largest > 0 else 0
         if self.colouring != "speed":
             return 1.0
-        mass = self.rest[0].get_masses()[0]
+        mass = element_row(self.element_menu.value).mass
         thermal = np.sqrt(3 * units.kB * max(self.target, 300) / mass)  # Å per unit of time of ASE
         return round(float(3 * thermal * 1000 * units.fs), -1)
 

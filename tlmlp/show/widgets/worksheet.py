@@ -109,10 +109,8 @@ class Worksheet:
         one_of("table", number, self.answers.questions.tables)
         asked = self.answers.questions.tables[number]
         before = self.answers.own["tables"].get(str(number), [])
-        cells = [
-            [widgets.Text(continuous_update=False, layout={"width": "120px"}) for _ in row]
-            for row in [asked.columns[1:]] * len(asked.rows)
-        ]
+        blank = lambda: widgets.Text(continuous_update=False, layout={"width": "120px"})
+        cells = [[blank() for _ in asked.columns[1:]] for _ in asked.rows]
         for k, (row, name) in enumerate(zip(cells, asked.rows)):
             for j, (cell, column) in enumerate(zip(row, asked.columns[1:])):
                 cell.tooltip = f"{name}: {column}"
