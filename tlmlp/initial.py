@@ -1,7 +1,7 @@
-"""Random weights of a haiku network, drawn one by one.
+"""Weights of a haiku network without programs of their own: random ones, and those of a vector.
 
 Drawn as one program, as haiku's `init` does, they compile for ten seconds: there are dozens of
-decompositions, and the rounds of as many random numbers.
+decompositions, and the rounds of as many random numbers. Taken apart by jax, for another one.
 """
 
 from collections.abc import Callable, Sequence
@@ -56,3 +56,10 @@ def draw(drawn: Drawn, seed: int) -> dict[str, dict[str, np.ndarray]]:
     each = lambda ws: {name: np.asarray(how(*what)) for name, (how, *what) in ws.items()}
     all_of = hk.transform(lambda: {module: each(ws) for module, ws in drawn.items()})
     return all_of.apply({}, jax.random.key(seed))
+
+
+def parts(vector: jax.Array, weights: Any) -> Any:
+    """A vector as weights of these shapes, in the order of jax.flatten_util.ravel_pytree."""
+    leaves, tree = jax.tree.flatten(weights)
+    own = np.split(np.asarray(vector), np.cumsum([w.size for w in leaves])[:-1])
+    return tree.unflatten(part.reshape(w.shape) for part, w in zip(own, leaves))

@@ -38,6 +38,7 @@ from .dimenet import Config, Params
 from .files import expanded
 from .forces import energy_forces
 from .graph import Frames, Graph, Shapes
+from .initial import parts
 from .labels import Labels, labels_of
 from .potential import Errors, Potential
 from .reference import fixing, shift_reference
@@ -272,7 +273,7 @@ def _steps(potential, train, valid, trainable, checkpoint, shapes, report_every,
         best = Best(potential, 0, np.inf)
 
     def averaged():
-        params = hk.data_structures.merge(_parts(state.average, start_params), frozen)
+        params = hk.data_structures.merge(parts(state.average, start_params), frozen)
         now = potential.replace(params=hk.data_structures.to_mutable_dict(params))
         return now if s.final_weights.energy else shift_reference(now, some, shapes)
 
@@ -302,13 +303,6 @@ def _steps(potential, train, valid, trainable, checkpoint, shapes, report_every,
             checkpoints.save(checkpoint, settings, state, potential, best)
         seconds, maes = time.perf_counter() - clock, (energy_mae * 1e3, force_mae * 1e3)
         yield Progress(done, s.steps, seconds, rate, value, *maes, errors, now, *best[:2])
-
-
-def _parts(vector, weights):
-    """A vector as weights of these shapes, by numpy: jax would compile that for seconds."""
-    leaves, tree = jax.tree.flatten(weights)
-    parts = np.split(np.asarray(vector), np.cumsum([w.size for w in leaves])[:-1])
-    return tree.unflatten(part.reshape(w.shape) for part, w in zip(parts, leaves))
 
 
 def _settings(potential, train, valid, frozen, s):

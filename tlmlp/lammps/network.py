@@ -58,8 +58,7 @@ class Step(ctypes.Structure):
 
 
 WORDS = ctypes.POINTER(ctypes.c_char_p)
-SIZES = [ctypes.c_int] * 3
-DESCRIBE = ctypes.CFUNCTYPE(*SIZES, WORDS, ctypes.POINTER(Model), ctypes.c_void_p)
+DESCRIBE = ctypes.CFUNCTYPE(*[ctypes.c_int] * 3, WORDS, ctypes.POINTER(Model), ctypes.c_void_p)
 EVALUATE = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_int, ctypes.POINTER(Step), ctypes.c_void_p)
 
 
