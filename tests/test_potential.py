@@ -5,8 +5,10 @@ import os
 import platform
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
 from ase import Atoms, units
@@ -18,7 +20,7 @@ from ase.md.verlet import VelocityVerlet
 from ase.optimize import BFGS
 
 import tlmlp
-from tlmlp import forces, potential as potentials
+from tlmlp import checkpoint, forces, potential as potentials
 
 TINY = tlmlp.Config("course", embed_size=8, n_blocks=1, n_spherical=2, n_dense_out=1, cutoff=3.0)
 
@@ -51,6 +53,16 @@ def test_saved_is_loaded(potential, atoms, tmp_path):
     a, b = (p.predict([atoms])[0] for p in (potential, loaded))
     assert a.get_potential_energy() == b.get_potential_energy()
     assert list(tmp_path.iterdir()) == [file]
+
+
+def test_weights_in_another_order_of_memory_are_saved_as_they_are(potential, tmp_path):
+    turned = potential.replace(params=jax.tree.map(np.asfortranarray, potential.params))
+    same = partial(jax.tree.map, np.testing.assert_array_equal, potential.params)
+    same(tlmlp.Potential.load(turned.save(tmp_path / "p.safetensors")).params)
+    file, state = tmp_path / "a.checkpoint", np.zeros(3, np.float32)
+    settings = dict(start=checkpoint.sketch(potential.params))
+    checkpoint.save(file, settings, state, turned, checkpoint.Best(turned, 0, 1.0))
+    same(checkpoint.load(file, settings, state, potential)[2].potential.params)
 
 
 def test_a_file_that_holds_no_potential_says_so(potential, tmp_path):

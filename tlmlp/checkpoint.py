@@ -47,7 +47,7 @@ def save(path: str | Path, settings: dict, state: Any, potential: Potential, bes
     header: dict[str, Any] = dict(best_step=best.step, best_mae=float(best.mae))
     header |= dict(best_reference=best.potential.reference, reference=potential.reference)
     header |= dict(settings=_plain(settings))
-    tensors = {f"{i:05d}": np.atleast_1d(np.asarray(leaf)) for i, leaf in enumerate(leaves)}
+    tensors = {f"{i:05d}": np.array(leaf, order="C", ndmin=1) for i, leaf in enumerate(leaves)}
     write_whole(path, safetensors.numpy.save(tensors, metadata={"checkpoint": json.dumps(header)}))
 
 

@@ -1,7 +1,7 @@
 """Weights of a haiku network without programs of their own: random ones, and those of a vector.
 
 Drawn as one program, as haiku's `init` does, they compile for ten seconds: there are dozens of
-decompositions, and the rounds of as many random numbers. Taken apart by jax, for another one.
+decompositions, and the rounds of as many random numbers. To take a vector apart by jax takes three.
 """
 
 from collections.abc import Callable, Sequence
@@ -17,9 +17,7 @@ import numpy as np
 Drawn = dict[str, dict[str, tuple]]  # {module: {weight: (initialiser, shape, dtype)}}, in order
 
 
-@partial(jax.jit, static_argnums=1)
-def _normal(key, n):
-    return jax.random.normal(key, (n,))
+_normal = jax.jit(lambda key, n: jax.random.normal(key, (n,)), static_argnums=1)
 
 
 def orthogonal_glorot(shape: Sequence[int], dtype: Any) -> np.ndarray:
@@ -32,7 +30,7 @@ def orthogonal_glorot(shape: Sequence[int], dtype: Any) -> np.ndarray:
     q, r = np.linalg.qr(z.reshape(max(shape), min(shape)))
     q *= np.sign(np.diag(r))
     w = q if shape[0] > shape[1] else q.T
-    return (w / max(w.std(), 1e-3) / sum(shape) ** 0.5).astype(dtype)
+    return (w / max(w.std(), 1e-3) / sum(shape) ** 0.5).astype(dtype, order="C")
 
 
 def weights_of(network: Callable[[], Any]) -> Drawn:
