@@ -204,9 +204,11 @@ def test_the_slider_from_silicon_to_germanium(tmp_path, kind, theme):
         half, curves = settled(page, atoms), page.locator(".widget-image").first
         drawn = picture(curves)
         handle = page.locator(".widget-hslider .noUi-handle").last
+        other = lambda: differing(half, picture(atoms)) > 0.1  # smoother edges are 0.03 at most
+        handle.press("Home")
+        until(page, lambda: seen(page, "x = 0.00") and other())
         handle.press("End")
-        until(page, lambda: seen(page, "x = 1.00"))
-        until(page, lambda: differing(half, picture(atoms)) > 0.02)
+        until(page, lambda: seen(page, "x = 1.00") and other())
         until(page, lambda: differing(drawn, picture(curves)) > 1e-3)
         button(page, "Relax").click()
         handle.press("Home")

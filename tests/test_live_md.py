@@ -225,11 +225,10 @@ def test_a_browser_that_does_not_answer_is_not_flooded(kind, monkeypatch):
     viewer = viewers.KINDS[kind](atoms, (300, 300))
     assert not viewer.ready  # nobody looks
     if kind == "nglview":
-        viewer.widget.loaded = True
         answer = lambda: viewer.answer(viewer.asked)
     else:
         answer = lambda: setattr(viewer.widget, "drawn", viewer.asked)
-        answer()
+    answer()
     assert viewer.ready
     viewer.draw(atoms.positions)
     assert viewer.ready
@@ -242,6 +241,28 @@ def test_a_browser_that_does_not_answer_is_not_flooded(kind, monkeypatch):
     assert not viewer.ready
     clock[0] += viewers.PATIENCE + 0.1
     assert viewer.ready
+
+
+def test_a_view_that_is_set_up_gets_the_newest_frame_and_its_colours(monkeypatch):
+    """Nothing overtakes the structure on its way; a page that is loaded anew gets it all again."""
+    atoms, calls = bulk("Si", "diamond", a=5.43, cubic=True), []
+    viewer = viewers.KINDS["nglview"](atoms, (300, 300))
+    monkeypatch.setattr(viewer.widget, "_remote_call", lambda name, **call: calls.append(name))
+    monkeypatch.setattr(viewer.widget, "send", lambda *_, **__: calls.append("send"))
+    drawn = lambda number: viewer.widget._handle_custom_msg(dict(type="drawn", data=number), [])
+    heard = []
+    viewer.heard += (lambda: heard.append(viewer.asked),)
+    viewer.draw(atoms.positions, np.zeros(8))
+    viewer.draw(atoms.positions, np.ones(8))
+    assert calls == [] and not viewer.ready
+    drawn(0)
+    dealt, selections = viewer._dealt, calls.count("setSelection")
+    assert viewer.asked == 1 and heard == [1] and "send" in calls and "@" in dealt[-1]
+    viewer.draw(atoms.positions, np.ones(8))
+    assert calls.count("setSelection") == selections  # the colours are there
+    calls.clear()
+    drawn(0)
+    assert viewer._dealt == dealt and calls.count("setSelection") == selections and "send" in calls
 
 
 def test_refuses():

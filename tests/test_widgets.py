@@ -365,7 +365,7 @@ def test_watch_rests_by_itself():
 def test_watch_begins_when_the_browser_is_ready():
     watch = show.watch(langevin())
     assert not watch.running and "Waiting for the browser" in watch.status.value
-    watch.views[0].widget.loaded = True
+    watch.views[0].answer(0)
     assert watch.running
     watch.close()
 

@@ -81,8 +81,7 @@ def assemble(graph: Graph, energies: jax.Array, g: jax.Array) -> Prediction:
     """Prediction of energies [N] in eV and their slopes g [N, K, 3] in eV/Å by the bonds."""
     N, K = graph.neighbors.shape
     g_other = dimenet.swap(g.reshape(N * K, 3), graph.reverse.reshape(-1)).reshape(N, K, 3)
-    virials = jnp.einsum("iax,iay->ixy", graph.vectors, g)
-    B = len(graph.volume)
+    virials, B = jnp.einsum("iax,iay->ixy", graph.vectors, g), len(graph.volume)
     virial = jax.ops.segment_sum(virials, graph.structure, B, indices_are_sorted=True)
     return Prediction(energies, (g - g_other).sum(1), virial)
 

@@ -85,8 +85,7 @@ def loss(
     is of the displacements of a `consistency`. The force MAE is NaN where no forces are known.
     """
     field = partial(energy_forces, config, params)
-    p = field(graph)
-    B = len(labels.n_atoms)
+    p, B = field(graph), len(labels.n_atoms)
     n = jnp.maximum(labels.n_atoms, 1)
     count = lambda x: jax.lax.psum(x.sum(), axis) if axis else x.sum()
     real = jnp.maximum(count(labels.n_atoms > 0), 1)

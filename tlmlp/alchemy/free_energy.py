@@ -134,8 +134,7 @@ def harmonic(
     """
     alchemical(calculator)
     positive(temperature_K=temperature_K, force=force)
-    atoms = crystal_of(atoms)
-    ends = []
+    atoms, ends = crystal_of(atoms), []
     for calculator.fractions in (0.0, 1.0):
         atoms.calc = calculator
         search = LBFGS(atoms, logfile=None)  # type: ignore[arg-type] # None: no log

@@ -89,8 +89,7 @@ def _lattice_constant(calculator, crystal, fraction):
 
 def _bulk_modulus(calculator, crystal, fraction):
     """(B in GPa, dB/dλ in GPa)."""
-    points = [max(0.0, fraction - CHANGE), min(1.0, fraction + CHANGE), fraction]
-    found = []
+    points, found = [max(0.0, fraction - CHANGE), min(1.0, fraction + CHANGE), fraction], []
     for calculator.fractions in points:
         middle = at_zero_pressure(crystal, calculator)
         up, down = (_by_length(calculator, middle, h)[0] for h in (STRAIN, -STRAIN))
@@ -101,8 +100,7 @@ def _bulk_modulus(calculator, crystal, fraction):
 
 def _by_length(calculator, crystal, strain):
     """(∂E/∂ln a, ∂E/∂λ) in eV, in a cell that is larger by `strain` of the length."""
-    atoms = strained(crystal, strain * np.eye(3))
-    atoms.calc = calculator
+    atoms, atoms.calc = strained(crystal, strain * np.eye(3)), calculator
     by_length = atoms.get_stress()[:3].sum() * atoms.get_volume()
     return np.array([by_length, calculator.slopes(atoms).sum()])
 

@@ -15,8 +15,7 @@ WITHIN = 2e-3  # Å, between a lattice constant and the one that is wanted
 @recorded
 def check_fraction_slope(answer, calculator: AlchemicalCalculator, atoms: Atoms) -> Verdict:
     """∂E/∂λ in eV, one number for the alchemical atoms of a calculator, within 1 %."""
-    slope = float(calculator.slopes(atoms).sum())
-    n = len(atoms)
+    slope, n = float(calculator.slopes(atoms).sum()), len(atoms)
     wrong = (
         (slope / 2, "this is half of it: the two energies are 2h apart, divide by 2h."),
         (2 * slope, "this is twice as much: the two energies are 2h apart, divide by 2h."),

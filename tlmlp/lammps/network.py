@@ -133,8 +133,7 @@ class Networks:
 
     def __init__(self) -> None:
         self.known: dict[int, Network] = {}
-        self.describe = DESCRIBE(self._describe)
-        self.evaluate = EVALUATE(self._evaluate)
+        self.describe, self.evaluate = DESCRIBE(self._describe), EVALUATE(self._evaluate)
 
     def _describe(self, key, count, words, model, fault):
         def work():

@@ -103,8 +103,7 @@ def _formed(atoms, cut, calculator, starts):
     """
     each = energy_of(atoms.copy(), calculator) / len(atoms)
     before = energy_of(cut.copy(), calculator)
-    unrelaxed = float(before - len(cut) * each)
-    out = []
+    unrelaxed, out = float(before - len(cut) * each), []
     for start in starts:
         end, converged = relaxed(start, calculator, FORCE, STEPS)
         energy, left = label(end, "energy"), _largest(end.get_forces())

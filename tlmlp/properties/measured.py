@@ -80,8 +80,7 @@ def measure(
     """
     one_of("element", element, ELEMENTS)
     refuse(not is_whole(starts), f"starts must be a whole number of at least 1, not {starts!r}")
-    wanted = _wanted(only, melt)
-    begun, jobs = time.perf_counter(), {}
+    wanted, begun, jobs = _wanted(only, melt), time.perf_counter(), {}
     try:
         start = bulk(element, cubic=True, a=ELEMENTS[element].lattice_constant)
         jobs = _jobs(calculator, element, lattice_constant(start, calculator), elastic_at, starts)

@@ -67,8 +67,7 @@ def diffusion(
     for atoms in frames:
         check_cell(atoms)
     check_masses(frames[0])
-    r = _unwrapped(frames)
-    mass = frames[0].get_masses()
+    r, mass = _unwrapped(frames), frames[0].get_masses()
     r = r - (mass[:, None] * r).sum(1, keepdims=True) / mass.sum()
     curves = [mean_squared_displacement(r[b * length : (b + 1) * length]) for b in range(blocks)]
     times, first = np.arange(length) * interval, int(np.ceil(fit[0] * (length - 1)))

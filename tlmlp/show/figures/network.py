@@ -103,8 +103,7 @@ def picture_bases(config):
     Left: radial Bessel functions e_n and their envelope. Middle: Legendre polynomials P_l of the
     angle. Right: one product R_ln(d) P_l(cosθ) around an atom.
     """
-    c = config
-    figure = Picture(9.1, 3.4)
+    c, figure = config, Picture(9.1, 3.4)
     radial, angular, both = figure.subplots(1, 3, width_ratios=(1, 1, 0.95))
     d = np.linspace(1.0, 1.06 * c.cutoff, 400, dtype=np.float32)
     inside = np.minimum(d / c.cutoff, 1)

@@ -57,7 +57,7 @@ class Alchemy(Job):
         self.view = KINDS[viewer or usual()](atoms, VIEW, scale)
         self.heading, self.numbers = text(), text()
         self.shown.observe(self.changed, "value")
-        self.view.widget.observe(self.changed, ["loaded", "drawn"])
+        self.view.heard += (self.changed,)
         side = [self.heading, self.fraction, line(self.controls["way"], self.shown)]
         side += [line(self.start_button, self.stop_button, self.bar), self.time, self.numbers]
         column = line(*side, flex_flow="column", align_items="flex-start", width="540px")

@@ -58,8 +58,7 @@ class Duel(Player):
     """
 
     size = (392, 300)  # the two no wider than a cell on a small screen
-    plot_size = (800, 215)
-    noun = "duel"
+    plot_size, noun = (800, 215), "duel"
     looks = property(lambda self: tuple(side.look for side in self.sides))
     over = property(lambda self: all(side.broken for side in self.sides))
 

@@ -25,8 +25,8 @@ class Job(Live):
 
     def __init__(self, label, picture=None):
         super().__init__()
-        self.controls, self.asked, self.order, self.quiet = {}, None, None, False
-        self.found = None
+        self.controls, self.quiet = {}, False
+        self.asked = self.order = self.found = None
         self.start_button = button(label, "play", self.start, button_style="primary")
         self.stop_button = button("Stop", "stop", self.stop, disabled=True)
         self.bar = widgets.IntProgress(0, 0, 1, layout=widgets.Layout(width="200px"))

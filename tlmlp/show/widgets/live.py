@@ -59,8 +59,7 @@ class Live(widgets.VBox):
 
     def __init__(self, children=(), **kwargs):
         self.lock, self._pen = threading.RLock(), threading.Lock()
-        self._due, self._held = False, 0.0
-        self.status = Status(layout={"min_height": "28px"})
+        self._due, self._held, self.status = False, 0.0, Status(layout={"min_height": "28px"})
         self.status.observe(self._cleared, "shown")
         super().__init__([*children, self.status], **kwargs)
         self.add_class("tlmlp")

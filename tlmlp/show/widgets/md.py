@@ -211,8 +211,7 @@ class LiveMD(Player):
         if self.choice != SW:
             source = header(self._potentials[self.choice])["info"].get("data")
         known = SOURCES.get(str(source).split(":")[0], SOURCES["stillinger-weber"])
-        own = self._own_atoms
-        edge = known.lattice[element]
+        own, edge = self._own_atoms, known.lattice[element]
         self.rest = [structure(element, system, edge) if own is None else own.copy()]
         self.beginning = f"Compiling for {len(self.rest[0])} atoms"
         self._reference = datasets.stillinger_weber_calculator(element)

@@ -6,6 +6,7 @@
     v.widget                             to display
     v.draw(positions, colours)           [N, 3] in Å; [N] from 0 to 1, None: those of the elements
     v.ready                              whether a browser has drawn all frames but the last
+    v.heard                              functions to call whenever the browser has drawn
 
 Whoever draws only when `ready` never fills a queue: the browser answers every frame it has drawn.
 """
@@ -13,6 +14,7 @@ Whoever draws only when `ready` never fills a queue: the browser answers every f
 import importlib
 import itertools
 import sys
+import threading
 import time
 from pathlib import Path
 from types import ModuleType
@@ -28,6 +30,7 @@ from ..figures.style import ELEMENT_COLOURS, GREY
 SCALE = ("#00224E", "#2A3F6D", "#575C6D", "#7D7C78", "#A69D75", "#FDE737")
 AHEAD = 1  # frame that may be under way while the next is sent
 PATIENCE = 3.0  # s to wait for the answer to a frame before another is sent all the same
+DRAWN = "requestAnimationFrame(() => this.send({type: 'drawn', data: %d}))"
 BALLS = dict(radiusType="size", radiusSize=0.75)  # Å
 
 
@@ -36,6 +39,7 @@ class Viewer:
 
     shown = False  # whether a browser has ever answered
     asked = answered = sent_at = 0
+    heard = ()
 
     @property
     def ready(self):
@@ -50,6 +54,8 @@ class Viewer:
     def answer(self, number):
         """The browser has drawn a frame."""
         self.shown, self.answered = True, max(self.answered, number)
+        for function in self.heard:
+            function()
 
 
 def _nglview():
@@ -65,10 +71,11 @@ def _nglview():
 
 class NGLViewer(Viewer):
     def __init__(self, atoms, size, scale=SCALE):
-        self.scale = scale
-        nglview = _nglview()
+        self.scale, nglview = scale, _nglview()
         self._wrap, self._symbols = wrapping(atoms), sorted(set(atoms.get_chemical_symbols()))
         self._dealt = None  # selections of the representations, where there are any for colours
+        self._newest = atoms.positions, None  # what `draw` was given last
+        self._lock = threading.RLock()  # a thread paints; another hears the browser
         turned, periodic = atoms.copy(), atoms.cell.rank == 3
         turned.set_constraint()
         if periodic:
@@ -87,20 +94,29 @@ class NGLViewer(Viewer):
         view.control.zoom(0.1)
         if periodic:
             view._add_shape(_edges(turned.cell.array), name="cell")
-        drawn = lambda message: message.get("type") == "drawn"
-        view.observe(lambda change: self.answer(0) if change["new"] else None, "loaded")
-        view.on_msg(lambda _, m, __: self.answer(m["data"]) if drawn(m) else None)
+        view._js(DRAWN % 0, fire_embed=True)  # last of the calls that set a view up
+        view.on_msg(lambda _, told, __: self._told(**told))
         view.layout.width, view.layout.height = (f"{pixels}px" for pixels in size)
         view._set_size(view.layout.width, view.layout.height)
         self.widget = view
 
+    def _told(self, type=None, data=0, **_):
+        if type == "drawn":
+            with self._lock:
+                if data == 0:  # a view was set up, perhaps of a page loaded anew: it knows no frame
+                    self.shown, self._dealt = True, self._dealt and [None] * len(self._dealt)
+                    self.draw(*self._newest)
+            self.answer(data)
+
     def draw(self, positions, colours=None):
-        if colours is not None or self._dealt is not None:
-            self._deal(None if colours is None else _bins(colours, len(self.scale)))
-        self.widget.set_coordinates({0: self._wrap(positions)})
-        code = f"requestAnimationFrame(() => this.send({{type: 'drawn', data: {self.count()}}}))"
-        call = dict(target="Widget", methodName="executeCode", args=[code], kwargs={})
-        self.widget.send({"type": "call_method"} | call)
+        with self._lock:
+            self._newest = positions, colours
+            if self.shown:  # before, it would overtake the calls that set the view up
+                if colours is not None or self._dealt is not None:
+                    self._deal(None if colours is None else _bins(colours, len(self.scale)))
+                self.widget.set_coordinates({0: self._wrap(positions)})
+                call = dict(methodName="executeCode", args=[DRAWN % self.count()], kwargs={})
+                self.widget.send({"type": "call_method", "target": "Widget"} | call)
 
     def _deal(self, bins):
         """One representation an element and one a colour, to which the atoms are dealt out."""

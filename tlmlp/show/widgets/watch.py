@@ -53,8 +53,7 @@ class Watch(Player):
         self.redraw()
         if autoplay:
             self.say("Waiting for the browser to show the atoms.")
-            begin = lambda change: None if self.begun or change["new"] is False else self.play()
-            self.views[0].widget.observe(begin, ["loaded", "drawn"])  # nglview, the canvas
+            self.views[0].heard += (lambda: None if self.begun else self.play(),)
 
     def _temperature(self):
         """Target of the thermostat in K; None where there is nothing to set."""
