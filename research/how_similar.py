@@ -106,7 +106,8 @@ def other_pairs():
         "trained on 16 structures of all groups, of crystals or of liquids, for 800 steps; five "
         "seeds. The table gives force MAE in meV/Å on crystals and on liquids. The last columns "
         "give how many trials of 3 ps kept the structure, at fractions of the melting temperature. "
-        "*Own* is a network of all structures of the target."
+        "*Own* is a network of all structures of the target. The reference of the trials is its "
+        "dynamics with another seed."
     )
     lines = []
     for target in dict.fromkeys(row["target"] for row in own if row.get("target")):

@@ -129,6 +129,19 @@ def replaying(rows):
     yield f"{silicon} on silicon, {germanium} on germanium"
 
 
+OTHER_TARGETS = {"Si": "silicon", "Sn": "tin"}
+
+
+def other_pair(target, phase):
+    """Rows of scratch and of transfer, of the table other-pairs."""
+    rows = course.rows("other-pairs")
+    key = lambda row: (row.get("target"), row["method"], row.get("phase"))
+    return [
+        [row for row in rows if key(row) == (target, method, phase)]
+        for method in ("scratch", "reduced")
+    ]
+
+
 def temperatures():
     """Notebook 02d: networks of one phase, tested on the other."""
     rows = course.rows("temperature")
@@ -159,6 +172,13 @@ def temperatures():
     words = {m: f"{x[0]:.0f} ± {x[1]:.0f}" for m, x in at.items()}
     yield f"does not help: {words['transfer']} meV/Å. Scratch has {words['scratch']}, and "
     yield f"and {words['reduced']} in reduced units."
+    for target, word in OTHER_TARGETS.items():
+        for phase, other in (("crystal", "liquid"), ("liquid", "crystal")):
+            cells = [
+                "{:.0f} ± {:.0f}".format(*mean_and_spread([r["phases"][other] for r in own]))
+                for own in other_pair(target, phase)
+            ]
+            yield f"| {word} | {phase}s | {' | '.join(cells)} |"
 
 
 def stability():
@@ -184,6 +204,18 @@ def stability():
     yield f"Of {len(scratch)} failures of scratch {scratch.count('structure')} are `structure`."
     quiet = [kind for _, kind in failures].count("structure")
     yield f"Of all {len(failures)} failures {quiet} are `structure`"
+    for target, word in OTHER_TARGETS.items():
+        for phase, words in (("crystal", "crystals alone"), ("liquid", "liquids alone")):
+            cells = []
+            for own in other_pair(target, phase):
+                trials = [t for row in own for t in row["trials"]]
+                for kind in ("crystal", "liquid"):
+                    cells.append(sum(not t["failure"] for t in trials if t["phase"] == kind))
+                assert len(trials) == 20
+            yield f"| {word} | {words} | {' | '.join(map(str, cells))} |"
+    own = [row for row in course.rows("other-pairs") if row["method"] == "own"]
+    assert not any(trial["failure"] for row in own for trial in row["trials"])
+    yield "Networks of all structures of the element held in all of them."
 
 
 def card():
@@ -463,3 +495,19 @@ def test_the_readme_quotes_the_family():
     assert angles in text
     assert f"({gain(**ALL_FOUR):.2f}) where all four" in text
     assert f"reduced units have {gain('reduced', **ALL_FOUR):.1f} there" in text
+
+
+def test_the_readme_quotes_the_other_pairs():
+    text = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
+    held = []
+    for target in OTHER_TARGETS:
+        for own in other_pair(target, "crystal"):
+            trials = [t for row in own for t in row["trials"] if t["phase"] == "liquid"]
+            held.append((sum(not t["failure"] for t in trials), len(trials)))
+    scratch, transfer = (np.sum(held[k::2], axis=0) for k in (0, 1))
+    words = f"it kept {transfer[0]} of {transfer[1]} liquids, scratch {scratch[0]} ("
+    assert words in text
+    for target in OTHER_TARGETS:
+        for phase, other in (("crystal", "liquid"), ("liquid", "crystal")):
+            errors = [[r["phases"][other] for r in own] for own in other_pair(target, phase)]
+            assert 0.35 < np.mean(errors[1]) / np.mean(errors[0]) < 0.55  # "about half"
