@@ -131,7 +131,8 @@ class Committee(Calculator):
 
 def _labels(atoms: Atoms, calculator: Calculator) -> dict[str, Any]:
     """Energy, forces and, where it has one, stress of a structure by a calculator."""
-    copy, copy.calc = atoms.copy(), calculator
+    copy = atoms.copy()
+    copy.calc = calculator
     out = {name: np.array(label(copy, name), float) for name in ("energy", "forces")}
     if atoms.pbc.all():
         with suppress(NotImplementedError):

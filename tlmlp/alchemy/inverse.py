@@ -100,7 +100,8 @@ def _bulk_modulus(calculator, crystal, fraction):
 
 def _by_length(calculator, crystal, strain):
     """(∂E/∂ln a, ∂E/∂λ) in eV, in a cell that is larger by `strain` of the length."""
-    atoms, atoms.calc = strained(crystal, strain * np.eye(3)), calculator
+    atoms = strained(crystal, strain * np.eye(3))
+    atoms.calc = calculator
     by_length = atoms.get_stress()[:3].sum() * atoms.get_volume()
     return np.array([by_length, calculator.slopes(atoms).sum()])
 
