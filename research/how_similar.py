@@ -1,11 +1,14 @@
 """Sections of docs/results.md on how similar an element must be for a transfer to pay."""
 
+import numpy as np
+from scipy.stats import spearmanr
+
 from tlmlp.course.family import KNOBS
 from tlmlp.course.results import METHODS, gains_of, rows
 from tlmlp.show.figures.learning import where
 from tlmlp.show.figures.style import METHODS as STYLES
 
-from .text import SWEEP, cell, section, table
+from .text import SWEEP, cell, prose, section, table
 
 
 def sections():
@@ -57,15 +60,16 @@ def pairs():
     if not (own := rows("pairs")):
         return []
     words = (
-        "Each target learns from each source. C, Si, Ge and Sn are DFT of this project, Li and Mo "
-        "are mlearn's body-centred metals, SW is Stillinger-Weber's silicon. *others* is one "
-        "network of all of C, Si, Ge and Sn but the target. Its embedding row for the target is a "
-        "copy of one element's or the mean of all. All lengths are in bonds. Energies are scaled "
-        "by *energy*, where forces do not point apart. A gain is the force MAE of scratch over "
-        "that of the transfer, for the same structures and 800 steps; five seeds. *Bonds* is the "
-        "ratio of nearest distances, new over old. *Alike* is the share of neighbours at the same "
-        "distance in bonds. *Before* is the error before training over the mean force. *Source* "
-        "is the error of the source on its own test structures, in meV/Å and bonds of silicon."
+        "Each target learns from each source. C, Si, Ge and Sn are DFT of this project, Li and "
+        "Mo are mlearn's body-centred metals, SW is Stillinger-Weber's silicon. *others* is one "
+        "network of all of C, Si, Ge and Sn but the target. Its embedding row for the target is "
+        "a copy of its first element's, or the mean of the target's neighbours in the group. All "
+        "lengths are in bonds. Energies are scaled by *energy*, where forces do not point apart. "
+        "A gain is the force MAE of scratch over that of the transfer, for the same structures "
+        "and 800 steps; five seeds. *Bonds* is the ratio of nearest distances, new over old. "
+        "*Alike* is the share of neighbours at the same distance in bonds. *Before* is the error "
+        "before training over the mean force. *Source* is the error of the source on its own "
+        "test structures, in meV/Å and bonds of silicon."
     )
     found = {n: gains_of(where(own, n=n, steps=800), ("source", "target", "row")) for n in (10, 50)}
     lines = []
@@ -79,7 +83,7 @@ def pairs():
         before = [100 * error for _, error in found[10][key]]
         lines.append(
             [
-                f"{source}, mean row" if copied == "mean" else source,
+                f"{source}, by neighbours" if copied == "neighbours" else source,
                 target,
                 "–" if bonds is None else f"{bonds:.2f}",
                 f"{100 * some[0]['overlap']:.0f} %",
@@ -94,7 +98,32 @@ def pairs():
     return [
         section("Pairs of elements", words, f"{SWEEP} pairs"),
         table([*titles, "gain from 10", "gain from 50"], lines),
+        *predictors(own),
     ]
+
+
+def predictors(own):
+    """Table: Spearman's correlation of the gain with what is known before any training."""
+    by_n = {n: gains_of(where(own, n=n, steps=800), ("source", "target", "row")) for n in (10, 50)}
+    known = {(r["source"], r["target"]): r for r in own if r.get("bonds")}
+    pairs = [pair for pair in known if len(set(pair)) == 2]
+    mean = lambda n, place: [
+        np.mean([both[place] for both in by_n[n][(*pair, "copy"), "reduced"]]) for pair in pairs
+    ]
+    numbers = {
+        "distance of the bonds' ratio from 1": [abs(np.log(known[p]["bonds"])) for p in pairs],
+        "neighbours alike": [known[pair]["overlap"] for pair in pairs],
+        "error before training, over the mean force": mean(10, 1),
+    }
+    lines = [
+        [words, *(f"{spearmanr(values, mean(n, 0)).statistic:.2f}" for n in by_n)]
+        for words, values in numbers.items()
+    ]
+    words = (
+        f"Spearman's correlation of the gain with each number, over {len(pairs)} pairs of one "
+        "source with another target (-1 or 1 would order them all)."
+    )
+    return [prose(words), table(["known before training", "gain from 10", "gain from 50"], lines)]
 
 
 def other_pairs():

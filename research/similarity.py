@@ -18,8 +18,8 @@ structures:
 those of silicon, so a network has one cutoff, 1.9 bonds, for all elements. Energies of a start are
 scaled by a fit to the forces of its training structures. `source` is an element, "others" (all of
 group 14 but the target) or Stillinger-Weber's silicon; its network has seen all its structures.
-With `row` "mean" the target's embedding row is the mean of those of all elements of the source, not
-a copy of the first. Forces are again those of the target's own lengths.
+The target's embedding row is a copy of the first that the source has. With `row` "neighbours" it is
+the mean of those above and below it in the group. Errors are of the target's own lengths again.
 """
 
 import time
@@ -117,7 +117,7 @@ def pairs() -> list[dict]:
                 out.append(run | dict(source=None, row=None, method="scratch"))
                 for source in SOURCES:
                     each = run | dict(source=source, row="copy", method="reduced")
-                    out += [each, each | dict(row="mean")] if source == "others" else [each]
+                    out += [each, each | dict(row="neighbours")] if source == "others" else [each]
     return sources + out
 
 
@@ -185,25 +185,26 @@ def start_of(task: dict, folder: Path) -> tuple[Callable, list]:
         if task["method"] == "scratch":
             return Potential.create(config, elements, task["seed"])
         source = Potential.load(file_of(task, folder))
+        source = averaged(source, target) if task.get("row") == "neighbours" else source
         try:
-            begun = transfer.start(source, target, fitted, True, 1.0, shapes)
+            return transfer.start(source, target, fitted, True, 1.0, shapes)
         except ValueError as error:  # no factor brings the forces together
             if "point apart" not in str(error):
                 raise
-            begun = transfer.start(source, target, fitted, shapes=shapes)
-        return averaged(begun, source, target) if task.get("row") == "mean" else begun
+            return transfer.start(source, target, fitted, shapes=shapes)
 
     return start, shapes
 
 
-def averaged(begun: Potential, source: Potential, target: str) -> Potential:
-    """A start whose row of `target` is the mean of the rows of all that the source has seen."""
-    weights = begun.params["dimenet/embedding"]
+def averaged(source: Potential, target: str) -> Potential:
+    """A source whose first row, which a target's is a copy of, is the mean of its neighbours'."""
+    place, weights = GROUP.index(target), source.params["dimenet/embedding"]
+    around = [e for e in GROUP[max(0, place - 1) : place + 2] if e != target]
     table = np.array(weights["elements"])
-    seen = [begun.elements.index(e) for e in source.trained if e != target]
-    table[begun.elements.index(target)] = table[seen].mean(0)
+    mean = table[[source.elements.index(e) for e in around]].mean(0)
+    table[source.elements.index(source.trained[0])] = mean
     embedding = {"dimenet/embedding": weights | {"elements": table}}
-    return begun.replace(params=begun.params | embedding)
+    return source.replace(params=source.params | embedding)
 
 
 def source_row(task: dict, folder: Path) -> dict:

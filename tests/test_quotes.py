@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from conftest import ROOT
 
+from research.similarity import BONDS, GROUP, METALS, SOURCES
 from tlmlp import course
 from tlmlp.course import answers
 from tlmlp.course.family import KNOBS, Member
@@ -327,6 +328,51 @@ def family():
     assert sum(g < 1.15 for g in each(**soft)) == 2
 
 
+def real_elements():
+    """Gains of a transfer from each source to each target, by DFT, from ten structures."""
+    gain, spread, before = pairs()
+    three = (gain("Mo", "Sn"), gain("Si", "Sn"), gain("others", "Sn"))
+    yield "The gains are {:.1f}, {:.1f} and {:.1f}. Before".format(*three)
+    assert three[1] > max(three[0], three[2])
+    yield f"is wrong on tin by {before('Si', 'Sn'):.0f} % of the mean force"
+    yield f"three elements is wrong by {before('others', 'Sn'):.0f} %"
+    yield f"the lowest gain is {spread('Li', 'Sn')}, from lithium to tin."
+    for element in GROUP:  # "800 steps end near the source's own error"
+        own = [r for r in course.rows("pairs") if r["source"] == element]
+        source, *ends = (
+            r["force_mae"]
+            for r in own
+            if r.get("target", element) == element and r.get("n", 10) == 10
+        )
+        assert len(ends) == 5 and max(ends) * BONDS[element] / BONDS["Si"] < 1.3 * source
+    pairs_by = {pair: (gain(*pair), before(*pair)) for pair in product(SOURCES, GROUP)}
+    near, far = ([g for g, b in pairs_by.values() if (b < 35) == below] for below in (True, False))
+    assert not any(30 < b < 40 for _, b in pairs_by.values())
+    yield f"Real pairs below 30 % gain {min(near):.1f} to {max(near):.1f}"
+    yield f"those above 40 % {min(far):.1f} to {max(far):.1f}."
+    assert min(pairs_by.values())[0] == gain("Li", "Sn") > 1
+    alike = [r["overlap"] for r in course.rows("pairs") if r["source"] in METALS and "overlap" in r]
+    yield f"The metals have {100 * min(alike):.0f} to {100 * max(alike):.0f} %."
+    three = gain("others", "Sn"), gain("others", "Sn", "neighbours"), gain("Ge", "Sn")
+    yield "Tin gains {:.1f} from three elements with carbon's".format(*three)
+    yield "row, {1:.1f} with germanium's, and {2:.1f} from germanium alone.".format(*three)
+
+
+def pairs(n=10):
+    """(mean gain, ± as it is written, error before training) of a source and a target."""
+    found = course.results.gains_of(
+        [r for r in course.rows("pairs") if r.get("n") == n], ("source", "target", "row")
+    )
+    of = lambda source, target, row: np.array(found[(source, target, row), "reduced"]).T
+    gain = lambda source, target, row="copy": np.mean(of(source, target, row)[0])
+    before = lambda source, target, row="copy": 100 * np.mean(of(source, target, row)[1])
+
+    def spread(source, target, row="copy"):
+        return "{:.2f} ± {:.2f}".format(*mean_and_spread(of(source, target, row)[0]))
+
+    return gain, spread, before
+
+
 def committees():
     """Spreads and distances of networks with ten structures, against errors."""
     rows = [row for row in course.rows("committee") if row["n"] == 10]
@@ -463,7 +509,7 @@ def same_data():
 QUOTES = {
     "08_more_from_the_same_data": same_data,
     "08b_how_sure": committees,
-    "06_how_similar": family,
+    "06_how_similar": lambda: [*family(), *real_elements()],
     "07_alchemy": alchemy,
     "02_germanium_transfer": explorer,
     "02b_how_much_data": learning_curves,
@@ -495,6 +541,29 @@ def test_the_readme_quotes_the_family():
     assert angles in text
     assert f"({gain(**ALL_FOUR):.2f}) where all four" in text
     assert f"reduced units have {gain('reduced', **ALL_FOUR):.1f} there" in text
+
+
+def test_the_readme_quotes_real_pairs():
+    text = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
+    gain, *_ = pairs()
+    heavy = ("Si", "Ge", "Sn")
+    of = lambda sources, targets: [gain(s, t) for s in sources for t in targets if s != t]
+    span = lambda gains: f"{min(gains):.1f} to {max(gains):.1f}"
+    assert f"tin give each other {span(of(heavy, heavy))}, as much as their own" in text
+    for target in heavy:  # "as much as their own networks give"
+        assert 0.8 < max(of(heavy, [target])) / gain(target, target) < 1.2
+    carbon = of(["C"], heavy) + of(heavy, ["C"])
+    metals = of(METALS, GROUP)
+    assert (
+        f"To and from carbon it is {span(carbon)}, from lithium and molybdenum {span(metals)}."
+        in text
+    )
+    for n in (10, 50):  # "No source hurt", "less than the nearest one"
+        gain, *_ = pairs(n)
+        assert min(of(SOURCES, GROUP)) > 1
+        for target in heavy:
+            three = [gain("others", target, row) for row in ("copy", "neighbours")]
+            assert max(three) < max(of(heavy, [target]))
 
 
 def test_the_readme_quotes_the_other_pairs():

@@ -196,7 +196,11 @@ def test_the_widget_trains_towards_the_element_of_its_sliders(monkeypatch):
 
 @pytest.mark.parametrize(
     ("name", "tasks", "number"),
-    [("family", similarity.family, 729), ("other-pairs", other_pairs.tasks, 65)],
+    [
+        ("family", similarity.family, 729),
+        ("pairs", similarity.pairs, 411),
+        ("other-pairs", other_pairs.tasks, 65),
+    ],
 )
 def test_shipped_rows_are_those_of_the_table(name, tasks, number):
     rows, tasks = course.rows(name), tasks()
@@ -236,13 +240,13 @@ def test_a_pair_of_elements_makes_a_row(sources):
         for source, way, method in (
             (None, None, "scratch"),
             ("others", "copy", "reduced"),
-            ("others", "mean", "reduced"),
+            ("others", "neighbours", "reduced"),
         )
     ]
-    scratch, copied, mean = rows
+    scratch, copied, around = rows
     assert "overlap" not in scratch and "before" not in scratch and copied["bonds"] is None
     assert scratch["force"] == copied["force"] and 0.8 < copied["overlap"] < 1
-    assert copied["before"] != mean["before"]
+    assert copied["before"] != around["before"]
 
 
 def test_another_pair_is_followed_through_molecular_dynamics(sources, monkeypatch):
@@ -278,17 +282,18 @@ def test_another_pair_is_followed_through_molecular_dynamics(sources, monkeypatc
 
 
 def test_sections_of_pairs_say_what_their_rows_say(monkeypatch):
-    run = dict(target="Ge", n=10, steps=800)
-    own = [
-        dict(method="source", source="Si", force_mae=80.0, steps=12000, seed=0),
-        *(run | dict(method="scratch", source=None, seed=s, force_mae=120.0) for s in (0, 1)),
-        *(
-            run
-            | dict(method="reduced", source="Si", row="copy", seed=s, force_mae=60.0 - 20 * s)
-            | dict(before=150.0, force=600.0, bonds=1.058, overlap=0.91, units=0.9)
-            for s in (0, 1)
-        ),
-    ]
+    own = [dict(method="source", source="Si", force_mae=80.0, steps=12000, seed=0)]
+    for n, source, target in ((10, "Si", "Ge"), (50, "Si", "Ge"), (10, "Ge", "C"), (50, "Ge", "C")):
+        run, far = dict(target=target, n=n, steps=800), target == "C"
+        alike = dict(bonds=0.618, overlap=0.8) if far else dict(bonds=1.058, overlap=0.91)
+        for seed in (0, 1):
+            own.append(run | dict(method="scratch", source=None, seed=seed, force_mae=120.0))
+            own.append(
+                run
+                | dict(method="reduced", source=source, row="copy", seed=seed, **alike)
+                | dict(before=150.0, force=300.0 + 300 * (not far), units=0.9)
+                | dict(force_mae=60.0 - 20 * seed + 10 * far)
+            )
     trials = [[dict(fraction=0.5, failure=f)] for f in ("", "brakes")]
     other = [
         dict(method="scratch", target="Si", phase=None, phases=dict(crystal=50.0, liquid=90.0))
@@ -296,10 +301,11 @@ def test_sections_of_pairs_say_what_their_rows_say(monkeypatch):
         for s in (0, 1)
     ]
     monkeypatch.setattr(how_similar, "rows", {"pairs": own, "other-pairs": other}.get)
-    line = how_similar.pairs()[1].splitlines()[2]
-    assert (
-        line
-        == "| Si | Ge | 1.06 | 91 % | 0.90 ± 0.00 | 25 ± 0 % | 80 | 120 ± 0 | 2.50 ± 0.71 | – |"
+    _, gains, _, orders = how_similar.pairs()
+    assert gains.splitlines()[2] == (
+        "| Si | Ge | 1.06 | 91 % | 0.90 ± 0.00 | 25 ± 0 % | 80 | 120 ± 0 "
+        "| 2.50 ± 0.71 | 2.50 ± 0.71 |"
     )
+    assert [line.split(" | ")[1] for line in orders.splitlines()[2:]] == ["-1.00", "1.00", "-1.00"]
     line = how_similar.other_pairs()[1].splitlines()[2]
     assert line == "| Si | scratch | all | 50 ± 0 | 90 ± 0 | 1 of 2 |"

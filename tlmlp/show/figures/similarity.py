@@ -5,6 +5,7 @@ Above 1 the transfer helps, below 1 it hurts. Bars are one standard deviation ov
 """
 
 import numpy as np
+from ase.data import atomic_numbers
 
 from ...course.family import KNOBS, knob_of
 from ...course.results import gains_of, mean_and_spread
@@ -19,6 +20,7 @@ WORDS = dict(
     angle="angle θ0 (°)",
 )
 GAIN = "gain: scratch over transfer"
+PAIR = ("source", "target", "row")
 
 
 def gains(rows, n=10):
@@ -61,35 +63,35 @@ def outlooks(rows, pairs=(), n=10):
     rows: of `course.rows("family")`; pairs: of `course.rows("pairs")`; n: training structures. A
     start in reduced units counts where there is one, since lengths and energies are known.
     """
-    kinds = {}
+    family, real = {}, {}
     for (member, method), own in gains_of(where(rows, n=n, steps=800), tuple(KNOBS)).items():
         moved = knob_of(member)
         if method == "reduced" or moved not in ("size", "energy", "several"):
             words = dict(several="several at once").get(moved, moved) or "silicon itself"
-            kinds.setdefault(f"family: {words}", []).append((own, ""))
-    for ((source, target, row), _), own in gains_of(
-        where(pairs, n=n, steps=800), ("source", "target", "row")
-    ).items():
+            family.setdefault(f"family: {words}", []).append((own, ""))
+    for ((source, target, row), _), own in gains_of(where(pairs, n=n, steps=800), PAIR).items():
         if row == "copy":
-            kinds.setdefault("DFT", []).append((own, f"{source} to {target}"))
-    if not kinds:
+            real.setdefault(f"to {target}", []).append((own, source))
+    if not (shown := [kinds for kinds in (family, real) if kinds]):
         return nothing()
-    figure, ((ax,),) = panels(7.6, 4.4)
-    said, all_y = [], [1.0]
-    for k, (kind, members) in enumerate(kinds.items()):
-        points = [[mean_and_spread(values) for values in zip(*own)] for own, _ in members]
-        (y, dy), (x, dx) = np.nan_to_num(points).transpose(1, 2, 0)
-        colour = PALETTE[k % len(PALETTE)] if k else INK
-        look = dict(fmt=MARKERS[k], color=colour, ms=6, capsize=2, elinewidth=1)
-        ax.errorbar(100 * x, y, dy, 100 * dx, label=kind, **look)
-        for (_, words), a, b in zip(members, x, y):
-            note(ax, words, (100 * a, b), (5, 4))
-            said.append(f"{words or kind}: gain {b:.1f} at {100 * a:.0f} %.")
-        all_y += [*y]
-    ax.axhline(1, color=TEXT, lw=1)
-    log_axis(ax, all_y)
-    ax.set(xlabel="error before training (% of the mean force)", ylabel=GAIN)
-    ax.legend(**SMALL)
+    figure, (axes,) = panels(3.5 + 2.8 * len(shown), 4.2, 1, len(shown))
+    said = []
+    for ax, kinds in zip(axes, shown):
+        all_y = [1.0]
+        for k, (kind, members) in enumerate(kinds.items()):
+            points = [[mean_and_spread(values) for values in zip(*own)] for own, _ in members]
+            (y, dy), (x, dx) = np.nan_to_num(points).transpose(1, 2, 0)
+            colour = INK if kind == "family: silicon itself" else PALETTE[k % len(PALETTE)]
+            look = dict(fmt=MARKERS[k], color=colour, ms=6, capsize=2, elinewidth=1)
+            ax.errorbar(100 * x, y, dy, 100 * dx, label=kind, **look)
+            for (_, source), a, b in zip(members, x, y):
+                note(ax, source, (100 * a, b), (5, 4))
+                said.append(f"{source} {kind}: gain {b:.1f} at {100 * a:.0f} %.".strip())
+            all_y += [*y]
+        ax.axhline(1, color=TEXT, lw=1)
+        log_axis(ax, all_y)
+        ax.set(xlabel="error before training (% of the mean force)", ylabel=GAIN, xlim=(0, None))
+        ax.legend(**SMALL)
     return figure.describe("outlooks", *said, n=n)
 
 
@@ -98,25 +100,23 @@ def gain_matrix(rows, n=10):
 
     rows: of `course.rows("pairs")`; n: training structures.
     """
-    found = gains_of(where(rows, n=n, steps=800), ("source", "target", "row"))
-    found = {(*key,): own for ((*key, row), _), own in found.items() if row == "copy"}
+    found = gains_of(where(rows, n=n, steps=800), PAIR).items()
+    found = {(s + ", by neighbours" * (row != "copy"), t): own for ((s, t, row), _), own in found}
     if not found:
         return nothing()
-    sources, targets = (list(dict.fromkeys(key[k] for key in found)) for k in (0, 1))
+    targets = sorted({t for _, t in found}, key=atomic_numbers.get)
+    kind = lambda s: (s not in targets, not s.startswith("others"), atomic_numbers.get(s, 0), s)
+    sources = sorted({s for s, _ in found}, key=kind)
     means = {key: mean_and_spread([gain for gain, _ in own]) for key, own in found.items()}
-    table = np.array([[means[s, t][0] for t in targets] for s in sources])
+    strength = np.log2([[means[s, t][0] for t in targets] for s in sources])
     figure, ((ax,),) = panels(6.2, 0.8 + 0.42 * len(sources))
-    strength = np.log2(table)
     far = max(0.1, np.abs(strength).max())
     ax.imshow(strength, cmap="PuOr", vmin=-far, vmax=far, aspect="auto")
-    said = []
-    for i, s in enumerate(sources):
-        for j, t in enumerate(targets):
-            mean, spread = means[s, t]
-            dark = abs(strength[i, j]) > 0.7 * far
-            look = dict(ha="center", va="center", color="white" if dark else INK, fontsize=9)
-            ax.text(j, i, f"{mean:.2f} ± {spread:.2f}", **look)
-            said.append(f"{s} to {t}: {mean:.2f}.")
+    said = [f"{s} to {t}: {means[s, t][0]:.2f}." for s in sources for t in targets]
+    for i, j in np.ndindex(strength.shape):
+        dark = abs(strength[i, j]) > 0.55 * far
+        look = dict(ha="center", va="center", color="white" if dark else INK, fontsize=9)
+        ax.text(j, i, "{:.2f} ± {:.2f}".format(*means[sources[i], targets[j]]), **look)
     ax.grid(False)
     ax.set_xticks(range(len(targets)), targets)
     ax.set_yticks(range(len(sources)), sources)
