@@ -351,8 +351,13 @@ def real_elements():
     yield f"Real pairs below 30 % gain {min(near):.1f} to {max(near):.1f}"
     yield f"those above 40 % {min(far):.1f} to {max(far):.1f}."
     assert min(pairs_by.values())[0] == gain("Li", "Sn") > 1
-    alike = [r["overlap"] for r in course.rows("pairs") if r["source"] in METALS and "overlap" in r]
-    yield f"The metals have {100 * min(alike):.0f} to {100 * max(alike):.0f} %."
+    alike = lambda names: [
+        100 * r["overlap"]
+        for r in course.rows("pairs")
+        if r["source"] in names and "overlap" in r and r["source"] != r["target"]
+    ]
+    both = [f"{min(found):.0f} to {max(found):.0f} %" for found in map(alike, (GROUP, METALS))]
+    yield "the group has {}, the metals {}.".format(*both)
     three = gain("others", "Sn"), gain("others", "Sn", "neighbours"), gain("Ge", "Sn")
     yield "Tin gains {:.1f} from three elements with carbon's".format(*three)
     yield "row, {1:.1f} with germanium's, and {2:.1f} from germanium alone.".format(*three)

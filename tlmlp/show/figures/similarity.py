@@ -70,7 +70,7 @@ def outlooks(rows, pairs=(), n=10):
             words = dict(several="several at once").get(moved, moved) or "silicon itself"
             family.setdefault(f"family: {words}", []).append((own, ""))
     for ((source, target, row), _), own in gains_of(where(pairs, n=n, steps=800), PAIR).items():
-        if row == "copy":
+        if row == "copy" and source != "others":
             real.setdefault(f"to {target}", []).append((own, source))
     if not (shown := [kinds for kinds in (family, real) if kinds]):
         return nothing()
