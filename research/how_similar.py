@@ -98,13 +98,15 @@ def pairs():
     return [
         section("Pairs of elements", words, f"{SWEEP} pairs"),
         table([*titles, "gain from 10", "gain from 50"], lines),
-        *predictors(own),
+        *predictors(own, found),
     ]
 
 
-def predictors(own):
-    """Table: Spearman's correlation of the gain with what is known before any training."""
-    by_n = {n: gains_of(where(own, n=n, steps=800), ("source", "target", "row")) for n in (10, 50)}
+def predictors(own, by_n):
+    """Table: Spearman's correlation of the gain with what is known before any training.
+
+    by_n: gains of `own` from 10 and from 50 structures, by source, target and row.
+    """
     known = {(r["source"], r["target"]): r for r in own if r.get("bonds")}
     pairs = [pair for pair in known if len(set(pair)) == 2]
     mean = lambda n, place: [
