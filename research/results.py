@@ -8,16 +8,14 @@ from pathlib import Path
 
 import numpy as np
 
-from tlmlp.course import cards
 from tlmlp.course.results import METHODS, SIZES, own_best, rows
 from tlmlp.course.sources import COURSE, SOURCES
 from tlmlp.potential import header, shipped
-from tlmlp.properties.measured import PROPERTIES
 from tlmlp.show.figures.learning import where
 from tlmlp.show.figures.style import METHODS as STYLES
 
-from . import few_labels, how_similar
-from .text import SWEEP, cell, number, places, prose, section, span, table
+from . import few_labels, how_similar, out_of_target
+from .text import SWEEP, cell, names, prose, section, sized, span, table
 from .universal import page as universals
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "results.md"
@@ -49,15 +47,6 @@ PUBLISHED = {
     "SNAP": {"Si": (8.1, 205.3), "Ge": (9.8, 295.1)},
     "qSNAP": {"Si": (5.5, 176.9), "Ge": (10.6, 200.5)},
 }
-
-
-def sized(n):
-    return str(n or "all")
-
-
-def names(source, method):
-    """What a source of data and a start are called."""
-    return SOURCES[source].words, STYLES[method].word
 
 
 def by_size(rows, key, digits=0):
@@ -497,66 +486,6 @@ def softening():
     ]
 
 
-def properties():
-    """The table properties: verdicts, and the cards behind them."""
-    words = (
-        "Few of these properties are in a training set: slope and R² of forces, and vacancies of "
-        "DFT. Trainings have 800 steps and five seeds. A verdict compares the errors of scratch "
-        "and transfer seed by seed. Transfer helped or hurt where the difference exceeds chance "
-        "(Student's paired test, 95 %)."
-    )
-    kinds, counts, total = ("helped", "no difference", "hurt"), [], Counter()
-    for source in COURSE:
-        for method in METHODS[1:]:
-            for n, verdicts in cards.card("Ge", source).verdicts(method).items():
-                numbers = [len(verdicts.get(kind, ())) for kind in kinds]
-                total.update({(method, kind): k for kind, k in zip(kinds, numbers)})
-                hurt = "; ".join(PROPERTIES[name][0] for name in verdicts.get("hurt", ()))
-                counts.append([*names(source, method), sized(n), *numbers, hurt or "–"])
-    for method in METHODS[1:]:
-        numbers = [total[method, kind] for kind in kinds]
-        counts.append(["both", STYLES[method].word, "10, 50, all", *numbers, "see above"])
-    titles = ["data", "start", "training structures", *kinds, "properties that it hurt"]
-    parts = [
-        section("Properties out of target", words, f"{SWEEP} properties"),
-        table(titles, counts),
-        "The cards behind these verdicts follow. A seed that failed has no value.\n",
-    ]
-    untrained = {"silicon unchanged": ("transfer", None), "in reduced units": ("reduced", None)}
-    start = {"start of transfer": ("transfer", None)}
-    for source in COURSE:
-        card = cards.card("Ge", source)
-        parts += card_table(card, "untrained", untrained)
-        for n in (10, 50, 0):
-            trained = {STYLES[method].word: (method, n) for method in METHODS}
-            parts += card_table(card, f"trained on {sized(n)} structures", trained)
-        scratch = {f"scratch, {sized(n)}": ("scratch", n) for n in (10, 50, 0)}
-        parts += card_table(cards.card("Si", source), "three seeds", start | scratch)
-    return parts
-
-
-def card_table(card, words, columns):
-    """A heading and a card's table. columns: title -> (method, number of structures)."""
-    lines = []
-    for name, (property, unit) in PROPERTIES.items():
-        known = number(card.reference.get(name))
-        cells = [value(card.line(name, method, n)) for method, n in columns.values()]
-        lines.append([f"{property}, {unit}" if unit else property, known, *cells])
-    element = {"Ge": "Germanium", "Si": "Silicon"}[card.element]
-    heading = f"### {element}, {SOURCES[card.source].words}, {words}\n"
-    return [heading, table(["property", "reference", *columns], lines)]
-
-
-def value(line):
-    """Mean and spread of a line of a card, its verdict, and how many seeds have no value."""
-    if line is None or not line.values:
-        return "–"
-    spread = f" ± {line.spread:.{places(line.mean)}f}" if np.isfinite(line.spread) else ""
-    notes = [line.verdict, f"{line.failed} failed" * bool(line.failed)]
-    noted = ", ".join(filter(None, notes))
-    return number(line.mean) + spread + (f" ({noted})" if noted else "")
-
-
 def page():
     """The whole page."""
     parts = [
@@ -582,7 +511,7 @@ def page():
         *softening(),
     ]
     parts += universals.universal()
-    return "\n".join([*parts, *properties()])
+    return "\n".join([*parts, *out_of_target.sections()])
 
 
 if __name__ == "__main__":

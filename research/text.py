@@ -5,8 +5,20 @@ from textwrap import fill
 import numpy as np
 
 from tlmlp.course.results import mean_and_spread
+from tlmlp.course.sources import SOURCES
+from tlmlp.show.figures.style import METHODS as STYLES
 
 SWEEP = "python -m research.sweep"  # performs the runs of a table
+
+
+def sized(n):
+    """A number of training structures; 0 is all."""
+    return str(n or "all")
+
+
+def names(source, method):
+    """What a source of data and a start are called."""
+    return SOURCES[source].words, STYLES[method].word
 
 
 def cell(values, digits=0):
