@@ -26,7 +26,7 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from ase.geometry import find_mic
 from scipy.optimize import linear_sum_assignment
 
-from tlmlp import Config, Potential, allocator, datasets, fit, properties
+from tlmlp import Config, Potential, allocator, datasets, fit, properties, transfer
 from tlmlp.files import write_whole
 from tlmlp.recipes import circumstances
 from tlmlp.sweep import BEGIN, END
@@ -37,6 +37,7 @@ VARIANTS = {
     "as it is": {},
     "a quarter of the steps": dict(steps=4000),
     "four times the steps": dict(steps=64000),
+    "from silicon's weights": dict(start="si-dft-course"),
     "with eight cold vacancies": dict(cold=True),
     "with the relaxed vacancy": dict(relaxed=True),
     "ten times the weight of energies": dict(energy=10),
@@ -92,7 +93,10 @@ def perform(task: dict, folder: Path | None = None) -> dict:
     weights = [w._replace(energy=w.energy * how.get("energy", 1)) for w in (BEGIN, END)]
     options = dict(steps=how.get("steps", 16000), seed=task["seed"], average=0.999)
     options |= dict(weights=weights[0], final_weights=weights[1], report_every=4000)
-    *_, last = fit(Potential.create(config, ("Si", "Ge"), task["seed"]), train, **options)
+    start = Potential.create(config, ("Si", "Ge"), task["seed"])
+    if "start" in how:
+        start = transfer.start(Potential.load(how["start"]), ELEMENT, train)
+    *_, last = fit(start, train, **options)
     potential = last.potential
     found, energy = properties.vacancy(crystal, potential.calculator()), {}
     path = own("path")

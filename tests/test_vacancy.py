@@ -30,9 +30,9 @@ def test_the_path_goes_from_rest_to_a_vacancy_of_the_training_set():
     assert np.allclose(*scaled, atol=1e-6)
 
 
-def test_a_row_of_a_few_steps(monkeypatch):
-    variant = "with eight cold vacancies"
-    monkeypatch.setitem(vacancy.VARIANTS, variant, dict(cold=True, steps=3))
+@pytest.mark.parametrize("variant", ["with eight cold vacancies", "from silicon's weights"])
+def test_a_row_of_a_few_steps(variant, monkeypatch):
+    monkeypatch.setitem(vacancy.VARIANTS, variant, vacancy.VARIANTS[variant] | dict(steps=3))
     (task,) = [t for t in vacancy.tasks() if (t["variant"], t["seed"]) == (variant, 0)]
     row = vacancy.perform(task)
     assert task.items() <= row.items() and len(row["path"]) == len(vacancy.PATH)
