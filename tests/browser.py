@@ -218,10 +218,12 @@ def main():
     )
     parser.add_argument("--timeout", type=float, default=1800, help="seconds the cells may take")
     parser.add_argument("--size", default="1280x1400")
+    parser.add_argument("--theme", choices=("Light", "Dark"), default="Light")
     arguments = parser.parse_args()
     width, height = map(int, arguments.size.split("x"))
     with lab(arguments.notebook.resolve().parent) as url, page(width, height) as tab:
         open_notebook(tab, url(arguments.notebook.name))
+        theme(tab, arguments.theme)
         start = time.monotonic()
         run_all(tab)
         try:
