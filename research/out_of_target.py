@@ -13,6 +13,7 @@ from tlmlp.show.figures.learning import where
 from tlmlp.show.figures.style import METHODS as STYLES
 
 from .text import SWEEP, cell, names, number, places, section, sized, table
+from .vacancy import VARIANTS
 
 KINDS = ("helped", "no difference", "hurt")
 UNTRAINED = {"silicon unchanged": ("transfer", None), "in reduced units": ("reduced", None)}
@@ -41,7 +42,7 @@ def vacancies():
     lines = [
         ["DFT", f"{known['vacancy_unrelaxed']:.2f}", *[f"{known['vacancy']:.2f}"] * 2, *["–"] * 6]
     ]
-    for variant in dict.fromkeys(row["variant"] for row in own):
+    for variant in VARIANTS:
         some = where(own, variant=variant)
         numbers = [[row[key] for row in some] for key in ("unrelaxed", "relaxed", "as_dft")]
         numbers += zip(*([row["path"][k] for k in (0, 2, 4)] for row in some))

@@ -12,7 +12,7 @@ import pytest
 from conftest import ROOT
 
 from research.similarity import BONDS, GROUP, METALS, SOURCES
-from tlmlp import course
+from tlmlp import course, datasets
 from tlmlp.course import answers
 from tlmlp.course.family import KNOBS, Member
 from tlmlp.course.results import mean_and_spread, own_best
@@ -225,6 +225,18 @@ def card():
     number = lambda word: sum(len(v.get(word, ())) for v in verdicts)
     helped, equal, hurt = map(number, ("helped", "no difference", "hurt"))
     yield f"{helped} helped, {equal} made no difference and {hurt} hurt"
+    rows, known = course.rows("vacancy"), datasets.dft_reference("Ge")["vacancy"]
+    value = lambda key, variant: np.mean([r[key] for r in rows if r["variant"] == variant])
+    unrelaxed, relaxed = known["vacancy_unrelaxed"], known["vacancy"]
+    after = [course.card("Ge", DFT).line(f"vacancy{x}", "transfer", 0) for x in ("", "_unrelaxed")]
+    assert {f"{line.mean:.1f}" for line in after} == {"1.2"}
+    yield f"transfer has 1.2 eV, DFT {unrelaxed:.2f} and {relaxed:.2f} eV"
+    longest = [value(key, "four times the steps") for key in ("unrelaxed", "relaxed")]
+    plain = f"16 000 steps give {value('relaxed', 'as it is'):.1f} eV"
+    yield f"{plain}, 64 000 give {longest[0]:.2f} and {longest[1]:.2f} eV"
+    others = ["with silicon and alloys", "with eight cold vacancies", "cutoff 6 Å"]
+    others = [value("relaxed", name) for name in [*others, "the paper's network"]]
+    yield f"end at {min(others):.1f} to {max(others):.1f} eV"
 
 
 def alchemy():

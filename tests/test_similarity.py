@@ -7,7 +7,7 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from conftest import until
 
 import tlmlp
-from research import how_similar, other_pairs, similarity
+from research import how_similar, other_pairs, similarity, vacancy
 from tlmlp import course, datasets, elements, show
 from tlmlp.course import family
 from tlmlp.course.family import Member
@@ -200,6 +200,7 @@ def test_the_widget_trains_towards_the_element_of_its_sliders(monkeypatch):
         ("family", similarity.family, 729),
         ("pairs", similarity.pairs, 411),
         ("other-pairs", other_pairs.tasks, 65),
+        ("vacancy", vacancy.tasks, 23),
     ],
 )
 def test_shipped_rows_are_those_of_the_table(name, tasks, number):
