@@ -133,7 +133,7 @@ def cold(index: int) -> Atoms:
     del atoms[rng.integers(len(atoms))]
     atoms.set_cell(atoms.cell.array * (1 + rng.uniform(-0.01, 0.01)), scale_atoms=True)
     atoms.positions += rng.normal(0, 0.035 * silicon * heat**0.5, atoms.positions.shape)
-    generate._dynamics(atoms, heat * melting, 300, rng)
+    generate.dynamics(atoms, heat * melting, 300, rng)
     cell = (atoms.cell.array * lattice / silicon).round(8)
     return Atoms(f"{ELEMENT}63", (atoms.positions * lattice / silicon).round(6), cell=cell, pbc=1)
 
@@ -173,7 +173,7 @@ def main(
             atoms.info = dict(group="Vacancy", name=f"{ELEMENT}-{kind}-{k}")
             atoms.info |= dict(protocol=generate.cp2k.name_of(atoms))
             ase.io.write(text, atoms, format="extxyz")
-    short = generate._short(text.getvalue()).encode()
+    short = generate.short(text.getvalue()).encode()
     write_whole(OWN, lzma.compress(short, preset=9 | lzma.PRESET_EXTREME))
 
 

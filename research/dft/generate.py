@@ -177,11 +177,11 @@ def structure(element: str, split: str, index: int) -> Atoms:
         atoms.positions += rng.normal(0, 0.045 * silicon, atoms.positions.shape)
     elif liquid:
         atoms.positions += rng.normal(0, 0.045 * silicon, atoms.positions.shape)
-        _dynamics(atoms, 3.0 * silicon_melting, 250, rng)
-        _dynamics(atoms, reduced * silicon_melting, 350, rng)
+        dynamics(atoms, 3.0 * silicon_melting, 250, rng)
+        dynamics(atoms, reduced * silicon_melting, 350, rng)
     else:
         atoms.positions += rng.normal(0, 0.035 * silicon * np.sqrt(reduced), atoms.positions.shape)
-        _dynamics(atoms, reduced * silicon_melting, 300, rng)
+        dynamics(atoms, reduced * silicon_melting, 300, rng)
     if moved is not None:
         atoms.positions += moved
 
@@ -209,7 +209,7 @@ def structure(element: str, split: str, index: int) -> Atoms:
     return atoms
 
 
-def _dynamics(atoms, temperature, steps, rng):
+def dynamics(atoms, temperature, steps, rng):
     """Langevin dynamics, in place."""
     from ase.md.langevin import Langevin
 
@@ -366,7 +366,7 @@ def collect(out: Path, elements):
                 )
                 results["energy"] = round(results["energy"], 6)
                 ase.io.write(text, atoms, format="extxyz")
-            data = lzma.compress(_short(text.getvalue()).encode(), preset=9 | lzma.PRESET_EXTREME)
+            data = lzma.compress(short(text.getvalue()).encode(), preset=9 | lzma.PRESET_EXTREME)
             path = SHIPPED / f"{element}-{split}.extxyz.xz"
             path.write_bytes(data)
             index["files"][path.name] = dict(
@@ -376,7 +376,7 @@ def collect(out: Path, elements):
     (SHIPPED / "index.json").write_text(json.dumps(index, indent=1) + "\n")
 
 
-def _short(text: str) -> str:
+def short(text: str) -> str:
     """Columns without trailing zeros and spaces that say nothing."""
     lines = []
     for line in text.splitlines():
