@@ -73,8 +73,8 @@ def properties():
     ]
     start = {"start of transfer": ("transfer", None)}
     for source in COURSE:
-        parts += card_table(cards.card("Ge", source), "untrained", UNTRAINED)
-        parts += trained(cards.card("Ge", source))
+        card = cards.card("Ge", source)
+        parts += [*card_table(card, "untrained", UNTRAINED), *trained(card)]
         scratch = {f"scratch, {sized(n)}": ("scratch", n) for n in (10, 50, 0)}
         parts += card_table(cards.card("Si", source), "three seeds", start | scratch)
     return parts
@@ -124,8 +124,9 @@ def verdicts(own):
     """Table: how many verdicts of each kind the rows of cards come to."""
     lines, total = [], Counter()
     for source in COURSE:
+        card = cards.card("Ge", source, own)
         for method in METHODS[1:]:
-            for n, found in cards.card("Ge", source, own).verdicts(method).items():
+            for n, found in card.verdicts(method).items():
                 numbers = [len(found.get(kind, ())) for kind in KINDS]
                 total.update({(method, kind): k for kind, k in zip(KINDS, numbers)})
                 hurt = "; ".join(PROPERTIES[name][0] for name in found.get("hurt", ()))

@@ -1,6 +1,6 @@
 """Why is the energy of a vacancy too low? Networks of germanium by DFT, one change at a time.
 
-    python -m research.sweep vacancy     2 to 35 minutes a run; stopped, it does the rest later
+    python -m research.sweep vacancy     2 to 55 minutes a run; stopped, it does the rest later
     python -m research.vacancy FOLDER    structures of its own, by CP2K, into vacancies.extxyz.xz
 
 A row says, in eV, the energy of a vacancy (63 of 64 atoms, fixed cell) whose neighbours have not
@@ -23,7 +23,6 @@ import typer
 from ase import Atoms
 from ase.build import bulk
 from ase.calculators.singlepoint import SinglePointCalculator
-from ase.geometry import find_mic
 from scipy.optimize import linear_sum_assignment
 
 from tlmlp import Config, Potential, allocator, datasets, fit, properties, transfer
@@ -147,7 +146,7 @@ def on_the_path() -> list[Atoms]:
     apart -= np.round(apart)
     atom, site = linear_sum_assignment((apart**2).sum(-1))
     rest = crystal[site]
-    moves, _ = find_mic(apart[atom, site] @ rest.cell.array, rest.cell, pbc=True)
+    moves = apart[atom, site] @ rest.cell.array
     moves -= moves.mean(axis=0)
     out = [rest.copy() for _ in PATH]
     for atoms, share in zip(out, PATH):
@@ -163,18 +162,14 @@ def main(
 
     folder.mkdir(parents=True, exist_ok=True)
     kinds = dict(cold=[cold(k) for k in range(2 * len(COLD))], path=on_the_path())
-    text = StringIO()
     for kind, frames in kinds.items():
         for k, atoms in enumerate(frames):
             found = generate.cp2k.cached(atoms, folder)
-            values = dict(energy=round(found["energy"], 6))
-            values |= dict(forces=np.round(found["forces"], 5), stress=np.round(found["stress"], 8))
-            atoms.calc = SinglePointCalculator(atoms, **values)
+            values = {key: np.array(found[key]) for key in ("forces", "stress")}
+            atoms.calc = SinglePointCalculator(atoms, energy=found["energy"], **values)
             atoms.info = dict(group="Vacancy", name=f"{ELEMENT}-{kind}-{k}")
             atoms.info |= dict(protocol=generate.cp2k.name_of(atoms))
-            ase.io.write(text, atoms, format="extxyz")
-    short = generate.short(text.getvalue()).encode()
-    write_whole(OWN, lzma.compress(short, preset=9 | lzma.PRESET_EXTREME))
+    write_whole(OWN, generate.packed([*kinds["cold"], *kinds["path"]]))
 
 
 if __name__ == "__main__":
