@@ -146,7 +146,7 @@ def structure(element: str, split: str, index: int) -> Atoms:
     """
     kind, reduced, (order, fraction) = recipe(split, index)
     pair = ALLOYS.get(element, (element,))
-    silicon, silicon_melting = ELEMENTS["Si"]
+    silicon, _ = ELEMENTS["Si"]
     seed = [*(atomic_numbers[symbol] for symbol in pair), SPLITS.index(split), index]
     rng = np.random.default_rng(seed)
     liquid = reduced is not None and reduced > 1
@@ -163,39 +163,14 @@ def structure(element: str, split: str, index: int) -> Atoms:
         out = rng.integers(len(atoms))
         del atoms[out], of_atom[out]
         moved = None if moved is None else np.delete(moved, out, 0)
-    if liquid:
-        low, high = (0.86, 1.02) if kind == "Liquid" else (0.75, 1.05)
-        strain = (rng.uniform(low, high) ** (1 / 3) - 1) * np.eye(3)
-    elif kind == "Strained":
-        xx, yy, zz, yz, xz, xy = rng.uniform(-0.06, 0.06, 6)
-        strain = np.array([[xx, xy, xz], [xy, yy, yz], [xz, yz, zz]])
-    else:
-        strain = rng.uniform(-1, 1) * (0.01 if kind == "Vacancy" else 0.02) * np.eye(3)
+    strain = strain_of(kind, reduced, rng)
     atoms.set_cell(atoms.cell.array @ (np.eye(3) + strain), scale_atoms=True)
 
-    if reduced is None:
-        atoms.positions += rng.normal(0, 0.045 * silicon, atoms.positions.shape)
-    elif liquid:
-        atoms.positions += rng.normal(0, 0.045 * silicon, atoms.positions.shape)
-        dynamics(atoms, 3.0 * silicon_melting, 250, rng)
-        dynamics(atoms, reduced * silicon_melting, 350, rng)
-    else:
-        atoms.positions += rng.normal(0, 0.035 * silicon * np.sqrt(reduced), atoms.positions.shape)
-        dynamics(atoms, reduced * silicon_melting, 300, rng)
+    settle(atoms, reduced, rng)
     if moved is not None:
         atoms.positions += moved
 
-    if neighbor_list("d", atoms, 1.5).size:  # closer than 0.63 of a bond: the potential has failed
-        raise FloatingPointError("molecular dynamics brought two atoms together")
-
-    scale = lattice_constant / silicon
-    atoms = Atoms(of_atom, atoms.positions * scale, cell=atoms.cell.array * scale, pbc=True)
-    atoms.wrap()
-    atoms.positions, cell = (
-        atoms.positions.round(6),
-        atoms.cell.array.round(8),
-    )  # as they are stored
-    atoms.set_cell(cell)
+    atoms = of_element(atoms, of_atom, lattice_constant / silicon)
     atoms.info = dict(
         source="dft",
         element=element,
@@ -206,6 +181,45 @@ def structure(element: str, split: str, index: int) -> Atoms:
     )
     if len(pair) > 1:
         atoms.info |= dict(order=order, fraction=round(float(share), 6))
+    return atoms
+
+
+def strain_of(kind, reduced, rng) -> np.ndarray:
+    """The strain [3, 3] of a structure of some kind."""
+    if reduced is not None and reduced > 1:
+        low, high = (0.86, 1.02) if kind == "Liquid" else (0.75, 1.05)
+        return (rng.uniform(low, high) ** (1 / 3) - 1) * np.eye(3)
+    if kind == "Strained":
+        xx, yy, zz, yz, xz, xy = rng.uniform(-0.06, 0.06, 6)
+        return np.array([[xx, xy, xz], [xy, yy, yz], [xz, yz, zz]])
+    return rng.uniform(-1, 1) * (0.01 if kind == "Vacancy" else 0.02) * np.eye(3)
+
+
+def settle(atoms, reduced, rng):
+    """Displace atoms of silicon's crystal, and bring them to a temperature, in place."""
+    silicon, melting = ELEMENTS["Si"]
+    if reduced is None or reduced > 1:
+        atoms.positions += rng.normal(0, 0.045 * silicon, atoms.positions.shape)
+        if reduced is not None:
+            dynamics(atoms, 3.0 * melting, 250, rng)
+            dynamics(atoms, reduced * melting, 350, rng)
+    else:
+        atoms.positions += rng.normal(0, 0.035 * silicon * np.sqrt(reduced), atoms.positions.shape)
+        dynamics(atoms, reduced * melting, 300, rng)
+
+
+def of_element(atoms, symbols, scale) -> Atoms:
+    """A structure of silicon as one of other elements, lengths times `scale`, to stored digits.
+
+    Raises FloatingPointError where two atoms are closer than 0.63 of a bond: the potential that
+    moved them has failed.
+    """
+    if neighbor_list("d", atoms, 1.5).size:
+        raise FloatingPointError("molecular dynamics brought two atoms together")
+    atoms = Atoms(symbols, atoms.positions * scale, cell=atoms.cell.array * scale, pbc=True)
+    atoms.wrap()
+    atoms.positions, cell = atoms.positions.round(6), atoms.cell.array.round(8)
+    atoms.set_cell(cell)
     return atoms
 
 
