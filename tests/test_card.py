@@ -108,6 +108,14 @@ def test_a_card_is_drawn_with_a_calculator_beside(rows):
     assert "mine" in [t.get_text() for t in figure.legends[0].get_texts()]
 
 
+def test_a_value_above_a_negative_reference_is_drawn_on_the_right():
+    """The pressure of the liquid: -2.47 GPa by the reference, far above it by scratch."""
+    known = [row("reference", 0, 0, 0, liquid_pressure=-2.5)]
+    known += [row("scratch", 10, seed, liquid_pressure=-2.0) for seed in range(3)]
+    (ax,) = show.plot(card("Ge", SW, known)).axes
+    assert [line.get_xdata()[0] for line in ax.lines if len(line.get_xdata()) == 1][0] > 0
+
+
 def test_nothing_is_shown_where_nothing_was_computed():
     found = card("Ge", "mlearn", [])
     assert found.lines == () and found.verdicts() == {} and "no precomputed" in str(found)

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import ase
+import haiku as hk
 import jax
 import numpy as np
 import pytest
@@ -74,6 +75,19 @@ def test_wrong_weights_are_refused(fixture):
         tlmlp.from_chemtrain(params, tlmlp.Config("paper", n_radial=5), {"Si": 0})
     with pytest.raises(ValueError, match="rows"):
         tlmlp.from_chemtrain(params, tlmlp.Config("paper"), {"Si": 2})
+
+
+def test_containers_of_haiku_are_read(fixture, potential):
+    """Weights that are kept for long are often in haiku's own mapping, which nothing can change."""
+    params: dict = {}
+    for key, w in fixture.items():
+        if key.startswith("params:"):
+            module, name = key.removeprefix("params:").rsplit(":", 1)
+            params.setdefault(module, {})[name] = w
+    kept = hk.data_structures.to_immutable_dict(params)
+    again = tlmlp.from_chemtrain(kept, tlmlp.Config("paper"), {"Si": 0, "Ge": 1})
+    same = jax.tree.map(np.array_equal, again.params, potential.params)
+    assert all(jax.tree.leaves(same))
 
 
 def test_one_element_of_two(fixture, potential):

@@ -57,6 +57,16 @@ def test_a_committee_takes_what_its_members_disagree_on():
     assert 0 < row["force_mae"] < row["force_rmse"] < 400
 
 
+def test_a_committee_of_linear_potentials_begins_with_two_structures(monkeypatch):
+    """Of one structure all members are the same, and disagree on nothing."""
+    begun = []
+    real = choices.committee
+    note = lambda own, *rest: begun.append(len(own)) or real(own, *rest)
+    monkeypatch.setattr(choices, "committee", note)
+    found = choices.choose("committee", 5, 0, "stillinger-weber", "linear")
+    assert begun == [2, 3, 4] and len(found) == 5
+
+
 def test_more_data_hurt_a_linear_potential_on_calm_crystals():
     """Liquids and the rest lower its error on all structures, and raise that on the crystals."""
     alone, more = (diversity.perform(task(choice)) for choice in ("calm", "calm, more"))

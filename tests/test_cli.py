@@ -9,6 +9,7 @@ import sys
 import time
 
 import ase.io
+import numpy as np
 import pytest
 from ase import Atoms
 from ase.build import bulk
@@ -135,7 +136,7 @@ def test_mistakes_get_one_sentence(own_file, tmp_path):
         (("sweep", own_file, tmp_path / "missing.extxyz"), "missing.extxyz does not exist"),
         (("sweep", own_file, own_file), "hold at least 2, and"),
         (("sweep", own_file, own_file, "--sizes", "2"), "hold the same"),
-        (("sweep", own_file, own_file, "--sizes", "some"), "invalid literal"),
+        (("sweep", own_file, own_file, "--sizes", "2,some"), "sizes, seeds and steps must be"),
     ):
         out = () if "--recipe" in arguments else ("--out", tmp_path / "out")
         result = run(*arguments, *out)
@@ -144,6 +145,17 @@ def test_mistakes_get_one_sentence(own_file, tmp_path):
         assert not (tmp_path / "out").exists()
     assert run("train").exit_code == 2
     assert run("train", own_file, "--recipe", "si-sw").exit_code == 2
+    ignored = run("train", "--recipe", "si-sw", "--steps", 10, "--learning-rate", 1e-3)
+    assert ignored.exit_code == 2 and "leave out" in ignored.output
+    assert "--steps" in ignored.output and "--learning-rate" in ignored.output
+
+
+def test_a_file_of_isolated_atoms_says_what_it_lacks(tmp_path):
+    atom = Atoms("Ge", cell=[20] * 3, pbc=True)
+    atom.calc = SinglePointCalculator(atom, energy=-3.0, forces=np.zeros((1, 3)))
+    ase.io.write(tmp_path / "atom.extxyz", atom)
+    result = run("train", tmp_path / "atom.extxyz", "--out", tmp_path / "out")
+    assert result.exit_code == 1 and "all frames are isolated atoms" in result.output
 
 
 def test_list_names_what_ships():

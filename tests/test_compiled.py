@@ -99,6 +99,13 @@ compilation_cache.{compiled.READ} = read
     assert said and set(said) == {lines[1], lines[3]}
 
 
+def test_two_first_calls_at_once_do_not_wait_for_each_other(tmp_path):
+    """Two threads that came first set up two readers, one within the other."""
+    twice = "from tlmlp import compiled\nfor _ in range(2):\n    compiled.keep()\n"
+    value, hits, *_ = run(twice + SMALL, tmp_path)
+    assert hits == 0 and run(twice + SMALL, tmp_path)[0] == value
+
+
 def test_a_damaged_program_is_compiled_anew(tmp_path):
     value, *_ = run(SMALL, tmp_path)
     whole = names(tmp_path)

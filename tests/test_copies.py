@@ -3,9 +3,11 @@
 import numpy as np
 import pytest
 from ase.calculators.lj import LennardJones
+from ase.calculators.singlepoint import SinglePointCalculator
 
 from tlmlp import datasets
 from tlmlp.course import race, sources, stability
+from tlmlp.frames import fingerprint
 
 
 @pytest.mark.parametrize("source", sources.COURSE)
@@ -38,6 +40,24 @@ def test_forces_in_place_change_no_label():
     )
     copied.calc.results["forces"][:] = 0
     assert np.abs(frames[0].get_forces()).max() > 0.1
+
+
+def test_labels_that_are_out_of_date_stay_so():
+    (atoms,) = datasets.dft("Ge", "test")[:1]
+    atoms.positions[0] += 0.5
+    for frames in ([atoms], datasets.copies([atoms])):
+        with pytest.raises(ValueError, match="out of date"):
+            datasets.check(frames)
+
+
+def test_a_word_for_labels_changes_with_a_free_energy():
+    words = []
+    for energy in (-1.0, -2.0):
+        (atoms,) = datasets.dft("Ge", "test")[:1]
+        forces = atoms.get_forces()
+        atoms.calc = SinglePointCalculator(atoms, free_energy=energy, forces=forces)
+        words.append(fingerprint([atoms]))
+    assert words[0] != words[1]
 
 
 def test_what_a_race_tests_on_is_a_copy():

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from test_stability import nothing
 
+import tlmlp
 from tlmlp.course import stability
 from tlmlp.show import Duel
 from tlmlp.show.widgets.md import SW
@@ -61,6 +62,18 @@ def test_play_pause_stop_with_equal_weapons(duel):
     assert "0.00 ps" in duel.sides[1].clock.value
     duel.paint(duel.run)  # as where the worker ends between the painter's two last looks at it
     assert duel.looks == (None, None) and "back at the start" in duel.status.value
+
+
+def test_a_side_that_cannot_run_is_said_at_each_play():
+    """Silicon's potential has no germanium: no side may begin without the other."""
+    duel = Duel(SW, tlmlp.Potential.load("si-sw-course"), viewer="canvas")
+    for _ in range(2):
+        with pytest.raises(ValueError, match="has never seen Ge"):
+            duel.play().wait(60)
+        until(lambda: "has never seen Ge" in duel.status.value)
+        assert not duel.alive and duel.sides[0].run is None
+        duel.say("")
+    duel.close()
 
 
 @pytest.mark.parametrize("duel", [(SW, SW)], indirect=True)

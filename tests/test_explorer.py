@@ -321,6 +321,14 @@ def test_a_seed_under_way_does_not_count_in_the_mean():
     ) and "transfer 60 ± 1, scratch 90 ± 1" in summary(ours)
 
 
+def test_sides_that_were_stopped_are_compared_at_the_same_step():
+    """Stop came where transfer had been tested once more than scratch."""
+    ours = [r for r in rows(1) if r["method"] != "reduced"]
+    end = dict(transfer=([0, 300.0], [40, 110.0]), scratch=([0, 400.0],))
+    cut = [r | dict(curve=[*end[r["method"]]], force_mae=end[r["method"]][-1][1]) for r in ours]
+    assert "After 0 steps" in summary(cut) and "transfer 300, scratch 400" in summary(cut)
+
+
 def test_programs_are_given_up_where_memory_runs_short(explorer, monkeypatch):
     forgotten, forget = [], race.forget_programs
     monkeypatch.setattr(race, "forget_programs", lambda: forgotten.append(1) or forget())

@@ -9,7 +9,9 @@ import tlmlp
 from tlmlp import datasets, properties, show
 from tlmlp.course.results import own_best
 from tlmlp.course.runs import Run
+from tlmlp.properties.mechanics import Phases
 from tlmlp.show.figures import learning, results
+from tlmlp.show.figures.picture import log_axis, panels
 from tlmlp.show.figures.style import BLUE, GREEN, METHODS, PALETTE, method_of
 
 
@@ -260,6 +262,21 @@ def test_every_kind_is_drawn_alone_and_side_by_side(measured):
         assert alone.png(50).startswith(b"\x89PNG") and both.png(50).startswith(b"\x89PNG"), kind
         for ax in [*alone.axes, *both.axes]:
             assert "(" in ax.get_ylabel() + ax.get_xlabel(), kind
+
+
+def test_a_logarithmic_axis_holds_small_numbers():
+    figure, ((ax,),) = panels(4, 3, 1, 1)
+    log_axis(ax, [0.0026, 0.04], floor=1e-6)
+    assert ax.get_ylim()[0] < 0.0026 and len(ax.get_yticks()) > 2
+
+
+def test_phases_without_diamond_have_no_zero(measured):
+    equation, why = measured["equation"], "the energies have no minimum near the volumes given"
+    phases = Phases({"sc": equation}, {"diamond": why})
+    (ax,) = show.plot(phases).axes
+    assert not ax.lines and "no minimum: diamond" in [t.get_text() for t in ax.texts]
+    with pytest.raises(RuntimeError, match=why):
+        print(phases.differences)
 
 
 def test_names_are_looked_up_by_key_or_word_and_others_have_colours_of_their_own(measured):

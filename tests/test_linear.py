@@ -213,6 +213,14 @@ def test_dynamics_keep_the_energy():
     assert energy == pytest.approx(snapshots[1].potential_energy, abs=1e-3)
 
 
+def test_isolated_atoms_are_no_training_of_an_element():
+    frame, atom = crystal(), Atoms("Ge", cell=[20] * 3, pbc=True)
+    frame.calc = SinglePointCalculator(frame, energy=0.0, forces=np.zeros((8, 3)))
+    atom.calc = SinglePointCalculator(atom, energy=-2.0, forces=np.zeros((1, 3)))
+    found = linear.fit([frame, atom], SMALL)
+    assert found.elements == ("Ge", "Si") and found.trained == ("Si",)
+
+
 def test_bad_input_is_refused():
     frame, quiet = crystal(), crystal()
     frame.calc = SinglePointCalculator(frame, energy=0.0, forces=np.zeros((8, 3)))

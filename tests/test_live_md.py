@@ -176,6 +176,47 @@ def test_a_breakdown_lights_the_lamp_and_keeps_the_last_good_frame():
     live.close()
 
 
+def test_a_refused_potential_is_not_replaced_by_the_one_before(monkeypatch):
+    live = md.LiveMD(SW, viewer="canvas")
+    played(live, 5)
+    live.pause()
+    live.wait()
+    begin, real = live.snapshot, md.simulate.nvt
+
+    def refuses(*arguments, **options):
+        raise ValueError("the cell is too small for this one")
+
+    monkeypatch.setattr(md.simulate, "nvt", refuses)
+    live.potential_menu.value = next(n for n in live.potential_menu.options if n != SW)
+    for _ in range(2):
+        with pytest.raises(ValueError, match="the cell is too small"):
+            live.play().wait()
+        until(lambda: "the cell is too small for this one" in live.status.value)
+        assert live.snapshot is begin
+    monkeypatch.setattr(md.simulate, "nvt", real)
+    live.potential_menu.value = SW
+    played(live, begin.step)
+    live.pause()
+    live.wait()
+    assert live.snapshot.step < 2 * begin.step + 1000  # the clock went on, and did not jump
+    live.close()
+
+
+def test_a_generator_that_failed_is_not_asked_again(monkeypatch):
+    live, real = md.LiveMD(SW, viewer="canvas"), md.simulate.nvt
+
+    def fails(*arguments, **options):
+        yield next(real(*arguments, **options))
+        raise RuntimeError("no memory")
+
+    monkeypatch.setattr(md.simulate, "nvt", fails)
+    for _ in range(2):
+        with pytest.raises(RuntimeError, match="no memory"):
+            live.play().wait()
+        until(lambda: "no memory" in live.status.value)
+    live.close()
+
+
 def test_save(live, tmp_path):
     with pytest.raises(ValueError, match="nothing to save yet"):
         live.save(tmp_path / "none.extxyz")
@@ -272,6 +313,9 @@ def test_refuses():
         md.LiveMD(system="gas")
     with pytest.raises(ValueError, match="no potential 'si-sw' for Ge"):
         md.LiveMD("si-sw", element="Ge")
+    for atoms in (bulk("C", cubic=True), bulk("Si")[:0]):
+        with pytest.raises(ValueError, match="is not known, use one of 'Si', 'Ge'"):
+            md.LiveMD(atoms=atoms)
     with pytest.raises(ValueError, match="between 0 and 4000 K"):
         md.LiveMD(temperature_K=-5)
     for wrong in (len, {"speed": len}, {"spread": 3}):

@@ -351,6 +351,15 @@ def test_isolated_atoms_fix_what_compositions_leave_open():
         next(tlmlp.fit(potential, frames[-2:], steps=2))
 
 
+def test_a_virial_of_a_slab_is_left_out(tmp_path):
+    atoms = silicon(energy=-3.0, virial=np.zeros(9))
+    atoms.pbc = (True, True, False)
+    atoms.arrays["forces"] = np.zeros((len(atoms), 3))
+    with pytest.warns(UserWarning, match="read stress from 'virial'"):
+        (frame,) = datasets.labelled([atoms])
+    assert "stress" not in frame.calc.results and frame.get_potential_energy() == -3.0
+
+
 def test_a_cluster_is_read(tmp_path):
     atoms = molecule("Si2H6")
     atoms.calc = SinglePointCalculator(atoms, energy=-3.0, forces=np.zeros((8, 3)))

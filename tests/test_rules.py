@@ -30,7 +30,7 @@ CORE = "elements graph bessel dimenet repulsion forces potential train transfer"
 # May import its own inside a function: the command line, and what would wait 20 s for jax-md.
 LATE = ("cli.py", "simulate/__init__.py")
 # The package has as many lines as it needs today: one more is one too many.
-LARGEST = dict(package=16779, core=1700, file=400, function=60, line=100)
+LARGEST = dict(package=16829, core=1700, file=400, function=60, line=100)
 
 
 def name_of(path):

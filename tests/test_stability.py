@@ -213,6 +213,8 @@ def test_figures():
         )
     )
     energy, g = show.melting(snapshots, (400, 1000)).axes
+    with pytest.raises(ValueError, match="stages must be between 300 and 1080 K.* not 1700, 4000"):
+        show.melting(snapshots, (400, 1700, 4000))
     cold, hot = (line.get_ydata().max() for line in g.lines)
     assert cold > 1.5 * hot and [t.get_text() for t in g.get_legend().get_texts()] == [
         "400 K",

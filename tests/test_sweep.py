@@ -165,6 +165,8 @@ def test_other_data_make_other_tasks(pair, tmp_path):
         (dict(sizes=[9]), "there are 4 and 10 structures; .* 9 beside the 2 that are held out"),
         (dict(sizes=[]), "sizes, seeds and steps must be whole numbers of at least 1"),
         (dict(sizes=[0]), "sizes, seeds and steps must be"),
+        (dict(sizes=[10.5]), "sizes, seeds and steps must be"),
+        (dict(seeds=2.0), "sizes, seeds and steps must be"),
         (dict(steps=0), "sizes, seeds and steps must be"),
         (dict(seeds=0), "sizes, seeds and steps must be"),
         (dict(preset="huge"), "preset must be one of"),

@@ -287,6 +287,32 @@ def test_a_rare_element_gets_its_reference_energy():
     assert shifted.evaluate(frames).energy_rmse < 100  # meV/atom, of the random network
 
 
+def test_an_element_of_isolated_atoms_alone_is_not_trained_on(potential, frames):
+    lone = bulk("Ge", cubic=True)[:1]
+    lone.set_cell([20] * 3)
+    lone.calc = SinglePointCalculator(lone, energy=-50.0, forces=np.zeros((1, 3)))
+    trained = last(tlmlp.fit(potential, [*frames[:2], lone], steps=2)).potential
+    assert trained.trained == ("Si",)
+    with pytest.raises(ValueError, match="has never seen Ge"):
+        trained.predict([bulk("Ge", cubic=True)])
+
+
+def test_validation_on_an_element_that_is_not_trained_on_is_refused_at_once(potential, frames):
+    germanium = frames[2].copy()
+    germanium.symbols[:] = "Ge"
+    germanium.calc = SinglePointCalculator(germanium, **frames[2].calc.results)
+    with pytest.raises(ValueError, match="valid holds Ge, of which there is no structure"):
+        next(tlmlp.fit(potential, frames[:2], [germanium], steps=2))
+
+
+def test_a_stress_of_a_slab_is_none(potential, frames):
+    slab = frames[0].copy()
+    slab.pbc = (True, True, False)
+    slab.calc = SinglePointCalculator(slab, **frames[0].calc.results)
+    with pytest.raises(ValueError, match="carries a stress and is periodic in three directions"):
+        next(tlmlp.fit(potential, [slab], final_weights=(1, 1, 1)))
+
+
 def test_forces_that_constraints_hold_are_no_right_forces():
     """The error is that of the same structures without constraints."""
     potential = tlmlp.Potential.load("si-sw-course")

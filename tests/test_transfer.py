@@ -7,7 +7,7 @@ from ase.build import bulk
 from ase.calculators.singlepoint import SinglePointCalculator
 
 import tlmlp
-from tlmlp import forces, transfer
+from tlmlp import forces, repulsion, transfer
 
 TINY = tlmlp.Config("course", embed_size=8, n_blocks=2, n_spherical=2, n_dense_out=1, cutoff=3.0)
 
@@ -85,6 +85,31 @@ def test_a_start_for_smaller_atoms_lets_them_come_close(source, germanium):
     results = {key: germanium[0].calc.results[key] for key in ("energy", "forces")}
     diamond.calc = SinglePointCalculator(diamond, **results)
     assert transfer.start(source, "C", [diamond]).core < 1.5 < source.core
+
+
+def test_training_on_large_atoms_lets_smaller_ones_stay_close(source, germanium):
+    """A repulsion that begins below 1.9 Å would push carbon's bonds of 1.54 Å apart."""
+    carbon = source.replace(core=1.2)
+    *_, last = tlmlp.fit(transfer.start(carbon, "Ge", germanium), germanium, steps=2)
+    assert last.potential.core == 1.2 and last.potential.trained == ("Si", "Ge")
+    *_, alone = tlmlp.fit(source.replace(trained=(), core=0.0), germanium, steps=2)
+    assert alone.potential.core > 1.7
+
+
+def test_in_other_units_the_repulsion_begins_below_all_distances(source, germanium):
+    core = repulsion.core_of(germanium, source.config.cutoff * 1.2)
+    stretched = transfer.start(source, "Ge", germanium, True, 1.2)
+    assert stretched.core == pytest.approx(core) and source.core * 1.2 > core
+
+
+def test_isolated_atoms_alone_are_no_structures_of_an_element(source, germanium):
+    atom, silicon = germanium[0][:1], germanium[0].copy()
+    atom.set_cell([20] * 3)
+    atom.calc = SinglePointCalculator(atom, energy=-3.0, forces=np.zeros((1, 3)))
+    silicon.symbols[:] = "Si"
+    silicon.calc = SinglePointCalculator(silicon, **germanium[0].calc.results)
+    with pytest.raises(ValueError, match="the training frames must hold Ge"):
+        transfer.start(source, "Ge", [silicon, atom])
 
 
 def test_groups_hold_every_weight_once(source):

@@ -11,7 +11,9 @@ import pytest
 from ase import units
 from ase.build import bulk
 from ase.calculators.calculator import Calculator, all_changes
+from ase.md.andersen import Andersen
 from ase.md.langevin import Langevin
+from ase.md.nvtberendsen import NVTBerendsen
 from ase.md.verlet import VelocityVerlet
 from conftest import until
 from silicon import TINY, frames
@@ -281,6 +283,40 @@ def test_watch_plays_pauses_and_goes_back():
     np.testing.assert_array_equal(dynamics.atoms.positions, start)
     until(lambda: (viewer.sent[-1] == start).all() and "ps" not in watch.numbers.value)
     assert max(map(len, viewer.sent)) == 8
+
+
+@pytest.mark.parametrize(
+    "kind, more", [(NVTBerendsen, dict(taut=100 * units.fs)), (Andersen, dict(andersen_prob=0.1))]
+)
+def test_watch_keeps_the_temperature_that_was_asked_for(kind, more):
+    """Each class of ASE keeps it elsewhere; atoms at rest have another."""
+    atoms, told = bulk("Si", "diamond", a=5.43, cubic=True), []
+    atoms.calc = Spring(atoms)
+    dynamics = kind(atoms, 2 * units.fs, temperature_K=1000, **more)
+    watch, _ = watched(dynamics)
+    assert watch.target == pytest.approx(1000) and watch.thermostat.value == 1000
+    dynamics.set_temperature = lambda temperature_K: told.append(temperature_K)
+    watch.play_button.click()
+    until(lambda: watch.steps > 10)
+    assert not told
+    watch.thermostat.value = 600
+    until(lambda: told == [600])
+    watch.stop_button.click()
+    until(lambda: not watch.alive)
+
+
+def test_stop_takes_the_cell_back():
+    dynamics = langevin()
+    watch, _ = watched(dynamics)
+    watch.play_button.click()
+    until(lambda: watch.steps > 0)
+    watch.play_button.click()
+    until(lambda: not watch.alive)
+    cell = dynamics.atoms.cell.array.copy()
+    dynamics.atoms.set_cell(cell * 1.1, scale_atoms=True)
+    watch.stop_button.click()
+    until(lambda: "back at the start" in watch.status.value)
+    np.testing.assert_array_equal(dynamics.atoms.cell.array, cell)
 
 
 class Slow:

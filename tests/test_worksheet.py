@@ -54,6 +54,19 @@ def test_a_reader_may_skip_a_prediction(sheet):
     assert saved(sheet)["predictions"]["3"]["said"] == ""
 
 
+def test_a_page_shows_what_another_has_locked(sheet):
+    """The first cell was run again, and locked there: Lock and Show still do something here."""
+    asked, told = sheet.predict(1, 2), sheet.answer(1, 3)
+    other = show.Worksheet("00_start_here", sheet.answers.path)
+    other.lock({1: "a third", 3: ""})
+    radio, lock = asked.children[1].children[1], asked.children[-1].children[0]
+    radio.value = "a twentieth"
+    lock.click()
+    assert radio.disabled and radio.value == "a third" and "1 open" in texts(asked)
+    told.children[1].children[1].click()
+    assert "You said: <b>a third</b>" in texts(told) and "It is: <b>it rises</b>" in texts(told)
+
+
 def test_a_new_kernel_finds_what_was_answered(sheet, tmp_path):
     sheet.lock({1: "a twentieth"})
     table = sheet.table(1)

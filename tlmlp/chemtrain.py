@@ -26,7 +26,7 @@ def from_chemtrain(
     """
     flat = {}
     for module, value in params.items():
-        for name, w in value.items() if isinstance(value, dict) else [("", value)]:
+        for name, w in value.items() if isinstance(value, Mapping) else [("", value)]:
             key = f"{module}:{name}".removeprefix("params:").removeprefix("DimeNetPP/~/")
             flat[key.replace("/~/linear", "").removesuffix(":")] = np.asarray(w, np.float32)
     weights: Params = {}

@@ -45,6 +45,7 @@ def _work(computes: bool = True) -> Iterator[None]:
 
 @app.command()
 def train(
+    context: Context,
     data: Annotated[Path | None, Argument(help="structures with energy and forces")] = None,
     recipe: Annotated[str | None, Option(help="a shipped potential to rebuild, by name")] = None,
     out: Annotated[Path | None, Option(help="file [default: NAME.safetensors]")] = None,
@@ -69,6 +70,10 @@ def train(
 
     if (data is None) == (recipe is None):
         raise BadParameter("give either a file of structures or --recipe NAME")
+    given = (k for k in context.params if "COMMAND" in str(context.get_parameter_source(k)))
+    others = ", ".join(f"--{k.replace('_', '-')}" for k in given if k not in ("recipe", "out"))
+    if recipe and others:
+        raise BadParameter(f"a recipe says all but --out itself: leave out {others}")
     name = recipe or Path(str(data)).stem
     out = expanded(out or f"{name}.safetensors")
     checkpoint = out.with_name(out.name + ".checkpoint")
@@ -82,7 +87,7 @@ def train(
         elif data:
             frames = datasets.read(data, format, energy_key, forces_key, stress_key)
             bound, alone = apart(frames)  # isolated atoms are never held out
-            n = max(1, round(valid * len(bound))) if valid else 0
+            n = max(1, round(valid * len(bound))) if valid and bound else 0
             part, rest = datasets.split(bound, n, seed) if n else (bound, None)
             part = part + alone
             elements = sorted({e for atoms in frames for e in atoms.get_chemical_symbols()})
@@ -137,7 +142,7 @@ def sweep(
     keys = {name: key for name, key in own.items() if key}
     figure = out.with_name(out.name.removesuffix(".jsonl") + ".png")
     with _work():
-        numbers = [*map(int, sizes.split(","))]
+        numbers = [int(n) if n.strip().isdecimal() else n for n in sizes.split(",")]
         sweeps.check_rows(out)
         words = f"{figure} exists, and is not of this sweep: give another name with --out"
         refuse(figure.exists() and not out.exists(), words)

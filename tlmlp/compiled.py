@@ -16,7 +16,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from threading import Lock
+from threading import RLock
 from typing import Any
 
 import jax
@@ -34,7 +34,9 @@ ENTRY = re.compile(r".*-[0-9a-f]{64}-cache")
 # XLA takes two of its own preferences for features that this processor lacks, at each read of an
 # entry where there is AVX-512 (jax issue 38445): "... This could lead to ... SIGILL." It does not.
 FALSE = re.compile(rb"Target machine feature \+prefer-no-(gather|scatter) is not")
-ALONE = Lock()  # one thread reads at a time, since what is filtered is the process's
+# One thread reads at a time, since what is filtered is the process's. It may hold this twice: two
+# threads that both came first have set up two readers, one within the other.
+ALONE = RLock()
 
 
 def folder() -> Path | None:

@@ -132,7 +132,8 @@ def fingerprint(frames: Iterable[Atoms]) -> str:
     digest = hashlib.sha256()
     for frame in frames:
         parts = [frame.numbers, frame.positions, frame.cell.array, frame.pbc]
-        names = [name for name in ("energy", "forces", "stress") if name in frame.calc.results]
+        known = frame.calc.results
+        names = [k for k in ("energy", "forces", "stress") if k in known or "free_" + k in known]
         for part in (*parts, *(label(frame, name) for name in names)):
             digest.update(np.ascontiguousarray(part, float).tobytes())
         digest.update(" ".join(names).encode())
@@ -148,7 +149,8 @@ def copies(frames: Iterable[Atoms]) -> list[Atoms]:
         if frame.calc is not None:  # Atoms.copy leaves the labels behind
             own = {k: v for k, v in frame.calc.results.items() if k in all_properties}
             results = copy.deepcopy(own)  # a committee has more than ASE has names for
-            out[-1].calc = SinglePointCalculator(out[-1], **results)
+            of = getattr(frame.calc, "atoms", None) or frame  # what is out of date stays so
+            out[-1].calc = SinglePointCalculator(of, **results)
     return out
 
 

@@ -106,7 +106,9 @@ def equations(
             gram, moment = gram + np.asarray(more[0]), moment + np.asarray(more[1])
     info = dict(method="linear", frames=len(train), data=datasets.fingerprint(train))
     info |= dict(weights=weights._asdict())
-    start = start.replace(reference=tuple(alone.tolist()), trained=elements, info=info)
+    bound = {symbol for atoms in datasets.apart(train)[0] for symbol in atoms.symbols}
+    trained = tuple(e for e in elements if e in bound)
+    start = start.replace(reference=tuple(alone.tolist()), trained=trained, info=info)
     return Equations(s, start, gram, moment)
 
 

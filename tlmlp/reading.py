@@ -204,7 +204,7 @@ def _as(kind: str, name: str, value: Any, frame: Atoms) -> Any:
         value = full_3x3_to_voigt_6_stress(value.reshape(3, 3))
     if "virial" in name.lower():
         volume = volume_of(frame)
-        value = -value / volume if volume else np.full(6, np.nan)
+        value = -value / volume if volume else None  # as a stress there, it has no meaning
     return value
 
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from .consistency import Consistency
 from .frames import apart
-from .graph import Frames
+from .graph import Frames, volume_of
 from .refusal import is_whole, positive, refuse
 
 
@@ -53,8 +53,9 @@ class Settings(NamedTuple):
         fine = np.isfinite(start + end).all() and min(start + end) >= 0
         trains = min(max(start[:2]), max(end[:2])) > 0
         refuse(not fine or not trains, f"weights of the loss {words}")
-        unknown = all("stress" not in atoms.calc.results for atoms in train)
-        words = "a stress weight was given but no training frame carries a stress"
+        unknown = not any("stress" in a.calc.results and volume_of(a) for a in train)
+        words = "a stress weight was given but no training frame carries a stress "
+        words += "and is periodic in three directions"
         refuse((start.stress or end.stress) and unknown, words)
         words = "all frames are isolated atoms, which fix reference energies alone"
         refuse(not apart(train)[0], f"{words}: training needs others")

@@ -130,7 +130,7 @@ def pair(
     FileNotFoundError where there is no file.
     """
     Config(preset)  # raises for another
-    if not sizes or min(*sizes, seeds, steps) < 1:
+    if not sizes or not all(map(is_whole, (*sizes, seeds, steps))):
         raise ValueError("sizes, seeds and steps must be whole numbers of at least 1")
     old, new = (_bound(path, keys) for path in (source, target))
     known, wanted = ({e for a in part for e in a.get_chemical_symbols()} for part in (old, new))

@@ -107,8 +107,7 @@ def start(
     bad = lattice_ratio is not None and not (reduced_units and 0 < lattice_ratio < np.inf)
     words = "lattice_ratio must be a positive number and go with reduced_units=True"
     refuse(bad, f"{words}, not {lattice_ratio!r}")
-    core = min(source.core, repulsion.core_of(train, source.network.cutoff))
-    potential, trained = source.replace(core=core), {element, *source.trained}
+    potential, cutoff = source, source.network.cutoff
     if element not in source.trained:
         weights, reference = source.params["dimenet/embedding"], (*source.reference, 0.0)
         rows = dict(zip(source.elements, np.asarray(weights["elements"])))
@@ -116,17 +115,16 @@ def start(
         embedding = weights | {"elements": np.array([*rows.values()])}
         own = dict(params=source.params | {"dimenet/embedding": embedding}, elements=(*rows,))
         potential = potential.replace(**own, reference=reference[: len(rows)])
-    length, energy = 1.0, 1.0
-    if reduced_units:
-        length = float(lattice_ratio or lattice_ratio_of(source, train))
-        potential, trained = rescale(potential, length, 1.0), {element}
-        energy = _energy_ratio(potential, train, shapes)
-        potential = rescale(potential, 1.0, energy)
+    length = float(lattice_ratio or lattice_ratio_of(source, train)) if reduced_units else 1.0
+    potential, core = rescale(potential, length, 1.0), repulsion.core_of(train, cutoff * length)
+    potential = potential.replace(core=min(core, potential.core))
+    energy = _energy_ratio(potential, train, shapes) if reduced_units else 1.0
+    potential = rescale(potential, 1.0, energy)
+    trained = {element, *(() if reduced_units else source.trained)}
     known = tuple(e for e in potential.elements if e in trained)
     units = dict(reduced_units=bool(reduced_units), length=length, energy=energy)
     info = dict(source=source.info.get("recipe"), element=element) | units
-    potential = potential.replace(trained=known, info=dict(transfer=info))
-    return shift_reference(potential, train, shapes)
+    return shift_reference(potential.replace(trained=known, info={"transfer": info}), train, shapes)
 
 
 def with_replay(train: Frames, old: Frames) -> list[Atoms]:
@@ -147,10 +145,11 @@ def _checked(source: Potential, element: str, train: Frames, forces: bool) -> li
     words = "the source has never been trained; train it or load a shipped potential first"
     refuse(not source.trained, words)
     train = datasets.check(train, bool(forces))
-    symbols = {s for atoms in train for s in atoms.get_chemical_symbols()}
-    others = "and elements that the source was trained on, no others"
-    bad = element not in symbols or symbols - {element, *source.trained}
-    refuse(bad, f"the training frames must hold {element} ({others})")
+    symbols = lambda frames: {s for atoms in frames for s in atoms.symbols}
+    bad = {element} - symbols(datasets.apart(train)[0])
+    bad |= symbols(train) - {element, *source.trained}
+    words = f"the training frames must hold {element} (and elements that the source was trained on"
+    refuse(bad, f"{words}, no others)")
     return train
 
 

@@ -135,7 +135,7 @@ def farthest(points: np.ndarray, n: int, first: int) -> list[int]:
 def _by_committee(known, n, seed, source, algorithm):
     """n of the known structures, in ROUNDS, by the disagreement of MEMBERS potentials."""
     step = max(1, n // ROUNDS)
-    own = datasets.subset(known, step, seed)
+    own = datasets.subset(known, max(step, min(2, n)), seed)  # one structure makes no committee
     while len(own) < n:
         rest = [a for a in known if not any(a is b for b in own)]
         members = committee(own, seed, source, algorithm)

@@ -157,7 +157,11 @@ class Phases(NamedTuple):
 
     @property
     def differences(self) -> dict[str, float]:
-        """Energy of each phase above diamond, both at their best volume, in eV per atom."""
+        """Energy of each phase above diamond, both at their best volume, in eV per atom.
+
+        Raises RuntimeError where diamond has no minimum.
+        """
+        refuse("diamond" in self.missing, self.missing.get("diamond", ""), RuntimeError)
         lowest = self.curves["diamond"].energy
         return {name: eos.energy - lowest for name, eos in self.curves.items()}
 

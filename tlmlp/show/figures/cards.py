@@ -78,8 +78,9 @@ def _deviations(ax, card, known, found, look, shift=0.0):
     """Points of one method in a panel. found: {property: (mean, spread, seeds without a value)}."""
     size = dict(color=look.colour, ms=9 if look.marker == "*" else 4.5, zorder=look.zorder)
     for name, (mean, spread, failed) in found.items():
-        percent = 100 * (mean / card.reference[name] - 1)
-        bar = np.nan_to_num(100 * spread / abs(card.reference[name]))
+        of = card.reference[name]
+        percent = 100 * (mean - of) / abs(of)
+        bar = np.nan_to_num(100 * spread / abs(of))
         point = dict(marker=look.marker, mfc="white" if failed else look.colour)
         if abs(percent) > ENDS:
             percent, bar = np.sign(percent) * 0.985 * ENDS, 0

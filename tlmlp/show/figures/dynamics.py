@@ -4,6 +4,7 @@ import numpy as np
 
 from ...course.sources import SOURCES
 from ...properties.structure import radial_distribution
+from ...refusal import refuse
 from .learning import groups
 from .picture import DISTANCE, SMALL, G, legend_below, log_axis, note, nothing, panels
 from .style import INDIGO, MARKERS, METHODS, SAND, TEXT, shades
@@ -28,7 +29,7 @@ def conservation(runs):
     energy.set(xlabel="time (ps)", ylabel="E − E(0) (meV/atom)")
     energy.legend(title="time step", ncol=len(steps), **SMALL)
     error.set(xscale="log", xlabel="time step (fs)", ylabel="spread of E (meV/atom)")
-    log_axis(error, spreads)
+    log_axis(error, spreads, floor=1e-6)
     error.set_xticks(steps, [f"{dt:g}" for dt in steps])
     error.minorticks_off()
     error.legend(**SMALL)
@@ -48,6 +49,8 @@ def melting(snapshots, stages=(), width_ps=0.4):
     figure, ((energy, g),) = panels(8.6, 3.3, 1, 2)
     energy.plot(T, E, color=TEXT, lw=0.8, alpha=0.7, label="each frame")
     stages, said = stages or (T[0], (T[0] + T[-1]) / 2, T[-1]), []
+    far = ", ".join(f"{stage:g}" for stage in stages if abs(T - stage).min() > 0.05 * stage)
+    refuse(far, f"stages must be between {T.min():.0f} and {T.max():.0f} K, as the run, not {far}")
     for k, (stage, colour) in enumerate(zip(stages, shades(len(stages) + 1))):
         middle = np.clip(t[np.argmin(abs(T - stage))], t[0] + width_ps / 2, t[-1] - width_ps / 2)
         part = np.flatnonzero(abs(t - middle) <= width_ps / 2)

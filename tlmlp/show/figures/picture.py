@@ -140,12 +140,12 @@ def note(ax, words, at, shift=(0, 0), on="data", **look):
     ax.annotate(words, at, shift, xycoords=on, textcoords="offset points", **look)
 
 
-def log_axis(ax, values, axis="y"):
+def log_axis(ax, values, axis="y", floor=1e-2):
     """A logarithmic axis, "x" or "y", around `values`, with plain numbers at its ticks."""
-    low, high = max(0.85 * min(values), 1e-2), 1.25 * max(values)
+    low, high = max(0.85 * min(values), floor), 1.25 * max(values)
     fine = (np.arange(1, 10, step) for step in (0.5, 0.1))
     for least, digits in zip((4, 3, 3, 3), ((1, 2, 5), (1, 1.5, 2, 3, 5, 7), *fine)):
-        ticks = [d * 10.0**e for e in range(-2, 6) for d in digits if low <= d * 10.0**e <= high]
+        ticks = [d * 10.0**e for e in range(-6, 6) for d in digits if low <= d * 10.0**e <= high]
         if len(ticks) >= least:
             break
     ax.set(**{f"{axis}scale": "log", f"{axis}lim": (low, high)})

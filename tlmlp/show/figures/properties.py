@@ -197,15 +197,17 @@ def phase_curves(results):
     rows, columns = -(-n // 3), min(n, 3)
     figure, axes = panels(0.85 + 2.75 * columns, 0.7 + 2.7 * rows, rows, columns, sharey=True)
     for k, (ax, (r, look)) in enumerate(zip(axes.flat, styled(results))):
-        zero = r.curves.get("diamond", min(r.curves.values(), key=lambda eos: eos.energy)).energy
-        for phase, eos in r.curves.items():
+        curves = r.curves if "diamond" in r.curves else {}  # without it there is no zero
+        for phase, eos in curves.items():
+            zero = curves["diamond"].energy
             v = np.linspace(0.93 * eos.volume, 1.07 * eos.volume, 200)
             colour, label = PHASE_COLOURS.get(phase, TEXT), f"{phase} {eos.energy - zero:.2f}"
             ax.plot(v, eos.at(v) - zero, color=colour, lw=1.6, label=label)
             ax.plot(eos.volumes, eos.energies - zero, "o", color=colour, ms=3)
         words = f"no minimum: {', '.join(r.missing)}" if r.missing else ""
         note(ax, words, (0.98, 0.97), on="axes fraction", ha="right", va="top", color=RED)
-        ax.legend(**SMALL | dict(fontsize=8.5))
+        if curves:
+            ax.legend(**SMALL | dict(fontsize=8.5))
         ax.set_title(look.word, fontsize=10)
         ax.set(xlabel=VOLUME * (k >= n - columns), ylabel="energy (eV/atom)" * (k % columns == 0))
     for ax in axes.flat[n:]:

@@ -124,8 +124,10 @@ class Duel(Player):
         if self.sides[0].run is None:
             names = [SW, *(choice.value for choice in self.choices)]
             same = dict(source=self.source, rate=self.rate_menu.value, seed=self.seed_box.value)
-            for side, name in zip(everyone, names[-len(everyone) :]):
-                side.run = stability.heat(self._potentials[name], every=EVERY, **same)
+            chosen = (self._potentials[name] for name in names[-len(everyone) :])
+            runs = [stability.heat(potential, every=EVERY, **same) for potential in chosen]
+            for side, run in zip(everyone, runs):  # all or none
+                side.run = run
         while not self.over:
             for side in everyone:
                 if side.look is None and side is not self.reference:

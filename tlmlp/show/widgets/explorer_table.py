@@ -33,9 +33,15 @@ def _spread(rows):
 
 
 def sides(rows):
-    """(transfer, scratch) rows of the seeds that are complete; of all, as long as none is."""
+    """(transfer, scratch) rows of the seeds that are complete; of all, as long as none is.
+
+    Errors of rows that are not are those of the last step that all have reached.
+    """
     short = {row["seed"] for row in rows if row["curve"][-1][0] < row["steps"]}
     whole = [row for row in rows if row["seed"] not in short] or rows
+    last = min(row["curve"][-1][0] for row in whole)
+    at = lambda row: {step: error for step, error, *_ in row["curve"]}.get(last, row["force_mae"])
+    whole = [row | dict(force_mae=at(row)) for row in whole]
     ours = [row for row in whole if row["method"] != "scratch"]
     return ours, [row for row in whole if row["method"] == "scratch"]
 

@@ -79,8 +79,8 @@ class LiveMD(Player):
     are shown are measured. The brightest colour is the largest number so far, rounded up.
 
     The temperature acts while it runs; so does another potential, which takes the atoms over where
-    they are. Another element or system begins anew, and plays on where it played. Save writes what
-    was seen since the start as extended xyz. `.snapshot` is the newest Snapshot, `.health` "ok" or
+    they are. Another element or system begins anew, and plays on where it played. Save writes the
+    newest 2000 frames as extended xyz. `.snapshot` is the newest Snapshot, `.health` "ok" or
     what went wrong.
     """
 
@@ -108,7 +108,7 @@ class LiveMD(Player):
         self._measures, self._largest = dict(colour or {}), {}  # the largest number of each so far
         words = f"temperature_K must be between 0 and {HOTTEST} K, not {temperature_K!r}"
         refuse(not (np.isscalar(temperature_K) and 0 <= temperature_K <= HOTTEST), words)
-        element = element_row(element).symbol if atoms is None else atoms.symbols[0]
+        element = element_row(element if atoms is None else str(atoms.symbols[:1])).symbol
         self._potentials = {name: name for name in shipped()} | dict(potentials or {})
         if isinstance(potential, Potential):
             self._potentials["your potential"], potential = potential, "your potential"
@@ -159,7 +159,7 @@ class LiveMD(Player):
         return self
 
     def save(self, path):
-        """Write the frames seen since the start to a file that ASE can write; returns its path."""
+        """Write the newest 2000 frames to a file that ASE can write; returns its path."""
         with self.lock:
             frames = list(self._frames)
         refuse(not frames, "there is nothing to save yet: press Play first")
@@ -201,7 +201,8 @@ class LiveMD(Player):
         paths = (Path(f"{name}-{number}.extxyz") for number in itertools.count())
         try:
             path = self.save(next(path for path in paths if not path.exists()))
-            words = f"The frames are in {path.resolve()}; ase.io.read('{path}', ':') reads them."
+            words = "frames" if len(self._frames) < FRAMES else f"newest {FRAMES} frames"
+            words = f"The {words} are in {path.resolve()}; ase.io.read('{path}', ':') reads them."
             self.say(words, hold=10)
         except (OSError, ValueError) as error:
             self.say(plain(error), "warn", hold=5)
@@ -231,7 +232,11 @@ class LiveMD(Player):
                 continue
             clock = time.monotonic()
             every = self._every = 1 if self._single else self._every
-            s = next(self._md)
+            try:
+                s = next(self._md)
+            except Exception:
+                self._made_for = None  # a generator that failed has ended
+                raise
             speed = every / (time.monotonic() - clock) if measured else float("nan")
             if measured and s.health == "ok":
                 self._every = int(np.clip(FRAME * speed, max(1, every // 2), 2 * every + 1))
@@ -245,13 +250,15 @@ class LiveMD(Player):
         """The first Snapshot of a new generator, from where the atoms are."""
         last = self.snapshot
         start = last.atoms if last else self.rest[0]
-        self._made_for, self._offset = choice, (last.step, last.time_fs) if last else (0, 0.0)
+        self._made_for, self._offset = None, (last.step, last.time_fs) if last else (0, 0.0)
         with self.lock:
             self._curves = []  # another potential has another zero of energy
         forces = self._reference if choice == SW else self._potentials[choice]
         target, every = lambda _: self.target, lambda: self._every
         self._md = simulate.nvt(forces, start, target, every=every, seed=self.seed)
-        return next(self._md)
+        first = next(self._md)
+        self._made_for = choice
+        return first
 
     def _keep(self, s, speed):
         """Keep a Snapshot; not in `take`: it counts also where Pause was pressed meanwhile."""

@@ -41,7 +41,7 @@ class Watch(Player):
         self.steps_per_frame, self.steps, self.frame = steps_per_frame, 0, None
         self.beginning = f"Compiling the potential for {len(self.atoms)} atoms"
         self.rest = [self.atoms.copy()]
-        self.target = self._hottest = self._temperature()
+        self.target = self._hottest = self._applied = self._temperature()
         kelvin = round(self.target or 0)
         self.thermostat = slider(kelvin, max(HOTTEST, kelvin), "temperature in K", 50, 250)
         self.thermostat.observe(self.heat, "value")
@@ -59,17 +59,19 @@ class Watch(Player):
         """Target of the thermostat in K; None where there is nothing to set."""
         if not hasattr(self.dynamics, "set_temperature"):
             return None
-        kT = getattr(self.dynamics, "temp", None)
-        known = kT is not None and np.ndim(kT) == 0
-        return float(kT / units.kB) if known else self.atoms.get_temperature()
+        names = ("temperature_K", "temp", "temperature")
+        own = [x for name in names if np.ndim(x := getattr(self.dynamics, name, ())) == 0]
+        if not own:
+            return self.atoms.get_temperature()
+        return float(own[0] if own[0] > 1 else own[0] / units.kB)  # ASE has K, and kT in eV
 
     def work(self):
-        applied, begun, first = None, None, self.steps
+        begun, first = None, self.steps
         while True:
             clock, target = time.monotonic(), self.target
-            if target is not None and target != applied:
+            if target != self._applied:
                 self.dynamics.set_temperature(temperature_K=target)
-                applied, self._hottest = target, max(self._hottest, target)
+                self._applied, self._hottest = target, max(self._hottest, target)
             self.dynamics.run(self.steps_per_frame)
             self.steps += self.steps_per_frame
             if begun is None:  # the first frame includes compilation
@@ -100,6 +102,7 @@ class Watch(Player):
         return frame
 
     def back(self):
+        self.atoms.set_cell(self.rest[0].cell)
         self.atoms.positions[:] = self.rest[0].positions
         self.atoms.set_momenta(self.rest[0].get_momenta(), apply_constraint=False)
         self.steps, self.frame, self._hottest = 0, None, self.target

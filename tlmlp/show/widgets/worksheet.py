@@ -2,6 +2,7 @@
 
 import html
 from collections.abc import Callable
+from contextlib import suppress
 
 import ipywidgets as widgets
 
@@ -66,7 +67,7 @@ class Worksheet:
         def lock(_):
             for row in rows:
                 if row.choice.value and not row.locked:
-                    self.lock({row.number: row.choice.value})
+                    self._lock(row.number, row.choice.value)
             refresh()
 
         for row in rows:
@@ -89,7 +90,7 @@ class Worksheet:
             question = self._question(k)
             skip = widgets.Button(description=SKIP, layout={"width": "max-content"})
             words = Status()
-            skip.on_click(lambda _, k=k: self.lock({k: ""}))
+            skip.on_click(lambda _, k=k: self._lock(k, ""))
 
             def show(k=k, question=question, words=words, skip=skip):
                 said = self.answers.said(k)
@@ -138,10 +139,17 @@ class Worksheet:
         """
         for number, choice in choices.items():
             self.answers.lock(number, choice)
-            for show in self._watching.get(number, ()):
-                show()
-        for refresh in self._watching.get(0, ()):
-            refresh()
+            self._show(number)
+
+    def _lock(self, number, choice):
+        """The same by a button; what another copy of the page has locked is shown as it is."""
+        with suppress(ValueError):
+            self.answers.lock(number, choice)
+        self._show(number)
+
+    def _show(self, number):
+        for show in (*self._watching.get(number, ()), *self._watching.get(0, ())):
+            show()
         self._tell()
 
     def _question(self, number):
