@@ -211,11 +211,11 @@ def test_slopes_of_the_notebook(text):
         error = universals.errors(datasets.dft("Ge", "test"), universal(name))["force_mae"]
         assert f"| {word} | {slope:.2f} | {error:.0f} |" in text
     larger = softening_of("7net-l3i5")[1]["crystal"].overall.slope
-    assert f"SevenNet-l3i5 has {larger:.2f} with MPtrj alone" in text
+    assert f"SevenNet-l3i5 has {larger:.2f} with MPtrj." in text
     crystal = chgnet[1]["crystal"]
     x, y = crystal.true, crystal.predicted
     mended = 1 - np.square((x @ y) / (y @ y) * y - x).sum() / np.square(y - x).sum()
-    words = "{:.0f} % is softness, in crystals. One factor mends less, at best {:.0f} %"
+    words = "{:.0f} % is softness, in crystals. One factor removes at most {:.0f} %"
     assert words.format(100 * crystal.overall.share, 100 * mended) in text
     own = [r for r in course.rows("softening") if (r["source"], r["method"]) == ("dft", "transfer")]
     own = [r["softening"] for r in own if not r["hot"]]
@@ -289,7 +289,7 @@ def test_what_fine_tuning_and_transfer_cost(text):
     own = {n: [r for r in tuned if r["force_mae"] in found[n]] for n in found}
     solid = {n: np.mean([r["softening"]["Solid"][0] for r in own[n]]) for n in own}
     before = softening_of("chgnet-0.3.0")[0].groups["Solid"].slope
-    words = "slope in solids from {:.2f} to {:.2f}, ten lift it to {:.2f}"
+    words = "slope in solids from {:.2f} to {:.2f}, ten to {:.2f}"
     assert words.format(before, solid[1], solid[10]) in text
     energies = [mean("reduced", 10, 1), mean("transfer", 10, 1), mean("nequix-oam-1", 0, 1)]
     assert "({:.0f} to {:.0f}, not {:.0f} meV/atom)".format(*energies) in text
@@ -298,11 +298,11 @@ def test_what_fine_tuning_and_transfer_cost(text):
     chgnet = mean("chgnet-0.3.0", 0, 2), mean("chgnet-0.3.0", 10, 2)
     varied = course.rows("universal-variants")
     of = lambda kind, part: np.mean([row[part] for row in varied if row.get(kind)])
-    words = "CHGNet {:.0f} before, {:.0f} after ten, {:.0f} where silicon is replayed"
+    words = "CHGNet has {:.0f} before, {:.0f} after ten, {:.0f} where silicon trains too"
     assert words.format(*chgnet, of("replay", "silicon_force_mae")) in text
     assert f"last layers frozen, ten structures give {of('frozen', 'force_mae'):.0f}." in text
     assert {(row["n"], row["steps"]) for row in varied} == {(10, 400), (10, 800)}
-    assert f"*forgets* ({silicon:.0f} and {mean('transfer', 10, 2):.0f})" in text
+    assert f"Transfer has {silicon:.0f}, then {mean('transfer', 10, 2):.0f}: keep both" in text
     seeds = [len(table[name].seeds[10]) for name in ("chgnet-0.3.0", "7net-0")]
     assert "Seeds with ten: CHGNet {}, SevenNet-0 {}.".format(*seeds) in text
     faster = table["nequix-oam-1"].cost_s / table["transfer"].cost_s
