@@ -74,7 +74,8 @@ def potentials():
         errors = [
             f"{info['test_errors'][k]:.1f}" for k in ("energy_rmse", "force_mae", "force_rmse")
         ]
-        made = [f"{SOURCES[source].words}, {element}", sized(info.get("n")), info["config"]]
+        words = SOURCES[source].words if source in SOURCES else f"labels of {source}"
+        made = [f"{words}, {element}", sized(info.get("n")), info["config"]]
         start = f"`{start}`{units}" if start else "scratch"
         lines.append(
             [f"`{name}`", *made, start, info["steps"], info["test_errors"]["frames"], *errors]
@@ -234,8 +235,8 @@ def cutoffs():
     own = rows("cutoff") + rows("learning-curve")
     words = (
         "In reduced units the cutoff grows with the unit of length. Here a start in reduced "
-        "units has silicon's own cutoff, and scratch has the larger one. The table gives the "
-        "force MAE in meV/Å after 800 steps, for five seeds."
+        "units has silicon's own cutoff, from another silicon network (4.25 Å), and scratch has "
+        "the larger one. The table gives the force MAE in meV/Å after 800 steps, for five seeds."
     )
     lines = []
     for source in COURSE:

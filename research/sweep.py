@@ -3,8 +3,8 @@
     python -m research.sweep learning-curve --workers 8          in the folder of the repository
     python -m research.sweep stability --scheduler tcp://node1:8786
 
-Rows are written as they come. Stopped, the same command does the rest; a training that was under
-way goes on from its checkpoint.
+Rows are written as they come. Stopped, the same command does the rest. A training of TABLES that
+was under way goes on from its checkpoint; a task of OTHERS begins anew.
 """
 
 from contextlib import suppress
@@ -18,6 +18,7 @@ from tqdm import tqdm
 
 from tlmlp import sweep
 from tlmlp.course.runs import REPLAY, WEAK, Run
+from tlmlp.refusal import refuse
 
 from . import (
     alchemy,
@@ -80,11 +81,12 @@ def main(
     """Perform all runs of a table; stopped, the same command does the rest."""
     out = out or Path(f"{table}.jsonl")
     folder = (checkpoints or out.with_name(f"{out.name}.running")).resolve()
-    # Workers of a scheduler elsewhere cannot import research.
+    # Workers of a scheduler elsewhere need not import research, but for those named in cluster.md.
     for module in BY_VALUE:
         cloudpickle.register_pickle_by_value(module)
     try:
         if table in OTHERS:
+            refuse(source, f"--source goes with {', '.join(TABLES)}, not with {table}")
             make, perform = OTHERS[table]
             tasks = make()
         else:

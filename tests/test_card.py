@@ -329,7 +329,7 @@ def test_verdicts_of_the_cards(cards):
         word: sum(n not in ("softening", "force_r2") and (s, n) not in trained for s, n in names)
         for word, names in found.items()
     }
-    assert (outside["helped"], sum(outside.values())) == (44, 111)  # two fifths, says README.md
+    assert (outside["helped"], sum(outside.values())) == (44, 111)  # says README.md
     hurt = {(SW, name) for name in ("lattice_constant", "dumbbell", "liquid_diffusion")}
     assert set(found["hurt"]) == hurt | {("dft", "phonon_x_high")}
 

@@ -1,5 +1,7 @@
 """research.universal.distill: structures, a teacher's labels, and a network that learns them."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import typer
@@ -51,6 +53,12 @@ def test_a_liquid_is_molten_first(monkeypatch):
     assert {len(atoms) for atoms in distill.trajectory("Si", 4)} == {63}
 
 
+def test_every_kind_is_held_out():
+    held = {k for _, k, _ in distill.files(Path(), distill.TRAJECTORIES)}
+    held = [k for k in held if k % distill.HELD_OUT == distill.HELD_OUT - 1]
+    assert {generate.recipe("train", k)[0] for k in held} == set(generate.PATTERN)
+
+
 @pytest.fixture
 def quick(monkeypatch):
     """Displaced crystals for all trajectories but one, and a teacher that is at hand."""
@@ -90,7 +98,7 @@ def test_the_network_says_who_taught_it(quick, tmp_path):
     potential = tlmlp.Potential.load(out)
     info, teacher = potential.info, potential.info["teacher"]
     assert potential.trained == ("Si", "Ge")
-    assert (teacher["words"], teacher["licence"], info["structures"]) == ("Ours", "MIT", 6)
+    assert (teacher["words"], teacher["licence"], info["n"]) == ("Ours", "MIT", 6)
     assert info["command"] == "python -m research.universal.distill train FOLDER course"
     errors = potential.evaluate(datasets.dft("Ge", "test"))
     assert info["test_errors"]["force_mae"] == pytest.approx(errors.force_mae, abs=0.01)

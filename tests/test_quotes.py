@@ -10,6 +10,7 @@ import nbformat
 import numpy as np
 import pytest
 from conftest import ROOT
+from scipy.stats import spearmanr
 
 from research.similarity import BONDS, GROUP, METALS, SOURCES
 from tlmlp import course, datasets
@@ -371,6 +372,12 @@ def real_elements():
     ]
     both = [f"{min(found):.0f} to {max(found):.0f} %" for found in map(alike, (GROUP, METALS))]
     yield "the group has {}, metals {}.".format(*both)
+    inside = [pair for pair in product(GROUP, GROUP) if len(set(pair)) == 2]
+    gains = [gain(*pair) for pair in inside]
+    ratios = [abs(np.log(BONDS[new] / BONDS[old])) for old, new in inside]
+    found = [spearmanr(x, gains)[0] for x in ([before(*pair) for pair in inside], ratios)]
+    yield "(Spearman's correlation −{:.1f} and −{:.1f})".format(*np.abs(found))
+    assert max(found) < 0
     three = gain("others", "Sn"), gain("others", "Sn", "neighbours"), gain("Ge", "Sn")
     yield "Tin gains {:.1f} from three elements with carbon's".format(*three)
     yield "row, {1:.1f} with germanium's, and {2:.1f} from germanium alone.".format(*three)
@@ -567,7 +574,7 @@ def test_the_readme_quotes_real_pairs():
     heavy = ("Si", "Ge", "Sn")
     of = lambda sources, targets: [gain(s, t) for s in sources for t in targets if s != t]
     span = lambda gains: f"{min(gains):.1f} to {max(gains):.1f}"
-    assert f"tin give each other {span(of(heavy, heavy))}, as much as their own" in text
+    assert f"tin give each other gains of {span(of(heavy, heavy))}. Their own" in text
     for target in heavy:  # "as much as their own networks give"
         assert 0.8 < max(of(heavy, [target])) / gain(target, target) < 1.2
     carbon = of(["C"], heavy) + of(heavy, ["C"])

@@ -177,7 +177,10 @@ def reference(symbol, cache):
 
 
 if __name__ == "__main__":
-    table = dict(protocol=cp2k.NAME)
+    path = SHIPPED / "properties.json"
+    table = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    if table.get("protocol") != cp2k.NAME:  # elements of one protocol, those not named now too
+        table = dict(protocol=cp2k.NAME)
     running = {symbol: reference(symbol, sys.argv[1]) for symbol in sys.argv[2:] or ["Si", "Ge"]}
     for _ in range(4):  # the elements in turn
         for symbol, generator in running.items():
@@ -190,6 +193,4 @@ if __name__ == "__main__":
                 flush=True,
             )
     SHIPPED.mkdir(parents=True, exist_ok=True)
-    (SHIPPED / "properties.json").write_text(
-        json.dumps(table, ensure_ascii=False) + "\n", encoding="utf-8"
-    )
+    path.write_text(json.dumps(table, ensure_ascii=False) + "\n", encoding="utf-8")

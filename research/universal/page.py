@@ -13,8 +13,8 @@ COMMAND = "python -m research.universal"
 WORDS = """\
 Universal potentials are evaluated on the test structures of this project's DFT. Their energies have
 a zero of their own, so the mean difference is subtracted. s is the slope of their forces, q the
-fraction of the squared error along the forces of DFT. ± is a standard error over structures in
-slopes, one standard deviation over seeds elsewhere.
+fraction of the squared error along the forces of DFT. ± is a standard error over structures in the
+first two tables, one standard deviation over seeds in the others.
 """
 PICKS = {"crystal": "an eleventh crystal", "random": "at random", "farthest": "the farthest"}
 GROUPS = ("Solid", "Liquid", "High energy")
@@ -46,7 +46,7 @@ def slopes(element):
 def crystals(element):
     """A line a model: properties, and C44 at twice the strain."""
     known, _ = cards.reference(element, "dft")
-    lines = [["DFT", *(number(known[name]) for name in SHOWN), "–"]]
+    lines = [["DFT", *(number(known[name]) for name in (*SHOWN, "c44"))]]
     for row in (r for r in rows("universal-properties") if r["element"] == element):
         values = [number(row["properties"][name]) for name in SHOWN]
         word = universals.header(row["model"])["words"]
@@ -138,14 +138,18 @@ def universal():
     commands.append("python -m research.universal.finetune NAME")
     commands += ["python -m research.universal.finetune chgnet-0.3.0 variants"]
     commands += ["python -m research.universal.finetune chgnet-0.3.0 one-more", f"{SWEEP} one-more"]
-    alone = "From one structure nothing is held out: scratch has 800 steps, all others 40."
+    alone = (
+        "From one structure nothing is held out: scratch has 800 steps, all others 40. In column 0 "
+        "nothing is trained. A transfer has its zero of energy there, and in reduced units its "
+        "factor of energies, from eight structures."
+    )
     return [
         section("Universal potentials", WORDS, *commands),
         "Germanium; force errors in meV/Å, energy errors in meV/atom:\n",
         slopes("Ge"),
         "Silicon:\n",
         slopes("Si"),
-        "Properties of germanium, at a strain of 0.005 where no other is named:\n",
+        "Properties of germanium; elastic constants at a strain of 0.005, of DFT at 0.01:\n",
         crystals("Ge"),
         "Properties of silicon:\n",
         crystals("Si"),
