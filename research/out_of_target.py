@@ -84,10 +84,11 @@ def at_its_best():
     """The table properties-best: the same by trainings of each start at its own best."""
     if not (own := rows("properties-best")):
         return []
+    seeds = len({row["seed"] for row in own})
     words = (
         "The same by trainings of 12 800 steps, of which held-out structures choose the best, as "
-        "in the learning curves of each start at its best. There are five seeds. The dumbbell is "
-        "the lowest of five relaxations from different starts."
+        f"in the learning curves of each start at its best. There are {seeds} seeds. The dumbbell "
+        "is the lowest of five relaxations from different starts."
     )
     lines = []
     for method in METHODS[1:]:
