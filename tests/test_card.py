@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+from ase import Atoms
 from ase.calculators.calculator import Calculator
 from ase.calculators.harmonic import SpringCalculator
 from conftest import ROOT
@@ -15,6 +16,7 @@ from tlmlp.course import results, runs, sources
 from tlmlp.course.cards import DIRECT, VASP, card, reference, verdict
 from tlmlp.course.results import METHODS
 from tlmlp.course.runs import Run
+from tlmlp.properties import measured
 from tlmlp.properties.measured import PROPERTIES
 
 SW = "stillinger-weber"
@@ -162,6 +164,23 @@ class Nothing(Calculator):
     def calculate(self, atoms=None, *args):
         super().calculate(atoms, *args)
         self.results = dict(energy=0.0, forces=np.zeros((len(atoms), 3)), stress=-np.ones(6))
+
+
+def test_what_did_not_come_to_rest_is_no_value():
+    defect = P.defects.Defect(3.0, 4.0, Atoms(), 0.2, False, 64)
+    kept, lost = measured._relaxed(defect)
+    assert kept == (4.0, "") and lost == (None, "did not relax, 0.2 eV/Å are left")
+    band = P.defects.Barrier(0.5, np.zeros(3), np.zeros(3), [], 0.3, False)
+    assert measured._barrier(band) == [(None, "the band did not settle, 0.3 eV/Å are left")]
+    at = {"Γ": [0.0, 15.0], "X": [-4.0, 12.0], "L": [3.0, 12.0]}
+    assert [note for _, note in measured._phonons(at)] == ["", "imaginary", "", "", ""]
+
+
+def test_elastic_constants_are_those_at_the_cell_asked_for():
+    reference = datasets.stillinger_weber_calculator("Ge")
+    (at,) = P.measure(reference, "Ge", 5.8, only=["c11"])
+    (free,) = P.measure(reference, "Ge", only=["c11"])
+    assert at.note == "at 5.8 Å" and free.note == "" and abs(at.value - free.value) > 1
 
 
 def test_what_has_no_crystal_has_no_properties_but_a_reason():

@@ -150,6 +150,29 @@ def test_mistakes_get_one_sentence(own_file, tmp_path):
     assert "--steps" in ignored.output and "--learning-rate" in ignored.output
 
 
+def test_options_reach_the_training(own_file, tmp_path, monkeypatch):
+    """And the checkpoint that makes the same command go on."""
+    told = {}
+
+    def fit(potential, train, valid, steps, mask, seed, rate, checkpoint):
+        told.update(steps=steps, seed=seed, rate=rate, checkpoint=checkpoint)
+        raise RuntimeError("stopped")
+        yield
+
+    def recipe(name, checkpoint):
+        told.update(recipe=name, checkpoint=checkpoint)
+        raise RuntimeError("stopped")
+        yield
+
+    monkeypatch.setattr("tlmlp.train.fit", fit)
+    monkeypatch.setattr(recipes, "run", recipe)
+    own = ("--seed", 3, "--learning-rate", 1e-4, "--steps", 7)
+    assert "stopped" in run("train", own_file, "--out", tmp_path / "m", *own).output
+    assert told == dict(steps=7, seed=3, rate=1e-4, checkpoint=tmp_path / "m.checkpoint")
+    assert "stopped" in run("train", "--recipe", "si-sw", "--out", tmp_path / "r").output
+    assert (told["recipe"], told["checkpoint"]) == ("si-sw", tmp_path / "r.checkpoint")
+
+
 def test_a_file_of_isolated_atoms_says_what_it_lacks(tmp_path):
     atom = Atoms("Ge", cell=[20] * 3, pbc=True)
     atom.calc = SinglePointCalculator(atom, energy=-3.0, forces=np.zeros((1, 3)))
@@ -263,6 +286,13 @@ def test_a_recipe_runs_from_start_to_header(monkeypatch):
     assert last.best.info["recipe"] == "small" and last.best.info["test_errors"]["frames"] == 2
     assert last.best.info["minutes_of_the_last_part"] >= 0 and last.best.info["date"]
     json.dumps(last.best.info)
+
+
+def test_a_card_is_of_the_last_element_or_of_the_one_asked_for():
+    for element, edge in ((None, 5.78), ("Si", 5.46)):
+        own = ("--element", element) if element else ()
+        result = run("card", "sige-dft-course", "--only", "lattice_constant", *own)
+        assert float(result.output.split()[2]) == pytest.approx(edge, abs=0.05), result.output
 
 
 def test_a_card_names_what_was_asked_for():

@@ -1,6 +1,7 @@
 """The duel without a browser: a fair start, and clocks that stop."""
 
 import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -111,6 +112,12 @@ def test_the_verdict_names_both_and_the_truth():
         and "The reference still held at" in duel.verdict
     )
     assert all(look.failure for look in duel.looks)
+    look = lambda T, fs: stability.Look(SimpleNamespace(target_K=T, time_fs=fs), 0.0, 2.0, "lost")
+    left, right = duel.sides
+    left.look, right.look = look(2000, 4000), look(3000, 6500)
+    assert "right at 3000 K, 2.5 ps later" in duel.verdict and "one broke below" in duel.verdict
+    left.look = look(3100, 7000)
+    assert "0.5 ps earlier" in duel.verdict and "superheated" in duel.verdict
     duel.seed_box.value = 5  # a control that moves takes both back
     until(lambda: duel.looks == (None, None))
     duel.close()

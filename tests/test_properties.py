@@ -501,6 +501,15 @@ def skewed():
     return atoms
 
 
+def test_the_beginning_of_a_trajectory_can_be_left_out():
+    cold = bulk("Si", cubic=True)
+    hot = cold.copy()
+    hot.rattle(0.4, seed=0)
+    found = P.radial_distribution([hot, cold, cold, cold], skip=0.25)
+    np.testing.assert_allclose(found.g, P.radial_distribution(cold).g)
+    assert not np.allclose(P.radial_distribution([hot, cold]).g, found.g)
+
+
 @pytest.mark.parametrize("pbc", [True, (True, True, False), False])
 def test_radial_distribution_counts_all_images(pbc):
     """A cell smaller than the range, skewed, periodic in some directions: every pair of images."""

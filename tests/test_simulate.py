@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from ase import Atoms, units
 from ase.build import bulk, diamond100
+from ase.constraints import FixAtoms
 from scipy import optimize, stats
 
 import tlmlp
@@ -460,6 +461,21 @@ def test_small_cells_are_refused_with_one_that_is_enough(sw):
         simulate.npt(sw, Atoms("Si2", [[0, 0, 0], [0, 0, 2.4]]), 300)
     with pytest.raises(ValueError, match="atoms at rest need a temperature_K"):
         simulate.nve(sw, silicon())
+
+
+def test_atoms_with_constraints_are_refused(sw):
+    held = silicon()
+    held.set_constraint(FixAtoms([0]))
+    with pytest.raises(ValueError, match="constraints"):
+        simulate.nvt(sw, held, 300)
+
+
+def test_a_network_computes_in_the_precision_asked_for():
+    potential = tlmlp.Potential.load("si-sw-course")
+    for dtype, near in (("float64", 1e-9), ("float32", 1e-3)):
+        first = next(simulate.nve(potential, silicon(rattle=0.1), 300, dtype=dtype))
+        off = np.abs(first.forces - potential.calculator("float64").get_forces(first.atoms)).max()
+        assert off < near and (dtype == "float64" or off > 1e-9)
 
 
 def test_keywords_show_and_a_typo_names_the_function(sw):

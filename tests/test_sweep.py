@@ -198,10 +198,11 @@ def test_the_same_elements_may_stand_in_both_files(tmp_path):
 
 def test_held_out_structures_take_part_in_errors_alone(pair, tmp_path, monkeypatch):
     """A pretended training that notes what it was given."""
-    seen, tested = [], []
+    seen, tested, carried = [], [], []
 
     def fit(potential, train, valid=None, **settings):
         seen.append((train, valid, settings))
+        carried.append("carried" in potential.info)
         yield SimpleNamespace(potential=potential, best=potential.replace(trained=("Si",)))
 
     def evaluate(potential, frames, shapes=3):
@@ -210,7 +211,8 @@ def test_held_out_structures_take_part_in_errors_alone(pair, tmp_path, monkeypat
 
     monkeypatch.setattr(sweep, "fit", fit)
     monkeypatch.setattr(sweep.Potential, "evaluate", evaluate)
-    monkeypatch.setattr(sweep.transfer, "start", lambda potential, *_, **options: potential)
+    start = lambda potential, *_, **options: potential.replace(info=dict(carried=True))
+    monkeypatch.setattr(sweep.transfer, "start", start)
     perform = lambda task: sweep._perform(task, pair, tmp_path / "rows.jsonl")
     rows = [perform(task) for task in sweep.pair(*pair, [2, 8], seeds=2, steps=7)]
 
@@ -226,6 +228,7 @@ def test_held_out_structures_take_part_in_errors_alone(pair, tmp_path, monkeypat
         assert len(train) == row["n"] and valid is None and not keys(train) & test
         assert (settings["steps"], settings["seed"]) == (7, row["seed"])
     assert [row["force_mae"] for row in rows] == [1.0] * 9 and rows[0]["versions"]["jax"]
+    assert carried == [row["method"] == "transfer" for row in rows] and sum(carried) == 4
 
 
 def test_a_run_under_way_has_a_checkpoint_of_its_own(pair, tmp_path, monkeypatch):

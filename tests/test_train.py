@@ -78,6 +78,55 @@ def test_it_learns_and_reports(potential, frames):
     assert end.valid == end.potential.evaluate(labelled(4, 1, -300.0))
 
 
+def test_the_best_weights_are_those_of_the_smallest_force_mae(potential, frames, monkeypatch):
+    """Neither the last ones, nor those of the smallest RMSE."""
+    found = iter([(3.0, 3.0), (1.0, 9.0), (2.0, 1.0)])
+
+    def evaluate(*_):
+        mae, rmse = next(found)
+        return tlmlp.Errors(0.0, 0.0, rmse, mae, 0.0, 1, {})
+
+    monkeypatch.setattr(tlmlp.Potential, "evaluate", evaluate)
+    how = dict(steps=3, validate_every=1, report_every=3)
+    assert last(tlmlp.fit(potential, frames[:2], frames[2:3], **how)).best_step == 2
+
+
+def test_the_loss_is_the_mean_square_of_known_errors(frames):
+    """Labels are off by 0.02 eV/atom, 0.1 eV/Å and 0.01 eV/Å³ from what the network says."""
+    p = tlmlp.Potential.load("si-sw-course")
+    known = p.predict([atoms.copy() for atoms in frames[:2]])
+    for atoms in known:
+        own = dict(energy=atoms.get_potential_energy() + 8 * 0.02)
+        own |= dict(forces=atoms.get_forces() + 0.1, stress=atoms.get_stress() + 0.01)
+        atoms.calc = SinglePointCalculator(atoms, **own)
+    example = train._examples(p, known, 2, 3)[0]
+    value = lambda *weights: train.loss(p.config, tlmlp.Weights(*weights), p.params, *example)[0]
+    assert float(value(1, 0, 0)) == pytest.approx(0.01, rel=1e-2)
+    assert float(value(0, 1, 0)) == pytest.approx(4e-4, rel=2e-2)
+    virial = 0.01 * known[0].get_volume() / 8  # eV per atom, in each of nine components
+    assert float(value(0, 0, 1)) == pytest.approx(virial**2, rel=1e-2)
+
+
+def test_rate_and_weights_go_from_begin_to_end(potential, frames, monkeypatch):
+    """The rate rises for 2 %, then falls as a cosine to a hundredth; weights go with it."""
+    rates = [train.schedule(step, 100, 1.0) for step in (0, 1, 51, 99)]
+    assert rates == pytest.approx([0.5, 1.0, 0.505, 0.0103], abs=1e-3)
+    make, seen = train.make_step, []
+
+    def spied(*how):
+        start, step = make(*how)
+
+        def noted(unravel, state, frozen, rate, weights, *rest):
+            seen.append(weights.energy)
+            return step(unravel, state, frozen, rate, weights, *rest)
+
+        return start, noted
+
+    monkeypatch.setattr(train, "make_step", spied)
+    last(tlmlp.fit(potential, frames[:2], steps=100))
+    assert seen[1] == pytest.approx(2) and seen[-1] == pytest.approx(50, abs=1)
+
+
 def test_same_seed_same_numbers_and_resume(potential, frames, tmp_path):
     settings = dict(steps=40, report_every=10, validate_every=10, batch_size=2)
     whole = last(tlmlp.fit(potential, frames, frames[:2], **settings))

@@ -112,6 +112,13 @@ def test_isolated_atoms_alone_are_no_structures_of_an_element(source, germanium)
         transfer.start(source, "Ge", [silicon, atom])
 
 
+def test_a_row_that_the_source_has_trained_stays(germanium):
+    both = tlmlp.Potential.load("sige-dft-course")
+    rows = lambda potential: potential.params["dimenet/embedding"]["elements"]
+    assert np.array_equal(rows(transfer.start(both, "Ge", germanium)), rows(both))
+    assert not np.array_equal(*rows(both)[:2])
+
+
 def test_groups_hold_every_weight_once(source):
     names = transfer.groups(source)
     assert names == [
