@@ -257,6 +257,14 @@ def test_shipped_rows_belong_to_their_table():
         assert lattice is None or 4 < lattice < 7
 
 
+def test_rows_at_each_sides_own_best_so_far_belong_to_their_table():
+    table = tables.table("properties-best")
+    lines = (ROOT / "research" / "properties-best.part.jsonl").read_text(encoding="utf-8")
+    own = [Run.of(json.loads(line)) for line in lines.splitlines()]
+    assert len(set(table)) == len(table) == 91
+    assert len(set(own)) == len(own) > 50 and set(own) <= set(table)
+
+
 def test_repair_is_drawn_from_rows_of_its_source():
     rows = []
     for hot in (0, 1):
