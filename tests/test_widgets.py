@@ -14,7 +14,6 @@ from ase.calculators.calculator import Calculator, all_changes
 from ase.md.andersen import Andersen
 from ase.md.langevin import Langevin
 from ase.md.nvtberendsen import NVTBerendsen
-from ase.md.velocitydistribution import MaxwellBoltzmannDistribution
 from ase.md.verlet import VelocityVerlet
 from conftest import until
 from silicon import TINY, frames
@@ -293,7 +292,8 @@ def test_watch_keeps_the_temperature_that_was_asked_for(kind, more):
     """Each class of ASE keeps it elsewhere; the atoms have another, about 150 K."""
     atoms, told = bulk("Si", "diamond", a=5.43, cubic=True), []
     atoms.calc = Spring(atoms)
-    MaxwellBoltzmannDistribution(atoms, temperature_K=150, rng=np.random.default_rng(0))
+    width = np.sqrt(atoms.get_masses()[:, None] * units.kB * 150)
+    atoms.set_momenta(width * np.random.default_rng(0).normal(size=(len(atoms), 3)))
     dynamics = kind(atoms, 2 * units.fs, temperature_K=1000, **more)
     watch, _ = watched(dynamics)
     assert watch.target == pytest.approx(1000) and watch.thermostat.value == 1000
