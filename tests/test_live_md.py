@@ -44,11 +44,16 @@ def played(live, steps=20):
     until(lambda: live.snapshot is not None and live.snapshot.step > steps)
 
 
-def test_play_pause_step_stop(live):
-    played(live)
+def paused(live, steps=20):
+    """The snapshot at which it stands, more than so many steps after the start."""
+    played(live, steps)
     live.pause()
     live.wait()
-    held = live.snapshot
+    return live.snapshot
+
+
+def test_play_pause_step_stop(live):
+    held = paused(live)
     time.sleep(0.2)
     assert live.snapshot is held and live.health == "ok"
     live.step().wait()
@@ -80,10 +85,7 @@ def test_temperature_acts_while_it_runs(live):
 
 
 def test_another_potential_takes_the_atoms_over(live):
-    played(live)
-    live.pause()
-    live.wait()
-    before = live.snapshot
+    before = paused(live)
     live.potential_menu.value = "si-sw-course"
     live.step().wait()
     after = live.snapshot
@@ -147,10 +149,7 @@ def test_atoms_are_coloured_by_a_function_on_frames_that_are_shown(monkeypatch):
 
 def test_speeds_and_errors_of_forces_have_units(live):
     """Å/ps, on a scale of three thermal speeds; of Stillinger-Weber's own forces no error."""
-    played(live)
-    live.pause()
-    live.wait()
-    s = live.snapshot
+    s = paused(live)
     live.colour_menu.value = "speed"
     thermal = np.sqrt(3 * units.kB * 300 / 28.085) * 1000 * units.fs  # Å/ps
     assert live.brightest == round(3 * thermal, -1) == 20
@@ -194,10 +193,7 @@ def test_a_breakdown_lights_the_lamp_and_keeps_the_last_good_frame():
 
 def test_a_refused_potential_is_not_replaced_by_the_one_before(monkeypatch):
     live = md.LiveMD(SW, viewer="canvas")
-    played(live, 5)
-    live.pause()
-    live.wait()
-    begin, real = live.snapshot, md.simulate.nvt
+    begin, real = paused(live, 5), md.simulate.nvt
 
     def refuses(*arguments, **options):
         raise ValueError("the cell is too small for this one")
@@ -234,9 +230,7 @@ def test_a_generator_that_failed_is_not_asked_again(monkeypatch):
 def test_save(live, tmp_path):
     with pytest.raises(ValueError, match="nothing to save yet"):
         live.save(tmp_path / "none.extxyz")
-    played(live, 30)
-    live.pause()
-    live.wait()
+    paused(live, 30)
     frames = ase.io.read(live.save(tmp_path / "run.extxyz"), ":")
     assert frames[0].info["step"] == 0 and frames[-1].info["step"] == live.snapshot.step
     np.testing.assert_allclose(frames[-1].positions, live.snapshot.positions, atol=1e-7)

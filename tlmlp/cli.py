@@ -64,7 +64,7 @@ def train(
     Known names of labels are found; for others there are the options that end in key.
     """
     from . import datasets, recipes
-    from .frames import apart
+    from .frames import apart, symbols_of
     from .potential import Potential
     from .train import fit
 
@@ -90,7 +90,7 @@ def train(
             n = max(1, round(valid * len(bound))) if valid and bound else 0
             part, rest = datasets.split(bound, n, seed) if n else (bound, None)
             part = part + alone
-            elements = sorted({e for atoms in frames for e in atoms.get_chemical_symbols()})
+            elements = sorted(symbols_of(frames))
             info = dict(data=data.name, frames=len(frames), steps=steps, seed=seed)
             fresh = Potential.create(preset, elements, seed).replace(info=info)
             begun = fit(fresh, part, rest, steps, None, seed, learning_rate, checkpoint=checkpoint)

@@ -127,14 +127,18 @@ def apart(frames: Sequence[Atoms]) -> tuple[list[Atoms], list[Atoms]]:
     return [f for f in frames if not alone(f)], [f for f in frames if alone(f)]
 
 
+def symbols_of(frames: Iterable[Atoms]) -> set[str]:
+    """The elements of all frames."""
+    return {symbol for atoms in frames for symbol in atoms.symbols}
+
+
 def fingerprint(frames: Iterable[Atoms]) -> str:
     """A word that changes where any structure or label does; constraints and info play no role."""
     digest = hashlib.sha256()
-    for frame in frames:
-        parts = [frame.numbers, frame.positions, frame.cell.array, frame.pbc]
-        known = frame.calc.results
+    for f in frames:
+        parts, known = [f.numbers, f.positions, f.cell.array, f.pbc], f.calc.results
         names = [k for k in ("energy", "forces", "stress") if k in known or "free_" + k in known]
-        for part in (*parts, *(label(frame, name) for name in names)):
+        for part in (*parts, *(label(f, name) for name in names)):
             digest.update(np.ascontiguousarray(part, float).tobytes())
         digest.update(" ".join(names).encode())
     return digest.hexdigest()[:16]

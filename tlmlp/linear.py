@@ -79,7 +79,7 @@ def equations(
     weights = Weights(*weights)
     train = datasets.check(train, weights.force > 0)
     allocator.prepare()
-    elements = tuple(sorted({symbol for atoms in train for symbol in atoms.symbols}))
+    elements = tuple(sorted(datasets.symbols_of(train)))
     start = Potential.create(s, elements).replace(core=repulsion.core_of(train, s.cutoff))
     counts = np.array([[atoms.symbols.count(e) for e in elements] for atoms in train], float)
     energies = np.array([datasets.label(atoms, "energy") for atoms in train])
@@ -106,8 +106,7 @@ def equations(
             gram, moment = gram + np.asarray(more[0]), moment + np.asarray(more[1])
     info = dict(method="linear", frames=len(train), data=datasets.fingerprint(train))
     info |= dict(weights=weights._asdict())
-    bound = {symbol for atoms in datasets.apart(train)[0] for symbol in atoms.symbols}
-    trained = tuple(e for e in elements if e in bound)
+    trained = tuple(sorted(datasets.symbols_of(datasets.apart(train)[0])))
     start = start.replace(reference=tuple(alone.tolist()), trained=trained, info=info)
     return Equations(s, start, gram, moment)
 

@@ -28,7 +28,7 @@ from ase import Atoms
 
 from . import allocator, cluster, datasets, graph, transfer
 from .dimenet import Config
-from .frames import apart
+from .frames import apart, symbols_of
 from .potential import Potential
 from .recipes import circumstances
 from .refusal import is_whole, refuse
@@ -133,7 +133,7 @@ def pair(
     if not sizes or not all(map(is_whole, (*sizes, seeds, steps))):
         raise ValueError("sizes, seeds and steps must be whole numbers of at least 1")
     old, new = (_bound(path, keys) for path in (source, target))
-    known, wanted = ({e for a in part for e in a.get_chemical_symbols()} for part in (old, new))
+    known, wanted = map(symbols_of, (old, new))
     added, test = sorted(wanted - known), max(1, round(TEST * len(new)))
     words = f"{target} may hold one element that {source} does not, not {' and '.join(added)}"
     refuse(len(added) > 1, words)

@@ -320,9 +320,8 @@ def _for(potential, train, valid):
     """The potential with what it is going to be trained on: elements, and the core of repulsion."""
     for atoms in train + valid:
         graphs.species_of(atoms, potential.elements)
-    symbols = lambda frames: {symbol for atoms in frames for symbol in atoms.symbols}
-    now, before = symbols(datasets.apart(train)[0]), set(potential.trained)
-    lost = ", ".join(sorted(symbols(valid) - now - before))
+    now, before = datasets.symbols_of(datasets.apart(train)[0]), set(potential.trained)
+    lost = ", ".join(sorted(datasets.symbols_of(valid) - now - before))
     refuse(lost, f"valid holds {lost}, of which there is no structure to train on")
     trained = tuple(e for e in potential.elements if e in now | before)
     core = repulsion.core_of(train, potential.network.cutoff)

@@ -145,9 +145,8 @@ def _checked(source: Potential, element: str, train: Frames, forces: bool) -> li
     words = "the source has never been trained; train it or load a shipped potential first"
     refuse(not source.trained, words)
     train = datasets.check(train, bool(forces))
-    symbols = lambda frames: {s for atoms in frames for s in atoms.symbols}
-    bad = {element} - symbols(datasets.apart(train)[0])
-    bad |= symbols(train) - {element, *source.trained}
+    bad = {element} - datasets.symbols_of(datasets.apart(train)[0])
+    bad |= datasets.symbols_of(train) - {element, *source.trained}
     words = f"the training frames must hold {element} (and elements that the source was trained on"
     refuse(bad, f"{words}, no others)")
     return train

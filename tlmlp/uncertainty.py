@@ -34,7 +34,7 @@ from scipy.stats import spearmanr
 from . import allocator, graph as graphs, splines
 from .dimenet import Params
 from .forces import Model, energies_of, on_device
-from .frames import label, labels, structures
+from .frames import label, labels, structures, symbols_of
 from .graph import Frames, Graph
 from .potential import Potential
 from .refusal import is_whole, refuse
@@ -224,7 +224,7 @@ class Distance:
     def __call__(self, frames: Atoms | Frames) -> Any:
         one = isinstance(frames, Atoms)
         frames = structures([frames] if one else frames)
-        missing = {s for atoms in frames for s in atoms.symbols} - set(self._known)
+        missing = symbols_of(frames) - set(self._known)
         words = f"the training structures have no {', '.join(sorted(missing))}"
         refuse(missing, f"{words}, only {', '.join(self._known)}")
         out = []

@@ -48,7 +48,7 @@ def trajectory(element: str, index: int) -> list[Atoms]:
     Those with two atoms closer than 0.63 of a bond are left out.
     """
     kind, reduced, _ = generate.recipe("train", index)
-    (silicon, _), (lattice, melting) = generate.ELEMENTS["Si"], generate.ELEMENTS[element]
+    (silicon, hot), (lattice, melting) = generate.ELEMENTS["Si"], generate.ELEMENTS[element]
     rng = np.random.default_rng([2502, atomic_numbers[element], index])
     atoms = bulk("Si", "diamond", a=silicon, cubic=True).repeat(2)
     if kind == "Vacancy":
@@ -62,7 +62,7 @@ def trajectory(element: str, index: int) -> list[Atoms]:
                 atoms.positions = at_rest
                 generate.settle(atoms, reduced, rng)
             else:
-                generate.dynamics(atoms, reduced * generate.ELEMENTS["Si"][1], SPACING, rng)
+                generate.dynamics(atoms, reduced * hot, SPACING, rng)
             frame = generate.of_element(atoms, [element] * len(atoms), lattice / silicon)
         except FloatingPointError:  # atoms that came together
             continue

@@ -12,7 +12,7 @@ import numpy as np
 from ase import Atoms
 
 from .. import datasets, transfer
-from ..frames import labels
+from ..frames import labels, symbols_of
 from ..graph import pairs
 from ..potential import Potential
 from ..refusal import refuse
@@ -38,7 +38,7 @@ def outlook(source: Potential, old: Sequence[Atoms], new: Sequence[Atoms]) -> Ou
     to the new forces. ValueError where `new` holds more than one element, or bad data.
     """
     old, new = datasets.check(old), datasets.check(new)
-    held = sorted({symbol for atoms in new for symbol in atoms.symbols})
+    held = sorted(symbols_of(new))
     refuse(len(held) > 1, f"the new structures must hold one element, not {', '.join(held)}")
     ratio = bond(new) / bond(old)
     start = transfer.start(source, held[0], new, True, ratio)

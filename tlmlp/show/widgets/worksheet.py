@@ -68,7 +68,6 @@ class Worksheet:
             for row in rows:
                 if row.choice.value and not row.locked:
                     self._lock(row.number, row.choice.value)
-            refresh()
 
         for row in rows:
             row.choice.observe(refresh, "value")
