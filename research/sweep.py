@@ -24,6 +24,7 @@ from . import (
     alchemy,
     alloys,
     committee,
+    distilled,
     diversity,
     one_more,
     oracle,
@@ -35,7 +36,7 @@ from . import (
 from .tables import TABLES, table as runs_of
 
 # What is no list of a course's runs: the tasks, and what makes the row of one.
-OWN = (alchemy, alloys, committee, diversity, one_more, oracle, other_pairs, vacancy)
+OWN = (alchemy, alloys, committee, distilled, diversity, one_more, oracle, other_pairs, vacancy)
 name_of = lambda module: module.__name__.rpartition(".")[2].replace("_", "-")
 OTHERS = {name_of(module): (module.tasks, module.perform) for module in OWN}
 OTHERS |= dict(family=(similarity.family, similarity.family_row))

@@ -9,6 +9,7 @@ from ase.build import bulk
 from ase.neighborlist import neighbor_list
 
 import tlmlp
+from research import distilled
 from research.dft import generate
 from research.universal import distill
 from research.universal.models import MODELS, Model
@@ -102,5 +103,26 @@ def test_the_network_says_who_taught_it(quick, tmp_path):
     assert info["command"] == "python -m research.universal.distill train FOLDER course"
     errors = potential.evaluate(datasets.dft("Ge", "test"))
     assert info["test_errors"]["force_mae"] == pytest.approx(errors.force_mae, abs=0.01)
+    test = datasets.dft("Ge", "test")
+    apart = [
+        a.get_potential_energy() - b.get_potential_energy()
+        for a, b in zip(potential.predict(test), test)
+    ]
+    spread = 1e3 * np.std([x / len(atoms) for x, atoms in zip(apart, test)])
+    assert info["test_errors"]["energy_rmse"] == pytest.approx(spread, rel=0.01)
     held_out = potential.evaluate(distill.read(tmp_path, 6)[1])
     assert info["teacher_force_mae"] == pytest.approx(held_out.force_mae, rel=1e-3)
+
+
+def test_a_distilled_network_is_a_source(tmp_path, monkeypatch):
+    """Any network of both elements stands in for it."""
+    monkeypatch.setattr(distilled, "NETWORK", "sige-dft-course")
+    monkeypatch.setattr(distilled, "TRAINED", dict(steps=2, average=0.0, seed=0))
+    first, *others = distilled.tasks()
+    row = distilled.perform(first, tmp_path)
+    assert (row["start"], row["steps"]) == ("then silicon", 2) and row["force_mae"] > 0
+    for task in others[:2]:
+        row = distilled.perform(task | dict(steps=1), tmp_path)
+        assert (row["method"], row["n"], row["units"]) == ("transfer", 10, 1.0)
+        assert row["before"] != row["force_mae"] > 0
+    assert len({tuple(sorted(task.items())) for task in others}) == len(others) == 60
