@@ -12,7 +12,7 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from ase.constraints import FixAtoms
 
 import tlmlp
-from tlmlp import datasets, train, transfer
+from tlmlp import datasets, graph, train, transfer
 
 TINY = tlmlp.Config("course", embed_size=8, n_blocks=1, n_spherical=2, n_dense_out=1, cutoff=3.0)
 
@@ -243,6 +243,15 @@ def test_a_training_compiles_once(potential, frames, monkeypatch):
         tlmlp.fit(potential, frames, steps=5, average=0.91, shapes=1)
     )  # a learning rate that rises, then falls
     assert len(traced) == 1
+
+
+def test_shapes_too_small_for_validation_are_refused_before_the_first_step(potential, frames):
+    shapes = graph.shapes_of(frames, potential.elements, potential.config.cutoff, 1)
+    large = frames[0].repeat((2, 1, 1))
+    large.calc = SinglePointCalculator(large, energy=1.0, forces=np.zeros((16, 3)))
+    seen = tlmlp.fit(potential, frames, [large], steps=40, report_every=1, shapes=shapes)
+    with pytest.raises(ValueError, match="fits none of the shapes"):
+        next(seen)
 
 
 def test_a_second_training_compiles_nothing(potential, frames):

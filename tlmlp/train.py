@@ -263,8 +263,8 @@ def _steps(potential, train, valid, trainable, checkpoint, shapes, report_every,
     s = s._replace(validate_every=s.validate_every or max(1, s.steps // 20))
     settings = _settings(potential, train, valid, frozen, s) if checkpoint else {}
     some = fixing(potential, train)  # once, not at every report
-    known = [*train, *(valid or [])] if is_whole(shapes) else []  # each shape compiles two programs
-    shapes = graphs.shapes_of(known, potential.elements, potential.config.cutoff, shapes) or shapes
+    known = [*train, *valid]  # each shape compiles two programs
+    shapes = graphs.shapes_of(known, potential.elements, potential.config.cutoff, shapes)
     if resumed := checkpoint and checkpoints.load(checkpoint, settings, state, potential):
         state, potential, best = resumed
     else:
