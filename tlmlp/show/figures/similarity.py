@@ -85,7 +85,7 @@ def outlooks(rows, pairs=(), n=10):
             look = dict(fmt=MARKERS[k], color=colour, ms=6, capsize=2, elinewidth=1)
             ax.errorbar(100 * x, y, dy, 100 * dx, label=kind, **look)
             for (_, source), a, b in zip(members, x, y):
-                note(ax, source, (100 * a, b), (5, 4))
+                note(ax, source, (100 * a, b), (5 - k // 2 % 2 * 19, 4 - k % 2 * 15))
                 said.append(f"{source} {kind}: gain {b:.1f} at {100 * a:.0f} %.".strip())
             all_y += [*y]
         ax.axhline(1, color=TEXT, lw=1)
