@@ -62,6 +62,7 @@ def melting(
     every: int = 250,
     timestep_fs: float = 2.0,
     seed: int = 0,
+    melted_by: Potential | Calculator | None = None,
 ) -> Iterator[Coexistence]:
     """Yields Coexistence every so many steps, until half the interval is `accuracy_K` or less.
 
@@ -69,7 +70,9 @@ def melting(
     along its third axis, which must be perpendicular to the others: bulk(..., cubic=True) repeated
     (3, 3, 4) times is a start. It should grow at `low` K, and the liquid at `high` K. A run that is
     not decided after `longest_ps` counts what has grown since its first quarter. It takes minutes
-    for Stillinger-Weber, hours for a network. Raises ValueError for bad input, and SimulationError
+    for Stillinger-Weber and for a network. The liquid is molten at twice `high`, and brought to the
+    temperature of a run, by `potential` or by another, `melted_by`: a network that has seen nothing
+    so hot breaks down there. Raises ValueError for bad input, and SimulationError
     where a simulation breaks down.
     """
     crystal = crystal_of(crystal)
@@ -89,18 +92,19 @@ def melting(
             "use ase.build.bulk(..., cubic=True)"
         )
     options = dict(every=every, timestep_fs=timestep_fs, seed=seed)
-    return _search(potential, crystal, float(low), float(high), accuracy_K, longest_ps, options)
+    search = crystal, float(low), float(high), accuracy_K, longest_ps
+    return _search((potential, melted_by), *search, options)
 
 
-def _search(potential, crystal, low, high, accuracy, longest_ps, options):
+def _search(potentials, crystal, low, high, accuracy, longest_ps, options):
     longest = int(round(1000 * longest_ps / options["timestep_fs"]))
     runs, interval = [], (low, high)
     while not runs or interval[1] - interval[0] > 2 * accuracy:
         T, fractions = sum(interval) / 2, []
-        solid, liquid = _halves(potential, crystal, T, high, options)
+        solid, liquid = _halves(*potentials, crystal, T, high, options)
         order = [tetrahedrality(atoms).mean() for atoms in (liquid, solid)]
         both = stacked(solid, liquid)
-        for s in simulate.npt(potential, both, T, steps=longest, **options):
+        for s in simulate.npt(potentials[0], both, T, steps=longest, **options):
             if s.health != "ok":
                 continue  # SimulationError comes next
             atoms, time_ps = s.atoms, s.time_fs / 1000
@@ -119,7 +123,7 @@ def _search(potential, crystal, low, high, accuracy, longest_ps, options):
     yield Coexistence(T, time_ps, fractions[-1], *interval, tuple(runs), True, atoms)
 
 
-def _halves(potential, crystal, T, high, options):
+def _halves(potential, melted_by, crystal, T, high, options):
     """The crystal and its liquid (molten at twice `high`), both at T and no pressure."""
 
     def last(run):
@@ -128,8 +132,11 @@ def _halves(potential, crystal, T, high, options):
 
     steps = int(round(2000 / options["timestep_fs"]))
     solid = last(simulate.npt(potential, crystal, T, steps=steps, **options))
-    hot = simulate.nvt(potential, crystal, 2 * high, steps=steps, damping_fs=50, **options)
-    return solid, last(simulate.npt(potential, last(hot), T, steps=2 * steps, **options))
+    first = potential if melted_by is None else melted_by
+    liquid = last(simulate.nvt(first, crystal, 2 * high, steps=steps, damping_fs=50, **options))
+    for each in (first,) if melted_by is None else (first, potential):
+        liquid = last(simulate.npt(each, liquid, T, steps=2 * steps, **options))
+    return solid, liquid
 
 
 def stacked(solid: Atoms, liquid: Atoms, trials: int = 60) -> Atoms:

@@ -153,9 +153,9 @@ def softening_row(task: dict, checkpoint: Path | None = None) -> dict:
 def melting_row(task: dict, checkpoint: Path | None = None) -> dict:
     """Where melting.melting finds crystal and liquid to coexist.
 
-    All potentials of an element share the reference's cell and interval, so that what a small cell
-    does to the number is the same for all. `melting_K` is None where the interval does not hold it,
-    or where the simulation broke down; then `note` says which.
+    All potentials of an element share the reference's cell, interval and first liquid, so that what
+    a small cell does to the number is the same for all. `melting_K` is None where the interval does
+    not hold it, or where the simulation broke down; then `note` says which.
     """
     started, run = time.perf_counter(), Run.of(task)
     calculator, row = asked(run, task, checkpoint)
@@ -165,10 +165,11 @@ def melting_row(task: dict, checkpoint: Path | None = None) -> dict:
     low, high = between = [fraction * known for fraction in MELTING["between"]]
     accuracy = MELTING["accuracy"] * known
     last, note, found = None, "", None
+    other = run.method != "reference"
+    melted_by = datasets.stillinger_weber_calculator(run.element) if other else None
+    how = dict(accuracy_K=accuracy, seed=run.seed, melted_by=melted_by)
     try:
-        for state in melting.melting(
-            calculator, crystal, low, high, accuracy_K=accuracy, seed=run.seed
-        ):
+        for state in melting.melting(calculator, crystal, low, high, **how):
             last = state
     except SimulationError as error:
         note = str(error)

@@ -125,11 +125,7 @@ def properties() -> Iterator[Run]:
 
 
 def properties_best() -> Iterator[Run]:
-    """Crystal and liquid by potentials that were trained as in own_best, and the reference.
-
-    The rows so far are in properties-best.part.jsonl beside this file, a copy of which is where
-    `python -m research.sweep properties-best --out COPY` goes on.
-    """
+    """Crystal and liquid by potentials that were trained as in own_best, and the reference."""
     yield Run(source=SW, method="reference", n=0, steps=0)
     for seed in range(5):
         for n in (10, 50, 0):

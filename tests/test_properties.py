@@ -677,7 +677,10 @@ def test_the_search_halves_the_interval(monkeypatch):
 
     from tlmlp import simulate
 
+    asked = []
+
     def npt(potential, atoms, T, steps, every, timestep_fs, **options):
+        asked.append(potential)
         two_phase = len(atoms) == 128
         for step in range(0, steps + 1, every):
             ps = step * timestep_fs / 1000
@@ -696,6 +699,7 @@ def test_the_search_halves_the_interval(monkeypatch):
             yield SimpleNamespace(health="ok", atoms=moved, time_fs=1000 * ps)
 
     def nvt(potential, atoms, T, **options):
+        asked.append(f"{potential} at {T} K")
         hot = atoms.copy()
         hot.info["hot"] = True
         yield SimpleNamespace(atoms=hot)
@@ -715,6 +719,11 @@ def test_the_search_halves_the_interval(monkeypatch):
         1
     ] < 10  # far away it ends early
     assert last.melting_K == pytest.approx(1490, abs=40) and len(last.runs) == 4
+    assert asked == [None, "None at 4400.0 K", None, None] * 4
+    asked.clear()
+    (*_, last) = melting("ours", crystal, 1000, 2200, accuracy_K=40, melted_by="theirs")
+    assert last.melting_K == pytest.approx(1490, abs=40)
+    assert asked == ["ours", "theirs at 4400.0 K", "theirs", "ours", "ours"] * 4
 
 
 @pytest.mark.long

@@ -12,6 +12,7 @@ import pytest
 from conftest import ROOT
 from scipy.stats import spearmanr
 
+from research.out_of_target import judged
 from research.similarity import BONDS, GROUP, METALS, SOURCES
 from tlmlp import course, datasets
 from tlmlp.course import answers
@@ -239,6 +240,33 @@ def card():
     others = ["with silicon and alloys", "with eight cold vacancies", "cutoff 6 Å"]
     others = [value("relaxed", name) for name in [*others, "the paper's network"]]
     yield f"end at {min(others):.1f} to {max(others):.1f} eV"
+    yield from at_best()
+
+
+def at_best():
+    """Notebook 04b: what became of the verdicts, and two properties."""
+    short, long = (
+        judged(course.rows(table), "transfer") for table in ("properties", "properties-best")
+    )
+    became = lambda before, after: sum(
+        long.get(key, "none") == after for key in short if short[key] == before
+    )
+    words = [became("helped", word) for word in ("helped", "no difference", "none", "hurt")]
+    assert words[2:] == [2, 0] and "hurt" not in long.values()
+    yield f"Of {sum(words)} *helped* {words[0]} stay, {words[1]} become *no difference*, two have"
+    yield f"{became('no difference', 'helped')} more are *helped*"
+    own = course.rows("properties-best")
+    cards = {source: course.card("Ge", source, own) for source in (DFT, SW)}
+    mean = lambda source, name, method, n: cards[source].line(name, method, n).mean
+    four = [mean(DFT, "c44", method, n) for n in (10, 50) for method in ("scratch", "transfer")]
+    known = cards[DFT].reference["c44"]
+    yield (
+        "{:.0f} GPa from scratch, {:.0f} GPa after transfer; ".format(*four)
+        + f"DFT has {known:.0f}"
+    )
+    yield "From fifty they are {:.0f} and {:.0f} GPa".format(*four[2:])
+    vacancy = [mean(SW, "vacancy", method, 50) for method in ("transfer", "scratch")]
+    yield "the vacancy is {:.1f} eV after transfer, {:.1f} eV from scratch".format(*vacancy)
 
 
 def alchemy():

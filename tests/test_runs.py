@@ -386,7 +386,8 @@ def test_each_performer_trains_with_the_checkpoint(table, few, tmp_path, monkeyp
 def test_a_run_of_melting_makes_a_row(true, found, note, monkeypatch):
     """Bisection by a pretended simulation: in the interval, outside it, or one that breaks down."""
 
-    def search(potential, crystal, low, high, accuracy_K, seed):
+    def search(potential, crystal, low, high, accuracy_K, seed, melted_by):
+        assert melted_by is None  # of the reference
         assert len(crystal) == 128 and (low, high) == pytest.approx((0.7 * 1691, 1.3 * 1691))
         done = []
         while high - low > 2 * accuracy_K:

@@ -18,7 +18,6 @@ from ase import Atoms, units
 from ase.build import diamond100
 from ase.calculators.calculator import Calculator
 from ase.geometry import get_distances
-from ase.optimize import FIRE
 
 from ..crystal import crystal_of, cubic_edge
 from ..frames import label
@@ -45,7 +44,7 @@ class Defect(NamedTuple):
 
 
 class Barrier(NamedTuple):
-    barrier: float  # eV, highest point above the start
+    barrier: float  # eV, highest point of a curve through the images, above the start
     path: np.ndarray  # [I] Å, length of the path up to each image, in the space of all atoms
     energies: np.ndarray  # [I] eV, above the start
     images: list[Atoms]  # [I]
@@ -157,15 +156,16 @@ def interstitial(
 
 
 def migration(
-    atoms: Atoms, calculator: Calculator, images: int = 5, index: int = 0, force: float = 0.03
+    atoms: Atoms, calculator: Calculator, images: int = 9, index: int = 0, force: float = 0.03
 ) -> Barrier:
     """Barrier of a vacancy that changes places with a neighbour, by a nudged elastic band.
 
-    `images` lie between the two ends; of an odd number, one is in the middle. The highest climbs.
-    The band relaxes until no force is above `force` in eV/Å.
-    Source: G. Henkelman, B. P. Uberuaga and H. Jónsson, J. Chem. Phys. 113, 9901 (2000).
+    `images` lie between the two ends; of an odd number, one is in the middle. The band relaxes
+    until no force is above `force` in eV/Å. The barrier is the top of a curve through the energies.
+    Source: G. Henkelman and H. Jónsson, J. Chem. Phys. 113, 9978 (2000); the optimizer: S. Makri,
+    C. Ortner and J. R. Kermode, J. Chem. Phys. 150, 094109 (2019).
     """
-    from ase.mep import NEB
+    from ase.mep.neb import NEB, NEBOptimizer, NEBTools
 
     words = f"a band needs at least one image between its ends, not {images!r}"
     refuse(not is_whole(images), words)
@@ -175,17 +175,17 @@ def migration(
     band.append(_moved_vacancy(atoms, lowest.atoms, index))
     for image in band:
         image.calc = calculator
-    neb = NEB(band, climb=True, allow_shared_calculator=True, method="improvedtangent")
+    neb = NEB(band, allow_shared_calculator=True, method="improvedtangent")
     neb.interpolate("idpp")
-    converged = bool(FIRE(neb, logfile=None, maxstep=0.1).run(fmax=force, steps=STEPS))
-    left = _largest(neb.get_forces())
+    NEBOptimizer(neb, logfile=None).run(force / 2, STEPS)  # of a component; left is of an atom
+    left, (barrier, _) = _largest(neb.get_forces()), NEBTools(band).get_barrier()
     energies = np.array([label(image, "energy") for image in band])
     energies -= energies[0]
     moves = [np.linalg.norm(b.positions - a.positions) for a, b in zip(band[:-1], band[1:])]
     for image in band:
         image.calc = None
-    path, converged = np.cumsum([0.0, *moves]), converged and lowest.converged
-    return Barrier(float(energies.max()), path, energies, band, left, converged)
+    path, converged = np.cumsum([0.0, *moves]), left <= force and lowest.converged
+    return Barrier(float(barrier), path, energies, band, left, converged)
 
 
 def _moved_vacancy(atoms, first, index):
