@@ -27,6 +27,14 @@ from tlmlp.properties import tetrahedrality
 GAP = 1.0  # Å between the two at first, so that no two atoms meet
 SETTLING = 4000  # fs, in which the two faces grow together
 DECIDED = 0.2  # fraction of one phase below which the other has won
+BOILED = 1.6  # times the volume of the crystal; a liquid of silicon or germanium has 0.9 to 1.2
+
+
+class Boiling(RuntimeError):
+    """A liquid that no pressure holds together."""
+
+    def __init__(self, temperature_K: float):
+        super().__init__(f"boils at {temperature_K:.0f} K")
 
 
 class Coexistence(NamedTuple):
@@ -72,8 +80,8 @@ def melting(
     not decided after `longest_ps` counts what has grown since its first quarter. It takes minutes
     for Stillinger-Weber and for a network. The liquid is molten at twice `high`, and brought to the
     temperature of a run, by `potential` or by another, `melted_by`: a network that has seen nothing
-    so hot breaks down there. Raises ValueError for bad input, and SimulationError
-    where a simulation breaks down.
+    so hot breaks down there. Raises ValueError for bad input, Boiling where the liquid expands as a
+    gas does, and SimulationError where a simulation breaks down.
     """
     crystal = crystal_of(crystal)
     if not 0 < low < high:
@@ -108,6 +116,8 @@ def _search(potentials, crystal, low, high, accuracy, longest_ps, options):
             if s.health != "ok":
                 continue  # SimulationError comes next
             atoms, time_ps = s.atoms, s.time_fs / 1000
+            if atoms.get_volume() > BOILED * 2 * solid.get_volume():
+                raise Boiling(T)
             fraction = (tetrahedrality(atoms).mean() - order[0]) / (order[1] - order[0])
             fractions.append(float(np.clip(fraction, 0, 1)))
             yield Coexistence(T, time_ps, fractions[-1], *interval, tuple(runs), False, atoms)
@@ -135,7 +145,10 @@ def _halves(potential, melted_by, crystal, T, high, options):
     first = potential if melted_by is None else melted_by
     liquid = last(simulate.nvt(first, crystal, 2 * high, steps=steps, damping_fs=50, **options))
     for each in (first,) if melted_by is None else (first, potential):
-        liquid = last(simulate.npt(each, liquid, T, steps=2 * steps, **options))
+        for snapshot in simulate.npt(each, liquid, T, steps=2 * steps, **options):
+            liquid = snapshot.atoms
+            if liquid.get_volume() > BOILED * solid.get_volume():
+                raise Boiling(T)
     return solid, liquid
 
 

@@ -155,7 +155,7 @@ def melting_row(task: dict, checkpoint: Path | None = None) -> dict:
 
     All potentials of an element share the reference's cell, interval and first liquid, so that what
     a small cell does to the number is the same for all. `melting_K` is None where the interval does
-    not hold it, or where the simulation broke down; then `note` says which.
+    not hold it, the liquid boils, or the simulation broke down; then `note` says which.
     """
     started, run = time.perf_counter(), Run.of(task)
     calculator, row = asked(run, task, checkpoint)
@@ -171,7 +171,7 @@ def melting_row(task: dict, checkpoint: Path | None = None) -> dict:
     try:
         for state in melting.melting(calculator, crystal, low, high, **how):
             last = state
-    except SimulationError as error:
+    except (SimulationError, melting.Boiling) as error:
         note = str(error)
     if not note:
         note = "melts below" * (last.low == low) or "melts above" * (last.high == high)

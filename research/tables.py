@@ -153,13 +153,17 @@ def stability() -> Iterator[Run]:
 
 
 def melting() -> Iterator[Run]:
-    """Coexistence of crystal and liquid by the reference, silicon's potential and germanium's."""
+    """Coexistence of crystal and liquid by the reference, silicon's potential and germanium's.
+
+    Those of germanium have 50 structures, and 800 steps or as many as in own_best.
+    """
     for element in ("Si", "Ge"):
         yield Run(source=SW, element=element, method="reference", n=0, steps=0)
     yield Run(source=SW, element="Si", method="transfer", n=0, steps=0)
-    for n in (50, 10):
-        for method in METHODS:
-            yield Run(source=SW, method=method, n=n)
+    for method in METHODS:
+        yield Run(source=SW, method=method, n=50, learning_rate=RATES[method], **LONG)
+    for method in METHODS:
+        yield Run(source=SW, method=method, n=50)
 
 
 def forgetting() -> Iterator[Run]:

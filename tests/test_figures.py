@@ -227,11 +227,14 @@ def test_melting_has_a_line_a_potential_and_says_what_failed():
     reference = Run(source="stillinger-weber", method="reference", n=0, steps=0).as_dict() | found
     lost = found | dict(melting_K=None, note="melts at once")
     trained = [r | lost for r in rows(1, source="stillinger-weber")]
-    figure = show.coexistence([*trained, reference])
+    best = trained[0] | dict(steps=12800, validation=0.2, note="boils at 2900 K")
+    figure = show.coexistence([best, *trained, reference])
     (ax,) = figure.axes
-    names = [text.get_text() for text in ax.get_yticklabels()]
+    *names, last = [text.get_text() for text in ax.get_yticklabels()]
     assert names == ["reference", "scratch, 10", "transfer, 10", "transfer, reduced units, 10"]
-    assert [t.get_text() for t in ax.texts] == ["2954 ± 54 K", *["melts at once"] * 3]
+    assert last == "transfer, 10, at its best"
+    words = ["2954 ± 54 K", *["melts at once"] * 3, "boils at 2900 K"]
+    assert [t.get_text() for t in ax.texts] == words
     assert below(figure)[:2] == ["the crystal grew", "the liquid grew"]
 
 

@@ -726,6 +726,39 @@ def test_the_search_halves_the_interval(monkeypatch):
     assert asked == ["ours", "theirs at 4400.0 K", "theirs", "ours", "ours"] * 4
 
 
+@pytest.mark.parametrize("whose", ["theirs", "ours", "both"])
+def test_a_liquid_that_boils_ends_the_search(whose, monkeypatch):
+    """It swells by an eighth in half a picosecond: the liquid, or the cell of both phases."""
+    from types import SimpleNamespace
+
+    from research.melting import Boiling
+    from tlmlp import simulate
+
+    ran = []
+
+    def npt(potential, atoms, T, steps, every, timestep_fs, **options):
+        liquid, stage = atoms.info.get("hot"), "both" if len(atoms) > 64 else potential
+        for k in range(steps // every + 1):
+            ran.append((stage, k))
+            moved = atoms.copy()
+            if stage == whose and (liquid or whose == "both"):
+                moved.set_cell(atoms.cell.array * 1.125 ** (k / 3), scale_atoms=True)
+            yield SimpleNamespace(health="ok", atoms=moved, time_fs=every * timestep_fs * k)
+
+    def nvt(potential, atoms, T, **options):
+        hot = atoms.copy()
+        hot.rattle(0.3, seed=0)
+        hot.info["hot"] = True
+        yield SimpleNamespace(atoms=hot)
+
+    monkeypatch.setattr(simulate, "npt", npt)
+    monkeypatch.setattr(simulate, "nvt", nvt)
+    crystal = bulk("Si", "diamond", a=A, cubic=True).repeat(2)
+    with pytest.raises(Boiling, match="^boils at 1600 K$"):
+        list(melting("ours", crystal, 1000, 2200, melted_by="theirs"))
+    assert ran[-1] == (whose, 4 if whose != "both" else ran[-1][1]) and ran[-1][1] < 6
+
+
 @pytest.mark.long
 def test_melting_temperature_is_published(sw):
     """1691 K: J. Q. Broughton and X. P. Li, PRB 35, 9120 (1987). Half an hour.

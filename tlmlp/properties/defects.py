@@ -180,12 +180,11 @@ def migration(
     NEBOptimizer(neb, logfile=None).run(force / 2, STEPS)  # of a component; left is of an atom
     left, (barrier, _) = _largest(neb.get_forces()), NEBTools(band).get_barrier()
     energies = np.array([label(image, "energy") for image in band])
-    energies -= energies[0]
     moves = [np.linalg.norm(b.positions - a.positions) for a, b in zip(band[:-1], band[1:])]
     for image in band:
         image.calc = None
     path, converged = np.cumsum([0.0, *moves]), left <= force and lowest.converged
-    return Barrier(float(barrier), path, energies, band, left, converged)
+    return Barrier(float(barrier), path, energies - energies[0], band, left, converged)
 
 
 def _moved_vacancy(atoms, first, index):

@@ -76,16 +76,17 @@ def coexistence(rows):
     figure, (axes,) = panels(4.3 * len(elements) + 0.5, 0.42 * most + 1.5, 1, len(elements))
     said = []
     for (element, own), ax in zip(elements, axes):
-        own.sort(key=lambda r: (r["steps"] > 0, r["n"], list(METHODS).index(r["method"])))
+        own.sort(key=lambda r: (r["steps"], r["n"], list(METHODS).index(r["method"])))
         names = []
         for y, row in enumerate(own):
             method = row["method"] if row["steps"] or row["method"] != "transfer" else "silicon"
             names.append(METHODS[method].word + f", {row['n'] or 'all'}" * bool(row["steps"]))
+            names[-1] += ", at its best" * bool(row["validation"])
             low, high = row["interval"]
             for T, *_ in row["runs"]:
                 fill, kind = (INDIGO, "crystal") if T <= low else ("white", "liquid")
                 ax.plot(T, y, "o", color=INDIGO, mfc=fill, ms=6, zorder=3, label=f"the {kind} grew")
-            words = row["note"] if row["note"].startswith("melts") else "broke down"
+            words = row["note"] if row["note"].startswith(("melts", "boils")) else "broke down"
             if row["melting_K"]:
                 words = "{:.0f} ± {:.0f} K".format(*row["melting_K"])
                 look = dict(color=SAND, alpha=0.6, zorder=2, label="melting is in here")
