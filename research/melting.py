@@ -31,10 +31,11 @@ BOILED = 1.6  # times the volume of the crystal; a liquid of silicon or germaniu
 
 
 class Boiling(RuntimeError):
-    """A liquid that no pressure holds together."""
+    """A liquid that expands as a gas does. It has the runs before, and their interval."""
 
-    def __init__(self, temperature_K: float):
+    def __init__(self, temperature_K: float, runs: tuple, interval: tuple[float, float]):
         super().__init__(f"boils at {temperature_K:.0f} K")
+        self.runs, self.interval = runs, interval
 
 
 class Coexistence(NamedTuple):
@@ -109,7 +110,8 @@ def _search(potentials, crystal, low, high, accuracy, longest_ps, options):
     runs, interval = [], (low, high)
     while not runs or interval[1] - interval[0] > 2 * accuracy:
         T, fractions = sum(interval) / 2, []
-        solid, liquid = _halves(*potentials, crystal, T, high, options)
+        boiling = Boiling(T, tuple(runs), interval)
+        solid, liquid = _halves(*potentials, crystal, T, high, boiling, options)
         order = [tetrahedrality(atoms).mean() for atoms in (liquid, solid)]
         both = stacked(solid, liquid)
         for s in simulate.npt(potentials[0], both, T, steps=longest, **options):
@@ -117,7 +119,7 @@ def _search(potentials, crystal, low, high, accuracy, longest_ps, options):
                 continue  # SimulationError comes next
             atoms, time_ps = s.atoms, s.time_fs / 1000
             if atoms.get_volume() > BOILED * 2 * solid.get_volume():
-                raise Boiling(T)
+                raise boiling
             fraction = (tetrahedrality(atoms).mean() - order[0]) / (order[1] - order[0])
             fractions.append(float(np.clip(fraction, 0, 1)))
             yield Coexistence(T, time_ps, fractions[-1], *interval, tuple(runs), False, atoms)
@@ -133,7 +135,7 @@ def _search(potentials, crystal, low, high, accuracy, longest_ps, options):
     yield Coexistence(T, time_ps, fractions[-1], *interval, tuple(runs), True, atoms)
 
 
-def _halves(potential, melted_by, crystal, T, high, options):
+def _halves(potential, melted_by, crystal, T, high, boiling, options):
     """The crystal and its liquid (molten at twice `high`), both at T and no pressure."""
 
     def last(run):
@@ -148,7 +150,7 @@ def _halves(potential, melted_by, crystal, T, high, options):
         for snapshot in simulate.npt(each, liquid, T, steps=2 * steps, **options):
             liquid = snapshot.atoms
             if liquid.get_volume() > BOILED * solid.get_volume():
-                raise Boiling(T)
+                raise boiling
     return solid, liquid
 
 

@@ -437,7 +437,9 @@ def melting():
     words = (
         "This is the temperature at which crystal and liquid coexist in one cell of 256 atoms. "
         "Bisection starts with 0.7 and 1.3 of the reference's melting temperature. There is "
-        "one seed, and ± is half of the last interval."
+        "one seed, and ± is half of the last interval. A liquid *boils* where it expands to 1.6 "
+        "times the volume of the crystal, at no pressure. Liquids to train on have the volume of "
+        "the crystal, and 11 GPa in germanium."
     )
     lines = []
     for row in rows("melting"):
@@ -448,8 +450,10 @@ def melting():
             start = "silicon's potential"
         found = "{:.0f} ± {:.0f} K".format(*row["melting_K"]) if row["melting_K"] else row["note"]
         interval = "{:.0f} to {:.0f} K".format(*row["interval"])
-        lines.append([row["element"], start, n, found, interval])
-    titles = ["element", "potential", "training structures", "melting temperature", "last interval"]
+        errors = cell([row["force_mae"]])
+        lines.append([row["element"], start, n, row["steps"] or "–", errors, found, interval])
+    titles = ["element", "potential", "training structures", "steps", "force MAE, meV/Å"]
+    titles += ["melting temperature", "last interval"]
     return [section("Melting", words, f"{SWEEP} melting"), table(titles, lines)]
 
 

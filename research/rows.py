@@ -164,24 +164,25 @@ def melting_row(task: dict, checkpoint: Path | None = None) -> dict:
     crystal, known = cube.repeat(MELTING["cell"]), source.melting[run.element]
     low, high = between = [fraction * known for fraction in MELTING["between"]]
     accuracy = MELTING["accuracy"] * known
-    last, note, found = None, "", None
+    note, found, runs, interval = "", None, (), between
     other = run.method != "reference"
     melted_by = datasets.stillinger_weber_calculator(run.element) if other else None
     how = dict(accuracy_K=accuracy, seed=run.seed, melted_by=melted_by)
     try:
         for state in melting.melting(calculator, crystal, low, high, **how):
-            last = state
-    except (SimulationError, melting.Boiling) as error:
+            runs, interval = state.runs, [state.low, state.high]
+    except melting.Boiling as error:
+        note, runs, interval = str(error), error.runs, list(error.interval)
+    except SimulationError as error:
         note = str(error)
     if not note:
-        note = "melts below" * (last.low == low) or "melts above" * (last.high == high)
+        note = "melts below" * (interval[0] == low) or "melts above" * (interval[1] == high)
     if not note:
-        found = [round(last.melting_K, 1), round(last.error_K, 1)]
-    runs = last.runs if last else ()
+        found = [round(state.melting_K, 1), round(state.error_K, 1)]
     return row | dict(
         melting_K=found,
         between=between,
-        interval=[last.low, last.high] if last else between,
+        interval=interval,
         runs=[[round(T, 1), round(ps, 2), round(share, 3)] for T, ps, share in runs],
         note=note,
         atoms=2 * len(crystal),

@@ -754,8 +754,9 @@ def test_a_liquid_that_boils_ends_the_search(whose, monkeypatch):
     monkeypatch.setattr(simulate, "npt", npt)
     monkeypatch.setattr(simulate, "nvt", nvt)
     crystal = bulk("Si", "diamond", a=A, cubic=True).repeat(2)
-    with pytest.raises(Boiling, match="^boils at 1600 K$"):
+    with pytest.raises(Boiling, match="^boils at 1600 K$") as caught:
         list(melting("ours", crystal, 1000, 2200, melted_by="theirs"))
+    assert (caught.value.runs, caught.value.interval) == ((), (1000, 2200))
     assert ran[-1] == (whose, 4 if whose != "both" else ran[-1][1]) and ran[-1][1] < 6
 
 
