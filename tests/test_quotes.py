@@ -245,12 +245,10 @@ def at_best():
     short, long = (
         judged(course.rows(table), "transfer") for table in ("properties", "properties-best")
     )
-    became = lambda before, after: sum(
-        long.get(key, "none") == after for key in short if short[key] == before
-    )
-    words = [became("helped", word) for word in ("helped", "no difference", "none", "hurt")]
-    assert words[2:] == [2, 0] and "hurt" not in long.values()
-    yield f"Of {sum(words)} *helped* {words[0]} stay, {words[1]} become *no difference*, two have"
+    became = lambda before, after: sum(long[key] == after for key in short if short[key] == before)
+    words = [became("helped", word) for word in ("helped", "no difference")]
+    assert len(long) == len(short) and "hurt" not in long.values()
+    yield f"Of {sum(words)} *helped* {words[0]} stay, {words[1]} become *no difference*. No *hurt*"
     yield f"{became('no difference', 'helped')} more are *helped*"
     own = course.rows("properties-best")
     cards = {source: course.card("Ge", source, own) for source in (DFT, SW)}
