@@ -88,7 +88,7 @@ def at_its_best():
     words = (
         "The same by trainings of 12 800 steps, of which held-out structures choose the best, as "
         f"in the learning curves of each start at its best. There are {seeds} seeds. The dumbbell "
-        "is the lowest of five relaxations from different starts. The barriers of 18 vacancies were "
+        "is the lowest of five relaxations from different starts. Barriers of 18 vacancies were "
         "computed later, by the same trainings: before, their bands had not settled."
     )
     lines = []
