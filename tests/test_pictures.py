@@ -345,7 +345,7 @@ def test_numbers_of_an_alt_text_are_those_of_the_data():
         learning_curves="scratch, 2 seeds (90 at 10, 90 at 50); transfer, 2 seeds (60 at 10",
         training_curves="10 structures, at best: scratch 90 meV/Å; transfer 60 meV/Å",
         stability_map="scratch, 10 crystals alone: 50 %; transfer, 10 crystals alone: 50 %",
-        coexistence="Ge, reference: 2950 ± 50 K; Ge, scratch, 10: 2950 ± 50 K",
+        coexistence="Ge, reference: 2950 ± 50 K; Ge, scratch, 10, at its best: 2950 ± 50 K",
         repair="scratch, crystals alone: s = 0.80 ± 0.00",
         learning_curve="validation, MAE (10 at 4, 10 at 8)",
         temperatures="transfer, 2 seeds (20 at 300 K crystal, 50 at 3000 K liquid)",
