@@ -81,7 +81,7 @@ def coexistence(rows):
         for y, row in enumerate(own):
             method = row["method"] if row["steps"] or row["method"] != "transfer" else "silicon"
             names.append(METHODS[method].word + f", {row['n'] or 'all'}" * bool(row["steps"]))
-            names[-1] += ", at its best" * bool(row["validation"])
+            names[-1] += ", at its best" * bool(row["steps"] and row["validation"])
             low, high = row["interval"]
             for T, *_ in row["runs"]:
                 fill, kind = (INDIGO, "crystal") if T <= low else ("white", "liquid")
