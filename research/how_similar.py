@@ -25,9 +25,8 @@ def family():
         "36 of them as a test. `si-sw-course` is the source. A gain is the force MAE of scratch "
         "over that of the transfer, for the same structures and steps. In reduced units the cutoff "
         "grows with the size; scratch and copied weights keep 4.5 Å. *Before* is the error "
-        "before training over the mean force. Trainings have 800 steps and five seeds. At own "
-        "best they have 12 800, the learning rate of the table above and validation, and three "
-        "seeds."
+        "before training over the mean force. Trainings have 800 steps. At own best they have "
+        "12 800, the learning rate of the table above and validation. There are five seeds."
     )
     own, lines = rows("family"), []
     found = {

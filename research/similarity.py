@@ -42,7 +42,7 @@ from tlmlp.sweep import BEGIN, END
 from .tables import LONG, RATES
 
 NETWORK = "course"
-SIZES, SEEDS, LONG_SEEDS = (10, 50, 5), 5, 3
+SIZES, SEEDS = (10, 50, 5), 5
 ALIKE = [Member()]
 BY_SIZE = [Member(size=size) for size in (0.9, 1.05, 1.1, 1.2)]
 BY_ENERGY = [Member(energy=energy) for energy in (0.5, 2.0)]
@@ -83,7 +83,7 @@ def family() -> list[dict]:
             for member in MEMBERS:
                 for method in methods(member):
                     out.append(asdict(member) | dict(method=method, n=n, seed=seed, steps=800))
-    for seed in range(LONG_SEEDS):
+    for seed in range(SEEDS):
         for member in AT_BEST:
             for method in methods(member):
                 run = dict(method=method, n=10, seed=seed, learning_rate=RATES[method], **LONG)

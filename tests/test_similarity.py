@@ -197,7 +197,7 @@ def test_the_widget_trains_towards_the_element_of_its_sliders(monkeypatch):
 @pytest.mark.parametrize(
     ("name", "tasks", "number"),
     [
-        ("family", similarity.family, 729),
+        ("family", similarity.family, 745),
         ("pairs", similarity.pairs, 411),
         ("other-pairs", other_pairs.tasks, 65),
         ("vacancy", vacancy.tasks, 23),
